@@ -1,0 +1,49 @@
+# Everything a day's work needs; CONTRIBUTING.md says when to use which.
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: setup demo test check format lock brokers up down clean
+
+setup: $(STAMP) ## make .venv with the pinned tools and choreo itself
+
+demo: setup ## run the example on memory://
+	$(BIN)/python -m examples.order_fulfilment
+
+test: setup ## run everything that the brokers at hand can show
+	$(BIN)/pytest
+
+check: setup ## lint, format, types, architecture
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: setup ## repair what can be repaired
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: ## pin the dependencies anew
+	requirements/lock.sh
+
+brokers: setup ## real Kafka, Mosquitto and PostgreSQL on this machine until Ctrl-C
+	$(BIN)/python -m tests.local
+
+up: ## the same and more in containers
+	docker compose up --build --wait
+
+down: ## stop the containers, keep their data
+	docker compose down
+
+clean: ## back to a fresh clone
+	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	$(if $(PYTHON),,$(error choreo needs Python 3.11 or later))
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
