@@ -1,0 +1,259 @@
+"""The port every adapter implements, and how an adapter is found by its URL."""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from importlib.metadata import entry_points
+from typing import Literal, Protocol, Self
+from urllib.parse import urlsplit
+
+from choreo.errors import ConfigurationError
+from choreo.message import Delivery, Message
+
+
+class Binding(Enum):
+    """How CloudEvents attributes are spelt as headers on this transport.
+
+    The values are the attribute prefixes of the CloudEvents Kafka and MQTT protocol bindings.
+    """
+
+    KAFKA = "ce_"
+    MQTT = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What an adapter can do; the contract kit tests each declared one and no other."""
+
+    binding: Binding
+    system: str
+    """Value of ``messaging.system`` in telemetry."""
+    keys: bool
+    """Messages carry a key natively, and order is kept per key."""
+    durable: bool
+    """An accepted message survives a restart of the broker."""
+    resumes: bool
+    """A consumer that died and came back is handed what it had not settled."""
+    groups: bool
+    """Several consumers of one group share its streams, and take over from each other."""
+    binary_headers: bool
+    """Header values are any bytes, or absent; otherwise they are UTF-8 text."""
+    tombstones: bool
+    """A body may be absent, as distinct from empty."""
+    topic_levels: bool
+    """Topics are hierarchical: a template is filled per event and subscribed with wildcards."""
+    retained: bool
+    """The broker keeps a topic's last message on request and hands it to later subscribers."""
+    browsable: bool
+    """Past messages of a topic can be read again."""
+    max_message_bytes: int | None = None
+    """Largest message the adapter is set up to send, where it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFilter:
+    """One topic, or one filter over topics, that a subscription asks for."""
+
+    name: str
+    retained: bool = False
+    """Hand over the values the broker has kept, too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicSpec:
+    """What a service expects of a topic before it starts."""
+
+    name: str
+    partitions: int | None = None
+    """Number of partitions to create it with, or None for the adapter's default."""
+    create: bool = False
+    """Create it when it is missing; otherwise a missing topic is a ConfigurationError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """What a consumer wants: one group's share of some topics."""
+
+    group: str
+    topics: tuple[TopicFilter, ...]
+    start: Literal["earliest", "latest"] = "earliest"
+    """Where a group begins that has never read a topic."""
+    read_ahead: int = 500
+    """Messages the adapter may hold that nobody has asked for yet."""
+    read_ahead_bytes: int = 16 * 1024 * 1024
+    max_span: int = 10_000
+    """Positions between the oldest unsettled delivery of a stream and the newest handed over;
+    a stream that reaches it rests until the oldest is settled."""
+    drain: timedelta = timedelta(seconds=20)
+    """How long unfinished work may take when streams are revoked or the consumer closes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something the adapter noticed that an operator should know: counted, logged, never raised."""
+
+    kind: Literal[
+        "session_lost", "gap", "rebuilt", "commit_failed", "revoked", "assigned", "taken_over",
+        "reconnected", "no_subscribers",
+    ]
+    text: str
+    streams: tuple[str, ...] = ()
+    missing: int = field(default=0)
+    """For a gap: how many positions are known to be gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where one stream stands."""
+
+    stream: str
+    settled: int
+    """First position that is not settled yet."""
+    handed: int
+    """First position that has not been handed over yet."""
+    end: int | None
+    """First position that does not exist yet, where the broker tells."""
+
+
+class Listener(Protocol):
+    """What an adapter tells its consumer's owner."""
+
+    async def revoking(self, streams: Collection[str], /) -> None:
+        """Finish or drop all that came from *streams*; return when none of it is running.
+
+        Called before the streams go to another consumer. The owner settles what it finished; the
+        adapter then commits that and bumps the epoch, so that late results change nothing. Bounded
+        by ``Subscription.drain`` on the adapter's side; never raises.
+        """
+        ...
+
+    def notice(self, notice: Notice, /) -> None:
+        """Take note of *notice*; never raises, never blocks."""
+        ...
+
+
+class Consumer(Protocol):
+    """One member of a group. Everything handed over stays its responsibility until settled."""
+
+    async def poll(self, limit: int, /) -> Sequence[Delivery]:
+        """Wait for deliveries and hand over at least one and at most *limit* of them.
+
+        Nobody reads ahead on the caller's behalf beyond ``read_ahead``: what is not asked for stays
+        with the broker. Within a stream deliveries come in position order. An empty result says that
+        the intake was stopped. Cancelling a poll loses nothing. Raises BrokerError when the
+        subscription cannot go on without an operator (refused credentials, a client id in use).
+        """
+        ...
+
+    def settle(self, deliveries: Sequence[Delivery], /) -> None:
+        """Note that *deliveries* are done and must never be handed over again.
+
+        Any order is fine: the adapter tells the broker only of the contiguous done prefix of each
+        stream, soon and in the background, and remembers the rest. A settlement that the broker does
+        not get is a redelivery, never a loss.
+        """
+        ...
+
+    def stop_intake(self) -> None:
+        """Hand over nothing more; a waiting poll returns empty. Deliveries stay valid."""
+        ...
+
+    async def flush(self) -> None:
+        """Tell the broker of everything settled so far, as far as it can be reached."""
+        ...
+
+    def progress(self) -> Sequence[Progress]:
+        """Say where each stream stands; cheap, no I/O."""
+        ...
+
+
+class Broker(Protocol):
+    """One broker, reached by one client. Opened with ``async with``."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, without credentials."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this adapter can do; known before it is opened."""
+        ...
+
+    async def __aenter__(self) -> Self:
+        """Connect; raise ConnectionLost if the broker cannot be reached, ConfigurationError if it
+        refuses us."""
+        ...
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Let go of every resource, within a bounded time, whatever state the broker is in."""
+        ...
+
+    async def prepare(self, topics: Sequence[TopicSpec], /) -> None:
+        """Check that *topics* exist as expected, creating those that ask for it.
+
+        Raises ConfigurationError naming every topic that is missing or different.
+        """
+        ...
+
+    async def publish(self, messages: Sequence[Message], /) -> None:
+        """Return once the broker has accepted every message, in order within a key.
+
+        Raises PublishError telling which were refused and of which nothing is known.
+        """
+        ...
+
+    def subscribe(
+        self, subscription: Subscription, listener: Listener, /
+    ) -> AbstractAsyncContextManager[Consumer]:
+        """Join the group; on leaving, drop what is unsettled so that others are handed it."""
+        ...
+
+    def browse(
+        self, topic: TopicFilter, /, *, follow: bool = False
+    ) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
+        """Read a topic from its beginning, in no group and settling nothing.
+
+        Ends at what was the end on entry, or goes on for ever with *follow*.
+        """
+        ...
+
+
+class BrokerFactory(Protocol):
+    """What an entry point of the group ``choreo.brokers`` loads: usually the adapter's class."""
+
+    def __call__(self, url: str, /) -> Broker:
+        """Build the adapter for *url*; raises ConfigurationError for what it does not understand."""
+        ...
+
+
+GROUP = "choreo.brokers"
+
+
+def open_broker(url: str) -> Broker:
+    """Find the adapter that is registered for the scheme of *url* and build it, unopened.
+
+    Raises ConfigurationError for an unknown scheme or an adapter whose client is not installed.
+    """
+    scheme = urlsplit(url).scheme
+    if not scheme:
+        raise ConfigurationError(
+            f"broker {url!r} has no scheme: write memory://, kafka://host:9092 or mqtt://host:1883"
+        )
+    found = {point.name: point for point in entry_points(group=GROUP)}
+    if scheme not in found:
+        known = ", ".join(sorted(found)) or "none"
+        raise ConfigurationError(
+            f"no adapter for {scheme}:// (installed: {known}): install the package that brings it, "
+            f"or register '{scheme}' in the entry-point group {GROUP}"
+        )
+    try:
+        factory: BrokerFactory = found[scheme].load()
+    except ImportError as error:
+        extra = scheme.split("+", maxsplit=1)[0].removesuffix("s")
+        raise ConfigurationError(
+            f"the adapter for {scheme}:// cannot be imported ({error}): install choreo[{extra}]"
+        ) from error
+    return factory(url)

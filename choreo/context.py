@@ -1,0 +1,71 @@
+"""What a handler may know and do beside its event."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from choreo.envelope import Envelope
+from choreo.event import Event
+from choreo.ids import derived
+from choreo.message import Delivery
+
+Emit = Callable[["Context", Event], str]
+"""Check, give an id to and keep one emitted event; returns the id."""
+
+
+@dataclass(slots=True, eq=False)
+class Context:
+    """One attempt to handle one event."""
+
+    envelope: Envelope
+    delivery: Delivery
+    service: str
+    handler: str
+    attempt: int
+    """1 for the first."""
+    _emit: Emit = field(repr=False)
+    emitted: list[tuple[str, Event]] = field(default_factory=list[tuple[str, Event]])
+    """Id and event of all that this attempt has emitted so far, in order."""
+
+    @property
+    def id(self) -> str:
+        """The event's id, unique within its source."""
+        return self.envelope.id
+
+    @property
+    def source(self) -> str:
+        """Who published the event."""
+        return self.envelope.source
+
+    @property
+    def time(self) -> datetime | None:
+        """When it happened, by its producer's clock."""
+        return self.envelope.occurred
+
+    @property
+    def correlation_id(self) -> str:
+        """The conversation it belongs to: the id of the event that began it."""
+        return self.envelope.conversation
+
+    @property
+    def causation_id(self) -> str | None:
+        """The id of the event that led to this one."""
+        return self.envelope.causation_id
+
+    async def publish(self, event: Event, /) -> str:
+        """Emit *event* when, and only when, this attempt succeeds; return its id.
+
+        The id is derived from this event, this handler and the order of emission, so that another
+        attempt emits the same ids. Raises UndeclaredEmit unless ``publishes=`` or the return type
+        declares the event's class.
+        """
+        return self._emit(self, event)
+
+    def idempotency_key(self, step: str = "") -> str:
+        """Make a key for an outside API that is the same on every attempt, restart and replay."""
+        return derived(self.service, self.source, self.id, f"{self.handler}#{step}", 0)
+
+
+current: ContextVar[Context | None] = ContextVar("choreo_context", default=None)
+"""The attempt that the running code belongs to; logging and publishing look here."""

@@ -1,0 +1,1 @@
+"""The path of one event from broker to handler: rules that decide, and a rim that does I/O."""

@@ -1,0 +1,182 @@
+"""Which prefix of a stream is done, and which positions above it: decides what may be committed.
+
+Theory of operation.  Positions are taken in increasing order as they are handed over, with any holes
+the broker leaves (compaction, transaction markers), and finished in any order.  The watermark is the
+lowest taken position that is not finished, or one past everything seen when none is left: committing
+it can never pass unfinished work (K1), and holes count as done because nothing was handed over (K2).
+
+The finished positions above the watermark travel in the commit's metadata, so that after a crash only
+what was truly unfinished is handed over again.  Format, after the commit metadata of Confluent's
+Parallel Consumer: ``c1`` and then base64 of LEB128 varints, run lengths of alternately unfinished and
+finished positions, beginning with an unfinished run at the committed position.
+"""
+
+import binascii
+from base64 import b64decode, b64encode
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable
+
+MAGIC = "c1"
+
+
+class Watermark:
+    """The done prefix of one stream in one epoch."""
+
+    __slots__ = ("_finished", "_open", "_seen")
+
+    def __init__(self, start: int) -> None:
+        """Begin at *start*: everything below it is done."""
+        self._open: deque[int] = deque()
+        self._finished: set[int] = set()
+        self._seen = start
+
+    @property
+    def position(self) -> int:
+        """First position that is not done: what may be committed."""
+        return self._open[0] if self._open else self._seen
+
+    @property
+    def seen(self) -> int:
+        """First position that was neither taken nor passed over."""
+        return self._seen
+
+    @property
+    def span(self) -> int:
+        """Positions from the first unfinished one to the newest."""
+        return self._seen - self.position
+
+    @property
+    def unfinished(self) -> int:
+        """Count what was taken and is not finished."""
+        return len(self._open) - len(self._finished)
+
+    def take(self, position: int) -> None:
+        """Note that *position* was handed over; positions only ever grow."""
+        if position < self._seen:
+            raise ValueError(f"position {position} was taken before; next is {self._seen}")
+        self._open.append(position)
+        self._seen = position + 1
+
+    def skip_to(self, position: int) -> None:
+        """Note that nothing below *position* will be handed over any more."""
+        self._seen = max(self._seen, position)
+
+    def finish(self, position: int) -> bool:
+        """Note that *position* is done; say whether the done prefix grew. Twice is once."""
+        waiting = self._open
+        if not waiting or position < waiting[0]:
+            return False
+        finished = self._finished
+        if position != waiting[0]:
+            finished.add(position)
+            return False
+        waiting.popleft()
+        while waiting and waiting[0] in finished:
+            finished.discard(waiting.popleft())
+        return True
+
+    def metadata(self, limit: int) -> tuple[str, bool]:
+        """Encode what is finished above the watermark in at most *limit* characters.
+
+        The second value says whether all of it fitted; what did not is handed over again after a crash.
+        """
+        runs = self._runs()
+        data = bytearray()
+        room = (limit - len(MAGIC)) // 4 * 3
+        whole = True
+        for index in range(0, len(runs), 2):
+            pair = _varint(runs[index]) + _varint(runs[index + 1])
+            if len(data) + len(pair) > room:
+                whole = False
+                break
+            data += pair
+        return (MAGIC + b64encode(bytes(data)).decode() if data else "", whole)
+
+    def _runs(self) -> list[int]:
+        """Alternate lengths of unfinished and finished runs from the watermark up, in pairs."""
+        if not self._finished:
+            return []
+        runs: list[int] = []
+        cursor = self.position
+        start = cursor
+        for position in self._open:
+            if position in self._finished:
+                continue
+            if position > cursor:
+                runs += [cursor - start, position - cursor]
+                start = position
+            cursor = position + 1
+        if self._seen > cursor:
+            runs += [cursor - start, self._seen - cursor]
+        return runs
+
+
+class Finished:
+    """Ranges that an earlier owner of a stream had finished above the position it committed."""
+
+    __slots__ = ("_ends", "_starts")
+
+    def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
+        ordered = sorted(ranges)
+        self._starts = [start for start, _ in ordered]
+        self._ends = [end for _, end in ordered]
+
+    def __contains__(self, position: int) -> bool:
+        """Say whether *position* was finished."""
+        index = bisect_right(self._starts, position) - 1
+        return index >= 0 and position < self._ends[index]
+
+    def __len__(self) -> int:
+        """Count the finished positions."""
+        return sum(end - start for start, end in zip(self._starts, self._ends, strict=True))
+
+    @property
+    def end(self) -> int:
+        """One past the highest finished position; 0 when there is none."""
+        return self._ends[-1] if self._ends else 0
+
+    @classmethod
+    def decode(cls, committed: int, metadata: str) -> "Finished":
+        """Read commit metadata; what is not ours or is damaged means that nothing is known."""
+        if not metadata.startswith(MAGIC):
+            return cls()
+        try:
+            runs = _varints(b64decode(metadata[len(MAGIC) :], validate=True))
+        except (binascii.Error, ValueError):
+            return cls()
+        if len(runs) % 2:
+            return cls()
+        ranges: list[tuple[int, int]] = []
+        cursor = committed
+        for unfinished, finished in zip(runs[::2], runs[1::2], strict=True):
+            start = cursor + unfinished
+            cursor = start + finished
+            ranges.append((start, cursor))
+        return cls(ranges)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _varints(data: bytes) -> list[int]:
+    values: list[int] = []
+    value = shift = 0
+    for byte in data:
+        value |= (byte & 0x7F) << shift
+        if byte & 0x80:
+            shift += 7
+            if shift > 63:
+                raise ValueError("a run is longer than 64 bits")
+        else:
+            values.append(value)
+            value = shift = 0
+    if shift:
+        raise ValueError("the last run is cut off")
+    return values

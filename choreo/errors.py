@@ -1,0 +1,113 @@
+"""Every error choreo raises, by what the caller can do about it.
+
+    ChoreoError
+    ├─ ConfigurationError      wrong before anything ran: fix the program or its settings
+    ├─ BrokerError             the broker, or the way to it
+    │  ├─ ConnectionLost       try again later; nothing is known to be wrong
+    │  └─ PublishError         some messages were refused, or their fate is unknown
+    ├─ StoreError              the store, or the way to it; the event is not to blame
+    ├─ CodecError              bytes and event do not fit
+    │  ├─ EncodeError          this event cannot be written
+    │  ├─ DecodeError          these bytes cannot be read
+    │  │  ├─ MalformedEnvelope     the attributes around the payload are wrong
+    │  │  ├─ UnsupportedSpecVersion  a CloudEvents version other than 1.0
+    │  │  └─ UnknownVersion        a known event in a version this service cannot read
+    ├─ UndeclaredEmit          a handler emitted an event it did not declare
+    ├─ HandlerTimeout          a handler ran past its deadline
+    └─ HandlerSignal           raised by handlers on purpose
+       ├─ Reject               this event will never succeed: dead-letter it now
+       └─ RetryLater           try again after this delay
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+
+class ChoreoError(Exception):
+    """Parent of every error choreo raises."""
+
+
+class ConfigurationError(ChoreoError):
+    """The program or its settings are wrong; raised before the first event is handled."""
+
+
+class BrokerError(ChoreoError):
+    """The broker failed, or refused, for a reason that is not the message's."""
+
+
+class ConnectionLost(BrokerError):
+    """The broker cannot be reached now; the same call may succeed later."""
+
+
+class PublishError(BrokerError):
+    """Not every message of one publish call was accepted.
+
+    *refused* maps the index of a message to the broker's reason: it was not stored, and sending the
+    same bytes again will be refused again.
+    *unknown* holds indices whose fate is not known (a timeout, a lost connection): the message may
+    or may not have been stored, so it may only be sent again under the same id.
+    Indices in neither were accepted.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        refused: Mapping[int, str] | None = None,
+        unknown: Mapping[int, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.refused = dict(refused or {})
+        self.unknown = dict(unknown or {})
+
+
+class StoreError(ChoreoError):
+    """The store failed; the event is not to blame and no attempt is counted."""
+
+
+class CodecError(ChoreoError):
+    """Bytes and event do not fit together."""
+
+
+class EncodeError(CodecError):
+    """This event cannot be written in the chosen format."""
+
+
+class DecodeError(CodecError):
+    """These bytes cannot be read; the text names locations and codes, never payload values."""
+
+
+class MalformedEnvelope(DecodeError):
+    """The CloudEvents attributes around the payload are incomplete, repeated or invalid."""
+
+
+class UnsupportedSpecVersion(DecodeError):
+    """The envelope says a CloudEvents version other than 1.0."""
+
+
+class UnknownVersion(DecodeError):
+    """A known event, in a version for which this service has no reader."""
+
+
+class UndeclaredEmit(ChoreoError):
+    """A handler emitted an event that neither its return type nor ``publishes=`` declares."""
+
+
+class HandlerTimeout(ChoreoError):
+    """A handler ran past its deadline."""
+
+
+class HandlerSignal(ChoreoError):
+    """Parent of what a handler raises on purpose to say what should happen to its event."""
+
+
+class Reject(HandlerSignal):
+    """This event will never succeed: dead-letter it now, without another attempt."""
+
+
+class RetryLater(HandlerSignal):
+    """Try this event again after *delay*; it counts as an attempt."""
+
+    def __init__(self, delay: timedelta, reason: str = "the handler asked for a later attempt") -> None:
+        super().__init__(reason)
+        self.delay = delay

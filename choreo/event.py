@@ -1,0 +1,136 @@
+"""Typed events: frozen pydantic models whose class arguments declare their identity on the wire."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from choreo.errors import ConfigurationError
+from choreo.foreign import Foreign
+from choreo.topic import Topic
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventType:
+    """What the wire knows of an event class."""
+
+    name: str
+    """Name without version, such as ``com.example.OrderPlaced``."""
+    version: int
+    topic: Topic
+    key: str | None
+    """The field whose value keeps related events in order."""
+    sequence: str | None
+    """The field that numbers the events of one key."""
+    idempotency_key: str | None
+    """The field that makes several distinct events one effect."""
+    retain: bool
+    """Keep the last one per topic on brokers that can, and take kept ones in."""
+    foreign: Foreign | None
+    """How records that are no CloudEvents are read as this event."""
+
+    @property
+    def type(self) -> str:
+        """The CloudEvents ``type``: name and version."""
+        return f"{self.name}.v{self.version}"
+
+
+class Event(BaseModel, frozen=True):
+    """Parent of all events.
+
+    ``topic`` names where it is published and may hold ``{field}`` templates; ``key`` names the field
+    that keeps related events in order; ``version`` counts incompatible changes; ``name`` replaces the
+    class name on the wire and ``namespace``, inherited, goes before it. ``sequence`` and
+    ``idempotency_key`` name fields; ``foreign`` says how records that are no CloudEvents are read.
+    A subclass without a topic is a parent for others and cannot be published.
+
+    Unknown fields are ignored on reading (tolerant reader); NaN and infinities are refused.
+    """
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    __event__: ClassVar[EventType | None] = None
+    __namespace__: ClassVar[str] = ""
+
+    def __init_subclass__(
+        cls,
+        *,
+        topic: str | None = None,
+        key: str | None = None,
+        version: int = 1,
+        name: str | None = None,
+        namespace: str | None = None,
+        sequence: str | None = None,
+        idempotency_key: str | None = None,
+        retain: bool = False,
+        foreign: Foreign | None = None,
+        **config: Any,  # noqa: ANN401 -- pydantic's own class arguments, checked by pydantic
+    ) -> None:
+        super().__init_subclass__(**config)
+        if namespace is not None:
+            cls.__namespace__ = namespace
+        cls.__event__ = None
+        if topic is None:
+            return
+        full = name or (f"{cls.__namespace__}.{cls.__name__}" if cls.__namespace__ else cls.__name__)
+        cls.__event__ = EventType(
+            name=full,
+            version=version,
+            topic=Topic(topic),
+            key=key,
+            sequence=sequence,
+            idempotency_key=idempotency_key,
+            retain=retain,
+            foreign=foreign,
+        )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:  # noqa: ANN401 -- as above
+        declared = cls.__event__
+        if declared is not None:
+            _check(cls, declared)
+
+
+def event_type(event: type[Event] | Event) -> EventType:
+    """Tell the wire identity of an event or its class; raise ConfigurationError if it has none."""
+    declared = event.__event__
+    if declared is None:
+        cls = event if isinstance(event, type) else type(event)
+        raise ConfigurationError(
+            f"{cls.__name__} has no topic: declare class {cls.__name__}(Event, topic='…')"
+        )
+    return declared
+
+
+def partition_key(event: Event) -> str | None:
+    """Tell what keeps *event* in order with its kin, or None if nothing does."""
+    field = event_type(event).key
+    if field is None:
+        return None
+    value: object = getattr(event, field)
+    return None if value is None else str(value)
+
+
+
+def _check(cls: type[Event], declared: EventType) -> None:
+    where = f"class {cls.__name__}(Event, …)"
+    if not NAME.fullmatch(declared.name):
+        raise ConfigurationError(
+            f"{where}: the name {declared.name!r} must begin with a letter and hold only letters, "
+            "digits, '_', '-' and '.'"
+        )
+    if declared.version < 1:
+        raise ConfigurationError(f"{where}: versions count from 1, not {declared.version}")
+    named = {
+        "key": declared.key,
+        "sequence": declared.sequence,
+        "idempotency_key": declared.idempotency_key,
+        **{f"topic field {field!r}": field for field in declared.topic.fields},
+    }
+    for argument, field in named.items():
+        if field is not None and field not in cls.model_fields:
+            known = ", ".join(cls.model_fields) or "none"
+            raise ConfigurationError(f"{where}: {argument} names no field {field!r} (fields: {known})")
