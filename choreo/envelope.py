@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from choreo.timestamps import parse_rfc3339
+
 JSON = "application/json"
 AVRO = "application/avro"
 
@@ -43,7 +45,7 @@ class Envelope:
     traceparent: str | None = None
     tracestate: str | None = None
     baggage: str | None = None
-    extensions: Mapping[str, str] = field(default=EMPTY)
+    extensions: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     """Every other attribute, kept as it came."""
     foreign: bool = False
     """Built by declaration from a record that is no CloudEvent."""
@@ -51,7 +53,7 @@ class Envelope:
     @property
     def occurred(self) -> datetime | None:
         """``time`` as an aware datetime, or None if the event has none."""
-        return None if self.time is None else datetime.fromisoformat(self.time)
+        return None if self.time is None else parse_rfc3339(self.time)
 
     @property
     def conversation(self) -> str:
