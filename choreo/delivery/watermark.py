@@ -51,6 +51,10 @@ class Watermark:
         """Count what was taken and is not finished."""
         return len(self._open) - len(self._finished)
 
+    def remaining(self) -> list[int]:
+        """List what was taken and is not finished, lowest first."""
+        return [position for position in self._open if position not in self._finished]
+
     def take(self, position: int) -> None:
         """Note that *position* was handed over; positions only ever grow."""
         if position < self._seen:

@@ -1,0 +1,1 @@
+"""What a test of a service, or of an adapter, is made of."""
