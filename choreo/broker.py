@@ -95,8 +95,15 @@ class Notice:
     """Something the adapter noticed that an operator should know: counted, logged, never raised."""
 
     kind: Literal[
-        "session_lost", "gap", "rebuilt", "commit_failed", "revoked", "assigned", "taken_over",
-        "reconnected", "no_subscribers",
+        "session_lost",
+        "gap",
+        "rebuilt",
+        "commit_failed",
+        "revoked",
+        "assigned",
+        "taken_over",
+        "reconnected",
+        "no_subscribers",
     ]
     text: str
     streams: tuple[str, ...] = ()

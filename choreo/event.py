@@ -75,7 +75,9 @@ class Event(BaseModel, frozen=True):
         cls.__event__ = None
         if topic is None:
             return
-        full = name or (f"{cls.__namespace__}.{cls.__name__}" if cls.__namespace__ else cls.__name__)
+        full = name or (
+            f"{cls.__namespace__}.{cls.__name__}" if cls.__namespace__ else cls.__name__
+        )
         cls.__event__ = EventType(
             name=full,
             version=version,
@@ -114,7 +116,6 @@ def partition_key(event: Event) -> str | None:
     return None if value is None else str(value)
 
 
-
 def _check(cls: type[Event], declared: EventType) -> None:
     where = f"class {cls.__name__}(Event, …)"
     if not NAME.fullmatch(declared.name):
@@ -133,4 +134,6 @@ def _check(cls: type[Event], declared: EventType) -> None:
     for argument, field in named.items():
         if field is not None and field not in cls.model_fields:
             known = ", ".join(cls.model_fields) or "none"
-            raise ConfigurationError(f"{where}: {argument} names no field {field!r} (fields: {known})")
+            raise ConfigurationError(
+                f"{where}: {argument} names no field {field!r} (fields: {known})"
+            )

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 
-from choreo.errors import ConfigurationError, DecodeError, Reject, RetryLater, UndeclaredEmit
+from choreo.errors import CodecError, ConfigurationError, Reject, RetryLater, UndeclaredEmit
 
-FATAL: tuple[type[Exception], ...] = (Reject, DecodeError, UndeclaredEmit)
+FATAL: tuple[type[Exception], ...] = (Reject, CodecError, UndeclaredEmit)
 """Errors that no policy retries: the next attempt would fail the same way."""
 
 
@@ -33,7 +33,9 @@ class Retry:
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
-            raise ConfigurationError(f"Retry(attempts={self.attempts}): at least one attempt is needed")
+            raise ConfigurationError(
+                f"Retry(attempts={self.attempts}): at least one attempt is needed"
+            )
         if not 0 <= self.jitter <= 1:
             raise ConfigurationError(f"Retry(jitter={self.jitter}): give a share from 0 to 1")
         if self.multiplier < 1:

@@ -64,7 +64,11 @@ class Topic:
         text = str(values[field])
         if not text:
             raise EncodeError(f"topic {self.template!r}: field {field!r} is empty")
-        return quote(text, safe="-_.~:@,= ") if text[0] != "$" else "%24" + quote(text[1:], safe="-_.~:@,= ")
+        return (
+            quote(text, safe="-_.~:@,= ")
+            if text[0] != "$"
+            else "%24" + quote(text[1:], safe="-_.~:@,= ")
+        )
 
     def _problem(self) -> str | None:
         fixed = FIELD.sub("", self.template)

@@ -1,0 +1,178 @@
+"""A service put together for one broker: routes, encoders and topics, checked before anything runs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from choreo.broker import Capabilities, Subscription, TopicFilter, TopicSpec
+from choreo.cloudevents import EnvelopeReader, EnvelopeWriter
+from choreo.codec import Codec
+from choreo.codec.choice import Codecs
+from choreo.codec.json import JsonCodec
+from choreo.dead_letter import dead_letter_topic
+from choreo.delivery.intake import Intake, Policies
+from choreo.delivery.job import Handler
+from choreo.delivery.outgoing import Outgoing, TraceHeaders
+from choreo.delivery.pipeline import Parts, compose
+from choreo.environment import Environment
+from choreo.errors import ConfigurationError
+from choreo.event import Event, event_type
+from choreo.plan import Plan
+from choreo.service import Service
+from choreo.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembly:
+    """What one service needs to run on one broker."""
+
+    intake: Intake
+    outgoing: Outgoing
+    handlers: Sequence[Handler]
+    subscription: Subscription | None
+    """None for a service that only publishes."""
+    topics: Sequence[TopicSpec]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What a service is put together on."""
+
+    capabilities: Capabilities
+    settings: Settings
+    environment: Environment
+    threads: Executor
+    trace: TraceHeaders | None = None
+
+
+def assemble(service: Service, ground: Ground, provided: Mapping[type[object], object]) -> Assembly:
+    """Put *service* together; raise ConfigurationError for whatever could not work."""
+    settings, environment = ground.settings, ground.environment
+    capabilities = ground.capabilities
+    outgoing = Outgoing(
+        source=f"urn:choreo:{service.name}",
+        writer=EnvelopeWriter(capabilities.binding),
+        codec=codec(settings),
+        clock=environment.clock,
+        topic_levels=capabilities.topic_levels,
+        trace=ground.trace,
+    )
+    handlers = [
+        _handler(service, index, plan, ground, outgoing, provided)
+        for index, plan in enumerate(service.plans)
+    ]
+    for plan in service.plans:
+        for event in plan.emits:
+            outgoing.prepare(event)
+    reader = EnvelopeReader(
+        capabilities.binding, [plan.event for plan in service.plans], clock=environment.clock
+    )
+    policies = Policies(foreign=settings.foreign, max_hops=settings.max_hops, order=settings.order)
+    routes = _routes(handlers)
+    return Assembly(
+        intake=Intake(reader, routes, policies, capabilities.binding, environment.clock),
+        outgoing=outgoing,
+        handlers=handlers,
+        subscription=_subscription(service, settings, capabilities),
+        topics=_topics(service, settings, capabilities),
+    )
+
+
+def codec(settings: Settings) -> Codec:
+    """Build the codec that the settings name."""
+    if settings.codec == "avro":
+        return _avro(settings)
+    return JsonCodec()
+
+
+def _avro(settings: Settings) -> Codec:
+    from choreo.codec.avro import AvroCodec, SchemaFolder  # noqa: PLC0415 -- fastavro only when used
+
+    return AvroCodec(SchemaFolder(settings.schemas))
+
+
+def _handler(
+    service: Service,
+    index: int,
+    plan: Plan,
+    ground: Ground,
+    outgoing: Outgoing,
+    provided: Mapping[type[object], object],
+) -> Handler:
+    parts = Parts(
+        service=service.name,
+        outgoing=outgoing,
+        middlewares=service.middleware,
+        threads=ground.threads,
+    )
+    decode = Codecs.of(ground.settings).decoder(plan.event)
+    return Handler(
+        plan=plan,
+        index=index,
+        retry=plan.options.retry or service.retry,
+        deadline=plan.options.deadline or ground.settings.deadline,
+        process=compose(plan, decode, _arguments(plan, provided), parts),
+    )
+
+
+def _arguments(plan: Plan, provided: Mapping[type[object], object]) -> dict[str, object]:
+    arguments: dict[str, object] = {}
+    for name, kind in plan.needs.items():
+        if kind in provided:
+            arguments[name] = provided[kind]
+        elif name not in plan.optional:
+            raise ConfigurationError(
+                f"handler {plan.id} ({plan.where}) needs {name}: {kind.__name__}, which nobody "
+                f"provides: call service.provide({kind.__name__}, …)"
+            )
+    return arguments
+
+
+def _routes(handlers: Iterable[Handler]) -> dict[str, list[Handler]]:
+    routes: dict[str, list[Handler]] = {}
+    classes: dict[str, type[Event]] = {}
+    for handler in handlers:
+        kind = event_type(handler.plan.event).type
+        other = classes.setdefault(kind, handler.plan.event)
+        if other is not handler.plan.event:
+            raise ConfigurationError(
+                f"{other.__module__}.{other.__qualname__} and {handler.plan.event.__module__}."
+                f"{handler.plan.event.__qualname__} are both {kind!r} on the wire: name one of them"
+            )
+        routes.setdefault(kind, []).append(handler)
+    return routes
+
+
+def _subscription(
+    service: Service, settings: Settings, capabilities: Capabilities
+) -> Subscription | None:
+    filters: dict[str, bool] = {}
+    for plan in service.plans:
+        declared = event_type(plan.event)
+        name = declared.topic.filter if capabilities.topic_levels else declared.topic.flat
+        filters[name] = filters.get(name, False) or declared.retain
+    if not filters:
+        return None
+    return Subscription(
+        group=service.name,
+        topics=tuple(TopicFilter(name, retained) for name, retained in filters.items()),
+        start=settings.start,
+        max_span=settings.max_span,
+        drain=settings.drain,
+    )
+
+
+def _topics(service: Service, settings: Settings, capabilities: Capabilities) -> list[TopicSpec]:
+    """List what must exist on the broker: what is read, what is emitted, and the dead letters."""
+    if capabilities.topic_levels:
+        return []
+    events = {plan.event for plan in service.plans}
+    events.update(event for plan in service.plans for event in plan.emits)
+    names = sorted({event_type(event).topic.flat for event in events})
+    specs = [
+        TopicSpec(name=name, create=settings.create_topics, partitions=settings.partitions)
+        for name in names
+    ]
+    if service.plans:
+        specs.append(TopicSpec(name=dead_letter_topic(service.name), create=True, partitions=1))
+    return specs

@@ -1,0 +1,67 @@
+"""Which events a handler has finished, and which it is at: in memory, for one process's life.
+
+Theory of operation.  A key is *open* from its first attempt until it ends; a second delivery of an
+open event waits for that end and is never settled on the first one's behalf (I4).  Finished keys are
+kept in two generations of one dict each; when the young one is full the old one is dropped whole, so
+that between *window* and twice as many last events are remembered and expiry costs nothing.  What was
+dead-lettered is not kept: a replay must be handled (I12).
+"""
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+Key = tuple[int, str, str]
+"""Handler, source and id: two handlers of one event do not hide it from each other (I8)."""
+
+T = TypeVar("T")
+
+
+class Inbox(Generic[T]):
+    """The duplicates filter of one service without a store."""
+
+    __slots__ = ("_old", "_open", "_window", "_young")
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._young: dict[Key, None] = {}
+        self._old: dict[Key, None] = {}
+        self._open: dict[Key, tuple[T, list[T]]] = {}
+
+    def finished(self, key: Key) -> bool:
+        """Say whether the event was finished by this handler, as far as is remembered."""
+        return key in self._young or key in self._old
+
+    def claim(self, key: Key, owner: T) -> bool:
+        """Open *key* for *owner*; False if another has it open, and then *owner* waits for its end."""
+        held = self._open.get(key)
+        if held is None:
+            self._open[key] = (owner, [])
+            return True
+        if held[0] is owner:
+            return True
+        held[1].append(owner)
+        return False
+
+    def close(self, key: Key, owner: T, *, done: bool) -> Sequence[T]:
+        """End what *owner* had open under *key*; return those that waited, in order of arrival."""
+        held = self._open.get(key)
+        if held is None or held[0] is not owner:
+            return ()
+        del self._open[key]
+        if done and self._window:
+            if len(self._young) >= self._window:
+                self._old = self._young
+                self._young = {}
+            self._young[key] = None
+        return held[1]
+
+    def waiting(self) -> list[T]:
+        """List all that wait for another's end."""
+        return [item for _, waiters in self._open.values() for item in waiters]
+
+    def leave(self, item: T) -> None:
+        """Stop *item* from waiting."""
+        for _, waiters in self._open.values():
+            if item in waiters:
+                waiters.remove(item)
+                return

@@ -1,0 +1,126 @@
+"""What a delivery is and who handles it: decided from its headers alone, without decoding it."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple, Protocol
+
+from choreo.broker import Binding
+from choreo.clock import Clock
+from choreo.dead_letter import Reason
+from choreo.delivery.job import Handler, Outcome
+from choreo.envelope import Envelope
+from choreo.errors import DecodeError, UnknownVersion, UnsupportedSpecVersion
+from choreo.message import Delivery
+
+
+class Reader(Protocol):
+    """Finds the envelope in a delivery."""
+
+    def read(self, delivery: Delivery, /) -> Envelope | None:
+        """Read the envelope; None for a foreign record that nobody declared; raises DecodeError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policies:
+    """What to do with deliveries that no handler decides about."""
+
+    foreign: Literal["ignore", "dead_letter"] = "dead_letter"
+    max_hops: int = 64
+    order: Literal["handler", "key"] = "handler"
+    """Keep a key in order within each handler, or across all handlers of the service."""
+
+
+class Sorted(NamedTuple):
+    """A delivery with its handlers; or without any, and then with a reason or an outcome."""
+
+    envelope: Envelope | None
+    handlers: Sequence[Handler] = ()
+    reason: Reason | None = None
+    error: Exception | None = None
+    outcome: Outcome | None = None
+
+
+class Intake:
+    """Sorts deliveries of one service."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        routes: Mapping[str, Sequence[Handler]],
+        policies: Policies,
+        binding: Binding,
+        clock: Clock,
+    ) -> None:
+        self._reader = reader
+        self._routes = routes
+        self._versions = {name.rpartition(".v")[0] for name in routes}
+        self._policies = policies
+        self._native_key = binding is not Binding.MQTT
+        self._clock = clock
+
+    def sort(self, delivery: Delivery) -> Sorted:
+        """Find the envelope and the handlers of *delivery*, or why it has none; never raises."""
+        try:
+            envelope = self._reader.read(delivery)
+        except UnsupportedSpecVersion as error:
+            return Sorted(None, reason=Reason.UNSUPPORTED_SPECVERSION, error=error)
+        except DecodeError as error:
+            return Sorted(None, reason=Reason.MALFORMED, error=error)
+        if envelope is None:
+            return self._foreign()
+        handlers = self._routes.get(envelope.type)
+        if handlers is None:
+            return self._unrouted(envelope)
+        if envelope.hops > self._policies.max_hops:
+            return self._too_far(envelope)
+        if "expirytime" in envelope.extensions and self._expired(envelope.extensions["expirytime"]):
+            return Sorted(envelope, outcome=Outcome.EXPIRED)
+        return Sorted(envelope, handlers)
+
+    def lane(
+        self, delivery: Delivery, envelope: Envelope | None, handler: Handler | None
+    ) -> Hashable:
+        """Name what must stay in order: topic and key, or the whole stream where there is no key."""
+        index = handler.index if handler and self._policies.order == "handler" else -1
+        key: bytes | str | None
+        if self._native_key:
+            key = delivery.key
+        else:
+            key = envelope.key if envelope else None
+        if key is None:
+            return (index, delivery.topic if not self._native_key else delivery.stream)
+        return (index, delivery.topic, key)
+
+    def _foreign(self) -> Sorted:
+        if self._policies.foreign == "ignore":
+            return Sorted(None, outcome=Outcome.IGNORED)
+        error = DecodeError(
+            "no CloudEvents attributes, and no event on this topic declares how to read such a record"
+        )
+        return Sorted(None, reason=Reason.FOREIGN, error=error)
+
+    def _unrouted(self, envelope: Envelope) -> Sorted:
+        name, dot, version = envelope.type.rpartition(".v")
+        if dot and name in self._versions:
+            known = sorted(kind for kind in self._routes if kind.rpartition(".v")[0] == name)
+            error = UnknownVersion(
+                f"{name} came in version {version[:20]}; this service reads {', '.join(known)}"
+            )
+            return Sorted(envelope, reason=Reason.UNKNOWN_VERSION, error=error)
+        return Sorted(envelope, outcome=Outcome.IGNORED)
+
+    def _too_far(self, envelope: Envelope) -> Sorted:
+        error = DecodeError(
+            f"{envelope.hops} events led to this one, more than max_hops={self._policies.max_hops}: "
+            f"the choreography probably runs in a circle through {envelope.type}"
+        )
+        return Sorted(envelope, reason=Reason.HOP_LIMIT, error=error)
+
+    def _expired(self, text: str) -> bool:
+        try:
+            due = datetime.fromisoformat(text)
+        except ValueError:
+            return False
+        return due.tzinfo is not None and due < self._clock.now()

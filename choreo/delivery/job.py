@@ -1,0 +1,79 @@
+"""One event on its way through one handler: the few facts that outlive an attempt."""
+
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+
+from choreo.dead_letter import Reason
+from choreo.envelope import Envelope
+from choreo.message import Delivery, Message
+from choreo.plan import Plan
+from choreo.retry import Retry
+
+
+class Outcome(Enum):
+    """How one handler's share of an event ended."""
+
+    HANDLED = "handled"
+    FILTERED = "filtered"
+    """The handler's ``when`` did not want it."""
+    DUPLICATE = "duplicate"
+    """The handler had finished the same event before."""
+    DEAD_LETTERED = "dead_lettered"
+    IGNORED = "ignored"
+    """Nobody in this service handles its type, or it is foreign and not wanted."""
+    EXPIRED = "expired"
+    DROPPED = "dropped"
+    """Given up unfinished, for another consumer: the broker hands it over again."""
+
+
+@dataclass(slots=True, eq=False)
+class Received:
+    """One delivery and the number of handlers that still owe it an end."""
+
+    delivery: Delivery
+    envelope: Envelope | None
+    size: int
+    owed: int
+    dropped: bool = False
+    """Its stream went to another consumer, or the service stops: it must not be settled."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One handler's share of one delivery."""
+
+    received: Received
+    handler: "Handler | None"
+    """None for what no handler can be found for: it only awaits its burial."""
+    lane: Hashable
+    attempt: int = 0
+    """Attempts begun so far."""
+    troubles: int = 0
+    """Failures that were not the handler's: publishing, burying."""
+    outbound: Sequence[Message] = ()
+    """Emitted by a handler that succeeded, and not accepted by the broker yet."""
+    reason: Reason | None = None
+    """Set once the job is to be buried."""
+    error: BaseException | None = None
+    first_failed: float | None = None
+    """Wall time of the first failure, unix seconds."""
+    run: int = 0
+    """Grows with every attempt and when an attempt is abandoned, so that a late result is told apart."""
+
+
+Process = Callable[[Job], Awaitable[Sequence[Message] | None]]
+"""Decode, filter, call and collect; returns what was emitted, or None for a filtered event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handler:
+    """One composed handler."""
+
+    plan: Plan
+    index: int
+    """Number within the service: a short name for its lanes."""
+    retry: Retry
+    deadline: timedelta
+    process: Process

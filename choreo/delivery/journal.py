@@ -1,0 +1,36 @@
+"""What the delivery core tells those who watch it: telemetry, the test harness, a decision log."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from choreo.broker import Notice
+from choreo.delivery.job import Job, Outcome, Received
+from choreo.message import Message
+
+
+class Journal(Protocol):
+    """Told of every decision, in the moment it takes effect; never raises, never blocks."""
+
+    def received(self, received: Received, /) -> None:
+        """One delivery came in; *owed* says how many handlers it goes to."""
+        ...
+
+    def failed(self, job: Job, error: BaseException, delay: float | None, /) -> None:
+        """One attempt failed; the next follows in *delay* seconds, or none if None."""
+        ...
+
+    def ended(self, job: Job, outcome: Outcome, /) -> None:
+        """One handler's share of an event ended."""
+        ...
+
+    def settled(self, received: Received, /) -> None:
+        """All shares of one delivery ended; it was handed back to the consumer, or dropped."""
+        ...
+
+    def published(self, messages: Sequence[Message], /) -> None:
+        """The broker accepted *messages*."""
+        ...
+
+    def notice(self, notice: Notice, /) -> None:
+        """The adapter noticed something."""
+        ...

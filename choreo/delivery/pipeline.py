@@ -1,0 +1,163 @@
+"""One event through one handler, composed once at start: decode, filter, call, collect.
+
+The order is fixed and not the user's to rearrange; a stage that a handler does not need is not there.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextvars import copy_context
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+from choreo.context import Context, current
+from choreo.delivery.job import Job, Process
+from choreo.delivery.outgoing import Outgoing
+from choreo.envelope import Envelope
+from choreo.errors import UndeclaredEmit
+from choreo.event import Event
+from choreo.ids import derived
+from choreo.message import Message
+from choreo.plan import Kind, Plan
+
+Call = Callable[[Context], Awaitable[None]]
+Middleware = Callable[[Context, Call], Awaitable[None]]
+"""Wraps every attempt of every handler: ``async def timed(ctx, call): … await call(ctx) …``."""
+
+Invoke = Callable[[Event, Context], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What every handler of one service is composed with."""
+
+    service: str
+    outgoing: Outgoing
+    middlewares: Sequence[Middleware]
+    threads: Executor
+
+
+def compose(
+    plan: Plan,
+    decode: Callable[[Envelope], Event],
+    provided: Mapping[str, object],
+    parts: Parts,
+) -> Process:
+    """Compose the coroutine function that takes *plan*'s handler through one attempt."""
+    emit = _emitter(plan, parts.outgoing.source)
+    invoke = _invoker(plan, provided, parts.threads)
+    if parts.middlewares:
+        invoke = _wrapped(invoke, parts.middlewares)
+    when = plan.options.when
+    service, handler, outgoing = parts.service, plan.id, parts.outgoing
+
+    async def process(job: Job) -> Sequence[Message] | None:
+        envelope = cast("Envelope", job.received.envelope)
+        event = decode(envelope)
+        if when is not None and not when(event):
+            return None
+        context = Context(envelope, job.received.delivery, service, handler, job.attempt, emit)
+        token = current.set(context)
+        try:
+            result = await invoke(event, context)
+            if result is not None:
+                _collect(context, result)
+        finally:
+            current.reset(token)
+        return outgoing.caused(context.emitted, envelope) if context.emitted else ()
+
+    return process
+
+
+def _emitter(plan: Plan, source: str) -> Callable[[Context, Event], str]:
+    def emit(context: Context, event: Event) -> str:
+        if type(event) not in plan.emits:
+            raise UndeclaredEmit(
+                f"handler {plan.id} emitted {type(event).__name__} without declaring it: name it in "
+                f"the return type or in on(…, publishes=[{type(event).__name__}]) at {plan.where}"
+            )
+        envelope = context.envelope
+        identity = derived(source, envelope.source, envelope.id, plan.id, len(context.emitted))
+        context.emitted.append((identity, event))
+        return identity
+
+    return emit
+
+
+def _collect(context: Context, result: object) -> None:
+    """Emit what a handler returned: one event, or several."""
+    if isinstance(result, Event):
+        context._emit(context, result)  # noqa: SLF001 -- the pipeline owns the context it made
+        return
+    if not isinstance(result, Iterable) or isinstance(result, str | bytes | Mapping):
+        raise UndeclaredEmit(
+            f"handler {context.handler} returned a {type(result).__name__}, which is no event"
+        )
+    for event in cast("Iterable[object]", result):
+        if not isinstance(event, Event):
+            raise UndeclaredEmit(
+                f"handler {context.handler} emitted a {type(event).__name__}, which is no event"
+            )
+        context._emit(context, event)  # noqa: SLF001 -- as above
+
+
+def _invoker(plan: Plan, provided: Mapping[str, object], threads: Executor) -> Invoke:
+    """Pick the shortest way to call the handler."""
+    call = _arguments(plan, provided)
+    if plan.kind is Kind.ASYNC:
+        return cast("Invoke", call)
+    if plan.kind is Kind.STREAM:
+        return _streaming(call)
+
+    async def in_thread(event: Event, context: Context) -> object:
+        run = partial(copy_context().run, call, event, context)
+        return await asyncio.get_running_loop().run_in_executor(threads, run)
+
+    return in_thread
+
+
+def _streaming(call: Callable[[Event, Context], Any]) -> Invoke:
+    async def stream(event: Event, context: Context) -> None:
+        generator = call(event, context)
+        try:
+            async for emitted in generator:
+                _collect(context, emitted)
+        finally:
+            await generator.aclose()
+
+    return stream
+
+
+def _arguments(plan: Plan, provided: Mapping[str, object]) -> Callable[[Event, Context], Any]:
+    function: Callable[..., Any] = plan.function
+    name = plan.context
+    if not provided:
+        if name is None:
+            return lambda event, _: function(event)
+        return lambda event, context: function(event, **{name: context})
+    if name is None:
+        return lambda event, _: function(event, **provided)
+    return lambda event, context: function(event, **{name: context}, **provided)
+
+
+def _wrapped(invoke: Invoke, middlewares: Sequence[Middleware]) -> Invoke:
+    """Put *middlewares* around the call, the first outermost."""
+
+    async def wrapped(event: Event, context: Context) -> object:
+        result: list[object] = []
+
+        async def innermost(inner: Context) -> None:
+            result[:] = [await invoke(event, inner)]
+
+        call: Call = innermost
+        for middleware in reversed(middlewares):
+            call = partial(_step, middleware, call)
+        await call(context)
+        return result[0] if result else None
+
+    return wrapped
+
+
+async def _step(middleware: Middleware, call: Call, context: Context) -> None:
+    await middleware(context, call)

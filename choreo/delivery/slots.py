@@ -1,0 +1,252 @@
+"""A pool of tasks that drain ready work: no task per event, no waiting where there is work.
+
+Theory of operation.  Each slot is one task that takes ready jobs one after the other.  A job that never
+suspends runs to its end without a context switch; before each job at most one idle slot is woken, and
+only if more is ready, so that it takes over when the job suspends.  Slots are started when none is idle
+and work is ready, up to the pool's size.
+
+A deadline is swept for all slots together.  A job that overruns is cancelled; if it will not die within
+the grace it is abandoned: its slot is given up and its result, if one ever comes, is ignored.  A job in a
+thread cannot be cancelled and is only reported: its lane stays held until the thread returns (A6).
+
+A slot whose job left a context variable set is replaced by a fresh one, so that nothing leaks from one
+event into the next (A10).
+"""
+
+import asyncio
+import decimal
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextvars import copy_context
+from datetime import timedelta
+from typing import Protocol
+
+from choreo.clock import Clock, Timer
+from choreo.delivery.job import Job
+from choreo.plan import Kind
+
+logger = logging.getLogger(__name__)
+
+SLICE = 0.02
+"""Seconds after which a busy slot lets the event loop do other things."""
+
+SWEEP = 0.25
+"""Seconds between two looks at deadlines, at most."""
+
+
+class Slot:
+    """One task and the job it is at."""
+
+    __slots__ = ("abandoned", "deadline", "expired", "job", "reported", "task")
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self.job: Job | None = None
+        self.deadline: float | None = None
+        """Monotonic time at which the running handler is cancelled; None outside handlers."""
+        self.expired: float | None = None
+        """When it was cancelled for its deadline."""
+        self.reported = False
+        self.abandoned = False
+
+
+class Owner(Protocol):
+    """What the pool works for."""
+
+    async def advance(self, job: Job, slot: Slot, /) -> None:
+        """Take *job* one step further."""
+        ...
+
+    def timed_out(self, job: Job, /, *, abandoned: bool) -> None:
+        """*job* ran past its deadline and was cancelled, or would not die and was abandoned."""
+        ...
+
+    def freed(self) -> None:
+        """A job left its slot."""
+        ...
+
+    def crashed(self, error: BaseException, /) -> None:
+        """The pool itself failed: a bug, and nothing may go on as if all were well."""
+        ...
+
+
+class Slots:
+    """The pool: drains *ready* on behalf of its owner."""
+
+    def __init__(
+        self, size: int, grace: timedelta, clock: Clock, ready: deque[Job], owner: Owner
+    ) -> None:
+        self._size = size
+        self._grace = grace.total_seconds()
+        self._clock = clock
+        self._ready = ready
+        self._owner = owner
+        self.busy = 0
+        """Number of jobs that slots are at now."""
+        self._slots: list[Slot] = []
+        self._idle: list[asyncio.Future[None]] = []
+        self._waking = False
+        self._closed = False
+        self._timer: Timer | None = None
+        self._watchers: list[asyncio.Future[None]] = []
+        self.zombies: list[Slot] = []
+        """Slots that were given up and whose handlers have not returned yet."""
+
+    @property
+    def running(self) -> list[Job]:
+        """The jobs that slots are at now."""
+        return [slot.job for slot in self._slots if slot.job is not None]
+
+    def wake(self) -> None:
+        """See to it that some slot looks for work."""
+        if self._waking or self._closed:
+            return
+        while self._idle:
+            waiter = self._idle.pop()
+            if not waiter.done():
+                self._waking = True
+                waiter.set_result(None)
+                return
+        if len(self._slots) < self._size:
+            self._waking = True
+            self._start()
+
+    async def until(self, quiet: Callable[[], bool]) -> None:
+        """Return once *quiet* holds; looked at whenever a job leaves its slot."""
+        while not quiet():
+            watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._watchers.append(watcher)
+            await watcher
+
+    async def close(self) -> None:
+        """Cancel whatever still runs; it stays unsettled. Return when all but zombies have ended."""
+        self._closed = True
+        if self._timer:
+            self._timer.cancel()
+        tasks = [slot.task for slot in self._slots if slot.task]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, stubborn = await asyncio.wait(tasks, timeout=self._grace)
+            for slot in self._slots:
+                if slot.task in stubborn:
+                    self._abandon(slot)
+                    logger.error("handler ignored its cancellation", extra=_names(slot.job))
+
+    def _start(self) -> None:
+        slot = Slot()
+        self._slots.append(slot)
+        slot.task = asyncio.get_running_loop().create_task(self._run(slot), name="choreo slot")
+        slot.task.add_done_callback(self._ended)
+        if self._timer is None:
+            self._timer = self._clock.call_later(SWEEP, self._sweep)
+
+    async def _run(self, slot: Slot) -> None:
+        decimal.getcontext()  # set before the first handler does, so that it is not taken for a leak
+        clean = copy_context()
+        self._waking = False
+        since = self._clock.monotonic()
+        try:
+            while not slot.abandoned:
+                if not self._ready:
+                    await self._rest()
+                    since = self._clock.monotonic()
+                    continue
+                job = self._ready.popleft()
+                if self._ready:
+                    self.wake()
+                await self._one(slot, job)
+                if copy_context() != clean:
+                    return
+                now = self._clock.monotonic()
+                if now - since > SLICE:
+                    await asyncio.sleep(0)
+                    since = self._clock.monotonic()
+        finally:
+            self._gone(slot)
+
+    async def _rest(self) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._idle.append(waiter)
+        await waiter
+        self._waking = False
+
+    async def _one(self, slot: Slot, job: Job) -> None:
+        slot.job = job
+        self.busy += 1
+        try:
+            await self._owner.advance(job, slot)
+        except asyncio.CancelledError:
+            task = slot.task
+            if slot.expired is None or task is None or task.uncancel() > 0:
+                raise
+            if not slot.abandoned:
+                self._owner.timed_out(job, abandoned=False)
+        finally:
+            if slot.expired is not None and slot.task is not None:
+                while slot.task.cancelling() and not self._closed:
+                    slot.task.uncancel()
+            slot.job = None
+            slot.deadline = slot.expired = None
+            slot.reported = False
+            if not slot.abandoned:
+                self._left()
+
+    def _left(self) -> None:
+        self.busy -= 1
+        self._owner.freed()
+        if self._watchers:
+            self._notify()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._owner.crashed(error)
+
+    def _gone(self, slot: Slot) -> None:
+        if slot in self._slots:
+            self._slots.remove(slot)
+        if slot in self.zombies:
+            self.zombies.remove(slot)
+        if not self._closed:
+            self._waking = False
+            if self._ready:
+                self.wake()
+
+    def _notify(self) -> None:
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            if not watcher.done():
+                watcher.set_result(None)
+
+    def _sweep(self) -> None:
+        now = self._clock.monotonic()
+        for slot in list(self._slots):
+            job, deadline = slot.job, slot.deadline
+            if job is None or deadline is None or now < deadline:
+                continue
+            if job.handler is not None and job.handler.plan.kind is Kind.THREAD:
+                if not slot.reported:
+                    slot.reported = True
+                    logger.warning("handler thread is past its deadline", extra=_names(job))
+            elif slot.expired is None:
+                slot.expired = now
+                if slot.task:
+                    slot.task.cancel()
+            elif now >= slot.expired + self._grace:
+                self._abandon(slot)
+                logger.error("handler ignored its deadline and was abandoned", extra=_names(job))
+                self._owner.timed_out(job, abandoned=True)
+        self._timer = None if self._closed else self._clock.call_later(SWEEP, self._sweep)
+
+    def _abandon(self, slot: Slot) -> None:
+        slot.abandoned = True
+        self._slots.remove(slot)
+        self.zombies.append(slot)
+        self._left()
+
+
+def _names(job: Job | None) -> dict[str, object]:
+    if job is None or job.handler is None or job.received.envelope is None:
+        return {}
+    return {"handler": job.handler.plan.id, "event_id": job.received.envelope.id}

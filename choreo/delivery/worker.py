@@ -1,0 +1,395 @@
+"""The rim of one service's consumption: pulls deliveries, runs jobs, settles what is done.
+
+It decides nothing itself: Intake says what a delivery is, Lanes what may run, Retry when to try again,
+Inbox what is a duplicate.  A delivery is settled when each of its handlers has ended with it: handled,
+filtered, a duplicate, or in the dead letters with the broker's word for it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from choreo.broker import Consumer, Notice
+from choreo.dead_letter import Reason
+from choreo.delivery.burial import Burial, reason_for
+from choreo.delivery.inbox import Inbox
+from choreo.delivery.intake import Intake
+from choreo.delivery.job import Handler, Job, Outcome, Received
+from choreo.delivery.journal import Journal
+from choreo.delivery.lanes import Lanes
+from choreo.delivery.publisher import Publisher
+from choreo.delivery.slots import Slot, Slots
+from choreo.delivery.waiting import Waiting
+from choreo.environment import Environment
+from choreo.errors import BrokerError, HandlerTimeout, PublishError
+from choreo.message import Delivery
+from choreo.retry import FOREVER
+
+logger = logging.getLogger(__name__)
+
+Going = Callable[[Received], bool]
+"""Tells the deliveries whose stream goes elsewhere."""
+
+POLL = 256
+"""Deliveries asked for at once: small batches with a drain after each are the cheapest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much one service takes on at a time."""
+
+    concurrency: int = 100
+    """Handlers running at once."""
+    prefetch: int = 500
+    """Deliveries that may be ready or running; more are asked for when there are fewer."""
+    max_unsettled: int = 5_000
+    """Deliveries held in all, those waiting behind another of their key or for a retry included."""
+    max_unsettled_bytes: int = 64 * 1024 * 1024
+    duplicates_window: int = 100_000
+    """Events per service whose end is remembered, to tell duplicates."""
+    grace: timedelta = timedelta(seconds=5)
+    """How long a cancelled handler may take to end before it is abandoned."""
+
+
+class Worker:
+    """Moves deliveries from one consumer through lanes to handlers. It is the consumer's Listener."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        publisher: Publisher,
+        burial: Burial,
+        limits: Limits,
+        environment: Environment,
+        journals: Sequence[Journal] = (),
+    ) -> None:
+        self._intake = intake
+        self._publisher = publisher
+        self._burial = burial
+        self._limits = limits
+        self._clock = environment.clock
+        self._random = environment.random
+        self._journals = tuple(journals)
+        self._lanes: Lanes[Job] = Lanes()
+        self._inbox: Inbox[Job] = Inbox(limits.duplicates_window)
+        self._waiting: Waiting[Job] = Waiting(self._clock, self._ready_again)
+        self._slots = Slots(limits.concurrency, limits.grace, self._clock, self._lanes.ready, self)
+        self._consumer: Consumer | None = None
+        self._held = 0
+        self._held_bytes = 0
+        self._done: list[Delivery] = []
+        self._room: asyncio.Future[None] | None = None
+        self._leaving: list[Going] = []
+        self._crash: BaseException | None = None
+        self._idle: list[asyncio.Future[None]] = []
+
+    # -- what its owner calls -----------------------------------------------------------------
+
+    @property
+    def held(self) -> int:
+        """Count the deliveries taken in and not settled."""
+        return self._held
+
+    @property
+    def waiting(self) -> Waiting[Job]:
+        """The jobs that rest until their next attempt."""
+        return self._waiting
+
+    @property
+    def lanes(self) -> int:
+        """Count the lanes with work."""
+        return len(self._lanes)
+
+    async def run(self, consumer: Consumer) -> None:
+        """Pull and handle until the intake stops; raises BrokerError if it cannot go on."""
+        self._consumer = consumer
+        while True:
+            await self._until_room()
+            deliveries = await consumer.poll(min(POLL, self._capacity()))
+            if self._crash is not None:
+                raise self._crash
+            if not deliveries:
+                return
+            for delivery in deliveries:
+                self._accept(delivery)
+            self._slots.wake()
+            await asyncio.sleep(0)
+
+    async def drain(self) -> None:
+        """Give up what has not begun, and return when what runs has ended and is settled."""
+        await self._leave(lambda _: True)
+
+    async def idle(self) -> None:
+        """Return once nothing is held."""
+        while self._held:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._idle.append(waiter)
+            await waiter
+
+    async def close(self) -> None:
+        """Cancel what still runs; it stays unsettled."""
+        await self._slots.close()
+
+    # -- what the consumer calls --------------------------------------------------------------
+
+    async def revoking(self, streams: Collection[str], /) -> None:
+        """Drop what has not begun of *streams*; return when what runs has ended and is settled."""
+        await self._leave(lambda received: received.delivery.stream in streams)
+
+    def notice(self, notice: Notice, /) -> None:
+        """Log it and tell the journals."""
+        logger.warning(
+            "broker notice",
+            extra={"kind": notice.kind, "text": notice.text, "streams": notice.streams},
+        )
+        for journal in self._journals:
+            journal.notice(notice)
+
+    # -- taking in ----------------------------------------------------------------------------
+
+    def _capacity(self) -> int:
+        """Count the deliveries that may be asked for now."""
+        limits = self._limits
+        if self._held_bytes >= limits.max_unsettled_bytes:
+            return 0
+        runnable = len(self._lanes.ready) + self._slots.busy
+        return min(limits.prefetch - runnable, limits.max_unsettled - self._held)
+
+    async def _until_room(self) -> None:
+        while self._capacity() <= 0:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
+
+    def _accept(self, delivery: Delivery) -> None:
+        envelope, handlers, reason, error, outcome = self._intake.sort(delivery)
+        size = len(delivery.body or b"")
+        received = Received(delivery, envelope, size, max(1, len(handlers)))
+        self._held += 1
+        self._held_bytes += size
+        for journal in self._journals:
+            journal.received(received)
+        for handler in handlers:
+            lane = self._intake.lane(delivery, envelope, handler)
+            self._lanes.add(lane, Job(received, handler, lane))
+        if handlers:
+            return
+        lane = self._intake.lane(delivery, envelope, None)
+        job = Job(received, None, lane, reason=reason, error=error)
+        if outcome is not None:
+            self._count(job, outcome)
+            self._settle(received)
+        else:
+            self._lanes.add(lane, job)
+
+    # -- running ------------------------------------------------------------------------------
+
+    async def advance(self, job: Job, slot: Slot) -> None:
+        """Take *job* as far as it gets: to its end, or to a wait for another attempt."""
+        if job.reason is None and not job.outbound and job.handler is not None:
+            outcome = await self._attempt(job, job.handler, slot)
+            if outcome is not None:
+                self._end(job, outcome)
+                return
+            if slot.abandoned or (job.reason is None and not job.outbound):
+                return
+        try:
+            if job.reason is not None:
+                await self._burial.bury(job)
+                self._end(job, Outcome.DEAD_LETTERED)
+            else:
+                await self._publisher.publish(job.outbound)
+                self._end(job, Outcome.HANDLED)
+        except BrokerError as error:
+            self._trouble(job, error)
+
+    async def _attempt(self, job: Job, handler: Handler, slot: Slot) -> Outcome | None:
+        """Run the handler once. None: more is to be done, now or later, as the job says."""
+        key = _key(job, handler)
+        if self._inbox.finished(key):
+            return Outcome.DUPLICATE
+        if not self._inbox.claim(key, job):
+            return None
+        job.attempt += 1
+        job.run += 1
+        run = job.run
+        slot.deadline = self._clock.monotonic() + handler.deadline.total_seconds()
+        try:
+            outbound = await handler.process(job)
+        except Exception as error:  # noqa: BLE001 -- the attempt: whatever a handler raises is its result
+            if run == job.run:
+                self._failed(job, handler, error)
+            return None
+        finally:
+            slot.deadline = None
+        if run != job.run:
+            return None
+        if outbound is None:
+            return Outcome.FILTERED
+        job.outbound = outbound
+        return None if outbound else Outcome.HANDLED
+
+    def _failed(self, job: Job, handler: Handler, error: Exception) -> None:
+        delay = handler.retry.delay_after(job.attempt, error, self._random)
+        self._fail(job, error, delay)
+        if delay is None:
+            job.reason = reason_for(error, job.attempt)
+        else:
+            self._later(job, delay)
+
+    def _fail(self, job: Job, error: Exception, delay: float | None) -> None:
+        job.error = error
+        if job.first_failed is None:
+            job.first_failed = self._clock.now().timestamp()
+        for journal in self._journals:
+            journal.failed(job, error, delay)
+
+    def timed_out(self, job: Job, /, *, abandoned: bool) -> None:
+        """Count the overrun as a failure; an abandoned run is never repeated beside itself."""
+        handler = job.handler
+        if handler is None:
+            return
+        error = HandlerTimeout(f"handler {handler.plan.id} ran longer than {handler.deadline}")
+        job.run += 1
+        if abandoned:
+            self._fail(job, error, None)
+            job.reason = Reason.TIMEOUT
+        else:
+            self._failed(job, handler, error)
+        if job.reason is not None:
+            self._ready_again(job)
+
+    def freed(self) -> None:
+        """Ask for more once enough room has come about, or nothing else is left to do."""
+        room = self._room
+        if room is None or room.done():
+            return
+        capacity = self._capacity()
+        if capacity >= self._limits.prefetch // 2 or (capacity > 0 and not self._lanes.ready):
+            room.set_result(None)
+
+    def crashed(self, error: BaseException, /) -> None:
+        """Stop the intake; run() raises *error*."""
+        self._crash = error
+        logger.critical("the worker failed", exc_info=error)
+        if self._consumer is not None:
+            self._consumer.stop_intake()
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    def _trouble(self, job: Job, error: BrokerError) -> None:
+        """Hold the job and its lane until the broker takes what it has for it (D1)."""
+        job.troubles += 1
+        refused = isinstance(error, PublishError) and error.refused and not error.unknown
+        if (
+            job.reason is None
+            and refused
+            and job.handler
+            and job.troubles >= job.handler.retry.attempts
+        ):
+            job.reason, job.error, job.outbound, job.troubles = Reason.HANDLER_ERROR, error, (), 0
+            self._ready_again(job)
+            return
+        delay = FOREVER.backoff(job.troubles, self._random)
+        logger.warning(
+            "broker did not take it, holding on",
+            extra={
+                "reason": job.reason,
+                "error": str(error),
+                "delay": delay,
+                "tries": job.troubles,
+            },
+        )
+        self._later(job, delay)
+
+    def _later(self, job: Job, delay: float) -> None:
+        if any(going(job.received) for going in self._leaving):
+            self._drop(job)
+        else:
+            self._waiting.add(job, delay)
+
+    def _ready_again(self, job: Job) -> None:
+        self._lanes.again(job)
+        self._slots.wake()
+
+    # -- ending -------------------------------------------------------------------------------
+
+    def _end(self, job: Job, outcome: Outcome) -> None:
+        self._count(job, outcome)
+        if job.handler is not None and outcome is not Outcome.DUPLICATE:
+            done = outcome is not Outcome.DEAD_LETTERED and outcome is not Outcome.DROPPED
+            for waiter in self._inbox.close(_key(job, job.handler), job, done=done):
+                self._ready_again(waiter)
+        self._lanes.release(job.lane)
+        received = job.received
+        received.owed -= 1
+        if not received.owed:
+            self._settle(received)
+
+    def _drop(self, job: Job) -> None:
+        job.received.dropped = True
+        self._end(job, Outcome.DROPPED)
+
+    def _count(self, job: Job, outcome: Outcome) -> None:
+        for journal in self._journals:
+            journal.ended(job, outcome)
+
+    def _settle(self, received: Received) -> None:
+        self._held -= 1
+        self._held_bytes -= received.size
+        if not received.dropped:
+            if not self._done:
+                asyncio.get_running_loop().call_soon(self._flush)
+            self._done.append(received.delivery)
+        for journal in self._journals:
+            journal.settled(received)
+        if not self._held and self._idle:
+            idle, self._idle = self._idle, []
+            for waiter in idle:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def _flush(self) -> None:
+        if self._done and self._consumer is not None:
+            done, self._done = self._done, []
+            self._consumer.settle(done)
+
+    # -- leaving ------------------------------------------------------------------------------
+
+    async def _leave(self, going: Going) -> None:
+        """Drop all jobs of deliveries that are *going* and have not begun; wait for the others."""
+        self._leaving.append(going)
+        for job in self._lanes.drop(lambda job: going(job.received)):
+            self._drop_queued(job)
+        ready = [job for job in self._lanes.ready if going(job.received)]
+        for job in ready:
+            self._lanes.ready.remove(job)
+        waiting = self._waiting.drop(lambda job: going(job.received))
+        duplicates = [job for job in self._inbox.waiting() if going(job.received)]
+        for job in duplicates:
+            self._inbox.leave(job)
+        for job in (*ready, *waiting, *duplicates):
+            self._drop(job)
+        try:
+            await self._slots.until(
+                lambda: not any(going(job.received) for job in self._slots.running)
+            )
+        finally:
+            self._leaving.remove(going)
+            self._flush()
+
+    def _drop_queued(self, job: Job) -> None:
+        """Drop a job that its lane had not let out yet: there is no lane to release."""
+        received = job.received
+        received.dropped = True
+        self._count(job, Outcome.DROPPED)
+        received.owed -= 1
+        if not received.owed:
+            self._settle(received)
+
+
+def _key(job: Job, handler: Handler) -> tuple[int, str, str]:
+    envelope = job.received.envelope
+    assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
+    return (handler.index, envelope.source, envelope.id)

@@ -1,0 +1,212 @@
+"""What is known of a handler before any event arrives: resolved, and refused, at registration."""
+
+import inspect
+import types
+import typing
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import Any, Union, get_args, get_origin
+
+from choreo.context import Context
+from choreo.errors import ConfigurationError
+from choreo.event import Event, event_type
+from choreo.retry import Retry
+
+SEVERAL: frozenset[object] = frozenset(
+    {
+        list, tuple, Sequence, Iterable, Iterator, Collection,
+        AsyncIterator, AsyncIterable, AsyncGenerator,
+    }
+)  # fmt: skip
+"""Return types that hold events."""
+
+
+class Kind(Enum):
+    """How a handler is called."""
+
+    ASYNC = "async"
+    STREAM = "stream"
+    """An async generator: what it yields is emitted."""
+    THREAD = "thread"
+    """A plain function: runs in a thread, so that it may block."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What ``on`` was told about a handler, besides its event."""
+
+    id: str | None = None
+    retry: Retry | None = None
+    deadline: timedelta | None = None
+    publishes: tuple[type[Event], ...] = ()
+    when: Callable[[Any], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One handler of one event class, ready to be composed."""
+
+    id: str
+    """Stable identity within the service; part of derived ids and of the inbox."""
+    event: type[Event]
+    function: Callable[..., object]
+    kind: Kind
+    context: str | None
+    """Name of the parameter that takes the Context."""
+    needs: Mapping[str, type[object]]
+    """Provided dependencies, by parameter name."""
+    optional: frozenset[str]
+    """Parameters that have a default and may stay without a provider."""
+    emits: frozenset[type[Event]]
+    options: Options
+
+    @property
+    def where(self) -> str:
+        """File and line of the handler, for messages to people."""
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(self.function)
+
+
+def plan(function: Callable[..., object], event: type[Event], options: Options) -> Plan:
+    """Resolve how *function* handles *event*; raise ConfigurationError for what cannot work."""
+    name = options.id or getattr(function, "__name__", None)
+    if not name or name == "<lambda>":
+        raise ConfigurationError(f"handler {function!r} has no name: give on(…, id='…')")
+    event_type(event)
+    hints = _hints(name, function)
+    parameters = list(inspect.signature(function).parameters.values())
+    if not parameters:
+        raise ConfigurationError(f"handler {name}: its first parameter must take {event.__name__}")
+    _check_first(name, parameters[0], hints, event)
+    context, needs = _rest(name, parameters[1:], hints)
+    optional = frozenset(
+        parameter.name for parameter in parameters[1:] if parameter.default is not parameter.empty
+    )
+    return Plan(
+        id=name,
+        event=event,
+        function=function,
+        kind=_kind(function),
+        context=context,
+        needs=needs,
+        optional=optional,
+        emits=_emits(name, hints.get("return")) | frozenset(_declared(name, options.publishes)),
+        options=options,
+    )
+
+
+def _hints(name: str, function: Callable[..., object]) -> dict[str, Any]:
+    target = function if inspect.isroutine(function) else type(function).__call__
+    try:
+        return typing.get_type_hints(target)
+    except NameError as error:
+        raise ConfigurationError(
+            f"handler {name}: annotation {error.name!r} cannot be resolved where the handler is "
+            "defined; import it at module level"
+        ) from error
+
+
+def _kind(function: Callable[..., object]) -> Kind:
+    target = function if inspect.isroutine(function) else type(function).__call__
+    if inspect.isasyncgenfunction(target):
+        return Kind.STREAM
+    return Kind.ASYNC if inspect.iscoroutinefunction(target) else Kind.THREAD
+
+
+def _check_first(
+    name: str, first: inspect.Parameter, hints: Mapping[str, Any], event: type[Event]
+) -> None:
+    if first.kind in (first.KEYWORD_ONLY, first.VAR_KEYWORD, first.VAR_POSITIONAL):
+        raise ConfigurationError(f"handler {name}: its first parameter must be positional")
+    annotation = hints.get(first.name)
+    if annotation is None:
+        raise ConfigurationError(
+            f"handler {name}: annotate its first parameter with {event.__name__}"
+        )
+    accepted = _members(annotation)
+    if not any(isinstance(kind, type) and issubclass(event, kind) for kind in accepted):
+        raise ConfigurationError(
+            f"handler {name} is registered on {event.__name__} but takes {annotation!r}"
+        )
+
+
+def _rest(
+    name: str, parameters: Sequence[inspect.Parameter], hints: Mapping[str, Any]
+) -> tuple[str | None, dict[str, type[object]]]:
+    context: str | None = None
+    needs: dict[str, type[object]] = {}
+    for parameter in parameters:
+        annotation = hints.get(parameter.name)
+        if parameter.kind in (
+            parameter.VAR_KEYWORD,
+            parameter.VAR_POSITIONAL,
+            parameter.POSITIONAL_ONLY,
+        ):
+            raise ConfigurationError(
+                f"handler {name}: parameter {parameter} cannot be provided by type"
+            )
+        if annotation is None:
+            raise ConfigurationError(
+                f"handler {name}: annotate parameter {parameter.name!r} with Context or a provided type"
+            )
+        kind = get_origin(annotation) or annotation
+        if kind is Context:
+            context = parameter.name
+        elif isinstance(kind, type):
+            needs[parameter.name] = kind
+        else:
+            raise ConfigurationError(
+                f"handler {name}: parameter {parameter.name!r} has type {annotation!r}; "
+                "dependencies are provided by class"
+            )
+    return context, needs
+
+
+def _members(annotation: object) -> tuple[object, ...]:
+    """Split a union into its members; anything else is its own only member."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return get_args(annotation)
+    return (annotation,)
+
+
+def _emits(name: str, annotation: object) -> frozenset[type[Event]]:
+    """Read the events out of a return annotation."""
+    found: set[type[Event]] = set()
+    for member in _members(annotation):
+        origin = get_origin(member)
+        if member in (None, type(None), Any, inspect.Parameter.empty) or member is Ellipsis:
+            continue
+        if isinstance(member, type) and issubclass(member, Event):
+            found.update(_declared(name, (member,)))
+        elif origin in (Awaitable, Coroutine):
+            found |= _emits(name, get_args(member)[-1])
+        elif origin in SEVERAL:
+            arguments = get_args(member)[:1] if origin is AsyncGenerator else get_args(member)
+            for argument in arguments:
+                found |= _emits(name, argument)
+        else:
+            raise ConfigurationError(f"handler {name} returns {member!r}, which is no event")
+    return frozenset(found)
+
+
+def _declared(name: str, classes: Iterable[type[Event]]) -> Iterable[type[Event]]:
+    for kind in classes:
+        if kind.__event__ is None:
+            raise ConfigurationError(
+                f"handler {name} emits {kind.__name__}, which has no topic: name the events themselves"
+            )
+        yield kind

@@ -1,0 +1,103 @@
+"""Registration: which function reacts to which event, kept until a service takes it over."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from datetime import timedelta
+from typing import Concatenate, ParamSpec, TypeVar
+
+from choreo.errors import ConfigurationError
+from choreo.event import Event
+from choreo.plan import Options, Plan, plan
+from choreo.retry import Retry
+
+E = TypeVar("E", bound=Event)
+D = TypeVar("D")
+P = ParamSpec("P")
+
+Emitted = Event | Iterable[Event] | None
+Result = Awaitable[Emitted] | AsyncIterator[Event] | Emitted
+"""What a handler may return: events it emits, now, awaited or one after the other."""
+R = TypeVar("R", bound=Result)
+
+Factory = Callable[
+    [], D | Awaitable[D] | AbstractAsyncContextManager[D] | AbstractContextManager[D]
+]
+
+
+class Router:
+    """A set of handlers and dependencies that a service, or another router, includes."""
+
+    def __init__(self) -> None:
+        self._plans: dict[str, Plan] = {}
+        self._provided: dict[type[object], object] = {}
+
+    @property
+    def plans(self) -> Sequence[Plan]:
+        """The handlers in order of registration."""
+        return tuple(self._plans.values())
+
+    @property
+    def provided(self) -> dict[type[object], object]:
+        """Values and factories by the type they provide."""
+        return dict(self._provided)
+
+    def on(
+        self,
+        event: type[E],
+        /,
+        *,
+        id: str | None = None,  # noqa: A002 -- the field's word
+        retry: Retry | None = None,
+        deadline: timedelta | None = None,
+        publishes: Sequence[type[Event]] = (),
+        when: Callable[[E], bool] | None = None,
+    ) -> Callable[[Callable[Concatenate[E, P], R]], Callable[Concatenate[E, P], R]]:
+        """Register the decorated function as a handler of *event*, and return it unchanged.
+
+        *id* is the handler's identity in derived ids and duplicates, its function's name by default:
+        renaming a function without keeping its id makes it a new handler.
+        *publishes* declares what it emits beside its return type; *when* wants only some events.
+
+        Raises ConfigurationError for a handler that could not work.
+        """
+        options = Options(
+            id=id, retry=retry, deadline=deadline, publishes=tuple(publishes), when=when
+        )
+
+        def register(handler: Callable[Concatenate[E, P], R]) -> Callable[Concatenate[E, P], R]:
+            self._add(plan(handler, event, options))
+            return handler
+
+        return register
+
+    def provide(self, kind: type[D], value: D | Factory[D], /) -> None:
+        """Give handlers that ask for *kind* this value, or what this factory makes at start.
+
+        A factory may return the value, await it, or be a (async) context manager that is left when
+        the service stops. One value serves all handlers of the service.
+        """
+        if kind in self._provided:
+            raise ConfigurationError(f"{kind.__name__} is provided twice")
+        if not isinstance(value, kind) and not callable(value):
+            raise ConfigurationError(
+                f"provide({kind.__name__}, …): neither a {kind.__name__} nor a factory"
+            )
+        self._provided[kind] = value
+
+    def include(self, router: "Router", /) -> None:
+        """Take over all handlers and dependencies of *router*."""
+        for handler in router.plans:
+            self._add(handler)
+        for kind, value in router.provided.items():
+            if kind in self._provided and self._provided[kind] is not value:
+                raise ConfigurationError(f"{kind.__name__} is provided twice")
+            self._provided[kind] = value
+
+    def _add(self, handler: Plan) -> None:
+        known = self._plans.get(handler.id)
+        if known is not None:
+            raise ConfigurationError(
+                f"two handlers are called {handler.id!r} ({known.where} and {handler.where}): "
+                "give one of them on(…, id='…')"
+            )
+        self._plans[handler.id] = handler

@@ -1,0 +1,250 @@
+"""The life of running services: start in order, stop in phases, each with a budget.
+
+    starting ─► running ─► intake stopped ─► drained ─► settled and left ─► closed
+
+Stopping gives up what has not begun (the broker hands it over again), waits for handlers that run and
+for what they emitted, tells the broker what is done, and only then leaves.  A phase that exceeds its
+budget is reported and cut short: what was unfinished stays unsettled.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+)
+from datetime import timedelta
+from inspect import isawaitable
+from typing import cast
+
+from choreo.assembly import Assembly, Ground, assemble
+from choreo.broker import Broker, Consumer, open_broker
+from choreo.delivery.burial import Burial
+from choreo.delivery.journal import Journal
+from choreo.delivery.outgoing import Outgoing
+from choreo.delivery.publisher import Publisher
+from choreo.delivery.worker import Limits, Worker
+from choreo.environment import Environment
+from choreo.errors import ConnectionLost
+from choreo.event import Event
+from choreo.message import Message
+from choreo.retry import FOREVER
+from choreo.service import Service
+from choreo.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+SETTLE_BUDGET = timedelta(seconds=5)
+"""Time to tell the broker what is done, and to leave it."""
+
+
+class Running:
+    """A started service."""
+
+    def __init__(
+        self, service: Service, assembly: Assembly, publisher: Publisher, environment: Environment
+    ) -> None:
+        self.service = service
+        self.assembly = assembly
+        self._publisher = publisher
+        self._environment = environment
+        self.worker: Worker | None = None
+        self.consumer: Consumer | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def outgoing(self) -> Outgoing:
+        """What writes this service's events."""
+        return self.assembly.outgoing
+
+    async def publish(self, events: Sequence[Event], /) -> list[str]:
+        """Publish root events; return their ids once the broker has them all."""
+        ids = [self._environment.ids.new() for _ in events]
+        messages = [
+            self.outgoing.root(event, identity) for event, identity in zip(events, ids, strict=True)
+        ]
+        await self._publisher.publish(messages)
+        return ids
+
+    async def wait(self) -> None:
+        """Return when consumption has ended; raise what ended it. Endless for a mere publisher."""
+        if self._task is None:
+            await asyncio.get_running_loop().create_future()
+        else:
+            await asyncio.shield(self._task)
+
+    async def consume(self, worker: Worker, consumer: Consumer) -> None:
+        """Begin to pull and handle."""
+        self.worker, self.consumer = worker, consumer
+        self._task = asyncio.get_running_loop().create_task(
+            worker.run(consumer), name=f"choreo worker {self.service.name}"
+        )
+
+    async def stop(self, settings: Settings) -> None:
+        """Go through the phases of stopping; never raises, always ends."""
+        worker, consumer, task = self.worker, self.consumer, self._task
+        if worker is None or consumer is None or task is None:
+            return
+        consumer.stop_intake()
+        await self._phase("stop intake", SETTLE_BUDGET, asyncio.wait({task}))
+        await self._phase("drain", settings.drain, worker.drain())
+        await self._phase("cancel", settings.grace + SETTLE_BUDGET, worker.close())
+        await self._phase("settle", SETTLE_BUDGET, consumer.flush())
+        if task.done() and not task.cancelled() and task.exception() is not None:
+            logger.error("consumption had failed", exc_info=task.exception())
+        elif not task.done():
+            task.cancel()
+
+    async def _phase(self, name: str, budget: timedelta, work: Awaitable[object]) -> None:
+        try:
+            async with asyncio.timeout(budget.total_seconds()):
+                await work
+        except TimeoutError:
+            logger.error(
+                "stopping took longer than its budget",
+                extra={
+                    "phase": name,
+                    "budget": budget.total_seconds(),
+                    "service": self.service.name,
+                },
+            )
+        except Exception:
+            logger.exception(
+                "stopping failed in one phase", extra={"phase": name, "service": self.service.name}
+            )
+
+
+@asynccontextmanager
+async def started(
+    service: Service,
+    *,
+    settings: Settings | None = None,
+    environment: Environment | None = None,
+    journals: Sequence[Journal] = (),
+) -> AsyncIterator[Running]:
+    """Run *service* within the block: it handles events on entry, and is drained on exit.
+
+    Raises ConfigurationError for what could not work, ConnectionLost if the broker cannot be reached
+    within ``start_timeout``.
+    """
+    settings = settings or service.settings()
+    environment = environment or Environment()
+    async with AsyncExitStack() as stack:
+        threads = ThreadPoolExecutor(settings.threads, thread_name_prefix=f"choreo-{service.name}")
+        stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+        broker = await stack.enter_async_context(_opened(service, settings, environment))
+        provided = await _provide(service, stack)
+        ground = Ground(
+            capabilities=broker.capabilities,
+            settings=settings,
+            environment=environment,
+            threads=threads,
+        )
+        assembly = assemble(service, ground, provided)
+        await broker.prepare(assembly.topics)
+        publisher = Publisher(broker, _published(journals))
+        stack.push_async_callback(publisher.close)
+        running = Running(service, assembly, publisher, environment)
+        await stack.enter_async_context(service.attached(running))
+        if service.lifespan is not None:
+            await stack.enter_async_context(service.lifespan(service))
+        await _consume(running, broker, settings, journals, stack)
+        yield running
+
+
+async def run(service: Service) -> None:
+    """Run *service* until cancelled, or until it cannot go on; drain it either way."""
+    async with started(service) as running:
+        await running.wait()
+
+
+async def _consume(
+    running: Running,
+    broker: Broker,
+    settings: Settings,
+    journals: Sequence[Journal],
+    stack: AsyncExitStack,
+) -> None:
+    """Subscribe and begin, with the way out arranged before the way in."""
+    assembly, environment = running.assembly, running._environment  # noqa: SLF001 -- same module
+    if assembly.subscription is None:
+        return
+    publisher = running._publisher  # noqa: SLF001 -- same module
+    burial = Burial(running.service.name, publisher, broker.capabilities, environment.clock)
+    limits = Limits(
+        concurrency=settings.concurrency,
+        prefetch=settings.prefetch,
+        max_unsettled=settings.max_unsettled,
+        max_unsettled_bytes=settings.max_unsettled_bytes,
+        duplicates_window=settings.duplicates_window,
+        grace=settings.grace,
+    )
+    worker = Worker(assembly.intake, publisher, burial, limits, environment, journals)
+    consumer = await stack.enter_async_context(broker.subscribe(assembly.subscription, worker))
+    stack.push_async_callback(running.stop, settings)
+    await running.consume(worker, consumer)
+
+
+@asynccontextmanager
+async def _opened(
+    service: Service, settings: Settings, environment: Environment
+) -> AsyncIterator[Broker]:
+    """Open the broker, trying again until the start's time is up."""
+    give_up = environment.clock.monotonic() + settings.start_timeout.total_seconds()
+    tries = 0
+    async with AsyncExitStack() as stack:
+        while True:
+            given = service.broker
+            broker = (
+                open_broker(settings.broker) if given is None or isinstance(given, str) else given
+            )
+            try:
+                opened = await stack.enter_async_context(broker)
+                break
+            except ConnectionLost as error:
+                tries += 1
+                delay = FOREVER.backoff(tries, environment.random)
+                if environment.clock.monotonic() + delay > give_up:
+                    raise
+                logger.warning(
+                    "broker cannot be reached yet",
+                    extra={"broker": broker.url, "error": str(error)},
+                )
+                await environment.clock.sleep(delay)
+        yield opened
+
+
+async def _provide(service: Service, stack: AsyncExitStack) -> dict[type[object], object]:
+    """Make every dependency once; what is a context manager is left when the service stops."""
+    made: dict[type[object], object] = {}
+    for kind, value in service.provided.items():
+        if isinstance(value, kind):
+            made[kind] = value
+            continue
+        result = cast("Callable[[], object]", value)()
+        if isawaitable(result):
+            result = await result
+        if not isinstance(result, kind):
+            if isinstance(result, AbstractAsyncContextManager):
+                result = await stack.enter_async_context(
+                    cast("AbstractAsyncContextManager[object]", result)
+                )
+            elif isinstance(result, AbstractContextManager):
+                result = stack.enter_context(cast("AbstractContextManager[object]", result))
+        made[kind] = result
+    return made
+
+
+def _published(journals: Sequence[Journal]) -> Callable[[Sequence[Message]], None] | None:
+    if not journals:
+        return None
+
+    def tell(messages: Sequence[Message]) -> None:
+        for journal in journals:
+            journal.published(messages)
+
+    return tell

@@ -1,0 +1,98 @@
+"""A participant in a choreography: a name, its handlers, and how it reaches the broker."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
+
+from choreo.broker import Broker
+from choreo.delivery.pipeline import Middleware
+from choreo.errors import ConfigurationError
+from choreo.event import Event
+from choreo.retry import Retry
+from choreo.router import Router
+from choreo.settings import Settings
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}", re.IGNORECASE)
+
+Lifespan = Callable[["Service"], AbstractAsyncContextManager[None]]
+
+
+class Outlet(Protocol):
+    """Where a running service publishes."""
+
+    async def publish(self, events: Sequence[Event], /) -> list[str]:
+        """Publish root events; return their ids once the broker has them all."""
+        ...
+
+
+class Service(Router):
+    """One service: registers handlers, knows nothing of how they are run.
+
+    *name* is the consumer group and part of every id the service derives: changing it makes a new
+    service. *broker* is a URL or an adapter; other options are those of ``Settings``, given here as
+    ``settings=`` or by their names, and taken from the environment and pyproject.toml otherwise.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        broker: Broker | str | None = None,
+        retry: Retry | None = None,
+        middleware: Sequence[Middleware] = (),
+        lifespan: Lifespan | None = None,
+        **options: Any,  # noqa: ANN401 -- the fields of Settings, validated there
+    ) -> None:
+        super().__init__()
+        if not NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"service name {name!r}: use letters, digits, '.', '_' and '-', at most 100"
+            )
+        self.name = name
+        self.retry = retry or Retry()
+        self.middleware = tuple(middleware)
+        self.lifespan = lifespan
+        self._broker = broker
+        self._options = options
+        if options or isinstance(broker, str):
+            self.settings()
+        self._outlet: Outlet | None = None
+
+    @property
+    def broker(self) -> Broker | str | None:
+        """The adapter or URL it was built with, or None if settings tell."""
+        return self._broker
+
+    def settings(self, **override: Any) -> Settings:  # noqa: ANN401 -- validated by Settings
+        """Gather the options as they are now; raise ConfigurationError for wrong ones."""
+        broker = self._broker if isinstance(self._broker, str) else None
+        return Settings.load(**{"broker": broker, **self._options, **override})
+
+    async def publish(self, event: Event, /) -> str:
+        """Publish an event that begins a conversation; return its id once the broker has it.
+
+        Only while the service runs; inside a handler use ``Context.publish``, which keeps the cause.
+        Raises PublishError if the broker refused it, or if its fate is unknown.
+        """
+        return (await self.publish_many((event,)))[0]
+
+    async def publish_many(self, events: Sequence[Event], /) -> list[str]:
+        """Publish several events at once, in order within a key; return their ids."""
+        if self._outlet is None:
+            raise ConfigurationError(
+                f"service {self.name} is not running: publish inside `async with started({self.name})` "
+                "or from its lifespan"
+            )
+        return await self._outlet.publish(events)
+
+    @asynccontextmanager
+    async def attached(self, outlet: Outlet, /) -> AsyncIterator[None]:
+        """Publish through *outlet* meanwhile: what a runner calls."""
+        if self._outlet is not None:
+            raise ConfigurationError(f"service {self.name} is running already")
+        self._outlet = outlet
+        try:
+            yield
+        finally:
+            self._outlet = None

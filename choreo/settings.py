@@ -1,0 +1,115 @@
+"""Every option of a service, declared once: name, type, default and what it is for."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from choreo.errors import ConfigurationError
+
+PREFIX = "CHOREO_"
+TABLE = "choreo"
+
+
+class Settings(BaseModel):
+    """Options of a service: from arguments, then ``CHOREO_…`` in the environment, then ``[tool.choreo]``.
+
+    Durations are seconds or ISO 8601 (``PT30S``) where they are written as text.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    broker: str = Field(
+        "memory://", description="URL of the broker: memory://, kafka://… or mqtt://…"
+    )
+    codec: Literal["json", "avro"] = Field(
+        "json", description="Format in which events are written."
+    )
+    schemas: Path = Field(Path("schemas"), description="Folder of the committed Avro contracts.")
+    concurrency: int = Field(100, ge=1, description="Handlers running at once.")
+    threads: int = Field(16, ge=1, description="Threads for plain functions as handlers.")
+    prefetch: int = Field(500, ge=1, description="Deliveries ready or running at once.")
+    max_unsettled: int = Field(
+        5_000, ge=1, description="Deliveries held in all, waiting ones included."
+    )
+    max_unsettled_bytes: int = Field(
+        64 * 1024 * 1024, ge=1, description="Bytes of payload held in all; checked between polls."
+    )
+    max_span: int = Field(
+        10_000,
+        ge=1,
+        description="Positions between the oldest unsettled event of a stream and the newest taken.",
+    )
+    duplicates_window: int = Field(
+        100_000,
+        ge=0,
+        description="Finished events remembered, to suppress duplicates in this process.",
+    )
+    order: Literal["handler", "key"] = Field(
+        "handler", description="Keep a key in order within each handler, or across all handlers."
+    )
+    start: Literal["earliest", "latest"] = Field(
+        "earliest", description="Where a service begins that has never read a topic."
+    )
+    foreign: Literal["ignore", "dead_letter"] = Field(
+        "dead_letter",
+        description="What becomes of records that are no CloudEvents and not declared.",
+    )
+    max_hops: int = Field(
+        64, ge=1, description="Longest chain of causes before an event is a loop."
+    )
+    deadline: timedelta = Field(timedelta(seconds=60), description="Longest run of a handler.")
+    grace: timedelta = Field(
+        timedelta(seconds=5),
+        description="Time a cancelled handler has to end before it is abandoned.",
+    )
+    drain: timedelta = Field(
+        timedelta(seconds=20), description="Time for running handlers when stopping or rebalancing."
+    )
+    start_timeout: timedelta = Field(
+        timedelta(seconds=60), description="Time to reach the broker at start before giving up."
+    )
+    create_topics: bool = Field(False, description="Create missing topics at start.")
+    partitions: int | None = Field(None, ge=1, description="Partitions of topics created at start.")
+
+    @classmethod
+    def load(cls, **arguments: Any) -> Self:  # noqa: ANN401 -- validated by the model
+        """Gather the settings; raise ConfigurationError naming what is wrong and where it came from."""
+        values = {**_from_pyproject(Path.cwd()), **_from_environment(os.environ)}
+        values.update({name: value for name, value in arguments.items() if value is not None})
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
+                for item in error.errors(include_input=False)
+            )
+            raise ConfigurationError(
+                f"settings: {problems} (from arguments, {PREFIX}* or [tool.{TABLE}] in pyproject.toml)"
+            ) from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
+    """Read ``CHOREO_*``; names that are no option are other tools' and left alone."""
+    return {
+        name: environment[f"{PREFIX}{name.upper()}"]
+        for name in Settings.model_fields
+        if f"{PREFIX}{name.upper()}" in environment
+    }
+
+
+def _from_pyproject(folder: Path) -> dict[str, object]:
+    """Read ``[tool.choreo]`` of the nearest pyproject.toml, from *folder* upwards."""
+    for parent in (folder, *folder.parents):
+        file = parent / "pyproject.toml"
+        if file.is_file():
+            try:
+                table = tomllib.loads(file.read_text(encoding="utf-8"))
+            except tomllib.TOMLDecodeError as error:
+                raise ConfigurationError(f"{file} is not valid TOML: {error}") from error
+            return dict(table.get("tool", {}).get(TABLE, {}))
+    return {}
