@@ -50,8 +50,10 @@ class MqttClient:
     def limits(self) -> Mapping[str, object]:
         """Return the properties of the broker's CONNACK."""
         assert self.greeting is not None
-        properties = self.greeting[2]
-        return properties.json() if properties is not None else {}
+        properties: Mapping[str, object] = (
+            self.greeting[2] or Properties(PacketTypes.CONNACK)
+        ).json()
+        return properties
 
     def subscribe(self, topic: str) -> None:
         """Return once the broker has granted the subscription."""
