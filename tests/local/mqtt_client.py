@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -50,10 +51,8 @@ class MqttClient:
     def limits(self) -> Mapping[str, object]:
         """Return the properties of the broker's CONNACK."""
         assert self.greeting is not None
-        properties: Mapping[str, object] = (
-            self.greeting[2] or Properties(PacketTypes.CONNACK)
-        ).json()
-        return properties
+        properties = self.greeting[2] or Properties(PacketTypes.CONNACK)
+        return cast("Mapping[str, object]", properties.json())
 
     def subscribe(self, topic: str) -> None:
         """Return once the broker has granted the subscription."""
