@@ -1,0 +1,105 @@
+"""What is installed is what the tree says: adapters by scheme, types, pins, and nothing else."""
+
+import re
+import subprocess
+import sys
+import time
+import tomllib
+import zipfile
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {"choreo", "choreo_kafka", "choreo_memory", "choreo_mqtt"}
+SCHEMES = {
+    "memory": "MemoryBroker",
+    "kafka": "KafkaBroker",
+    "kafka+ssl": "KafkaBroker",
+    "mqtt": "MqttBroker",
+    "mqtts": "MqttBroker",
+}
+PIN = re.compile(r"(?P<name>[\w.-]+)==[\w.]+")
+NAME = re.compile(r"[\w.-]+")
+IMPORT_BUDGET = 0.2
+
+
+def test_every_scheme_names_a_broker_that_can_be_loaded() -> None:
+    found = {point.name: point.load() for point in entry_points(group="choreo.brokers")}
+
+    assert {scheme: broker.__name__ for scheme, broker in found.items()} == SCHEMES
+
+
+@pytest.mark.timeout(60)
+def test_the_wheel_holds_the_four_typed_packages_and_nothing_else(tmp_path: Path) -> None:
+    python("-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT))
+
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        names = wheel.namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == PACKAGES
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+
+
+def test_importing_choreo_loads_no_client_library() -> None:
+    loaded = python("-c", "import sys, choreo; print(*sys.modules)").split()
+
+    unwanted = {"aiokafka", "paho", "sqlalchemy", "typer", "rich", "opentelemetry.sdk"}
+    assert unwanted.isdisjoint(loaded)
+
+
+def test_choreo_is_imported_in_under_a_fifth_of_a_second() -> None:
+    fastest = min(duration("import choreo") for _ in range(5))
+    interpreter = min(duration("pass") for _ in range(5))
+
+    assert fastest - interpreter < IMPORT_BUDGET
+
+
+@pytest.mark.parametrize("pins", ["dev.txt", "run.txt"])
+def test_pins_are_exact_and_name_no_place_to_fetch_from(pins: str) -> None:
+    lines = requirement_lines(pins)
+
+    assert [line for line in lines if not PIN.fullmatch(line)] == []
+
+
+def test_everything_asked_for_is_pinned_and_run_agrees_with_dev() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    asked = {normal(each) for each in asked_for(project)}
+
+    development, production = requirement_lines("dev.txt"), requirement_lines("run.txt")
+
+    assert asked - {normal(line) for line in development} == {"choreo"}
+    assert set(production) <= set(development)
+
+
+def asked_for(project: dict[str, Any]) -> list[str]:
+    metadata = project["project"]
+    extras = metadata["optional-dependencies"].values()
+    groups = project["dependency-groups"].values()
+    return [*metadata["dependencies"], *(each for group in [*extras, *groups] for each in group)]
+
+
+def requirement_lines(pins: str) -> list[str]:
+    lines = (ROOT / "requirements" / pins).read_text().splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
+def normal(requirement: str) -> str:
+    name = NAME.match(requirement)
+    assert name is not None, requirement
+    return re.sub(r"[-_.]+", "-", name[0]).lower()
+
+
+def duration(statement: str) -> float:
+    start = time.perf_counter()
+    python("-c", statement)
+    return time.perf_counter() - start
+
+
+def python(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], check=False, capture_output=True, text=True, timeout=60.0
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
