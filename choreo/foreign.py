@@ -46,14 +46,19 @@ class Foreign:
     """How a record without CloudEvents attributes is read as the event that declares this.
 
     A record on the event's topic is taken for it if *type* is None, or if what *type* finds equals
-    *equals*. Ids must be found or derived: a device that repeats an id repeats the event.
+    *equals*; declarations with a type are asked before one without. Ids must be found or derived: a
+    device that repeats an id repeats the event. On a topic with fields, such as
+    ``devices/{device}/reading``, those that a JSON body lacks are filled in from the topic.
     """
 
     id: Locator
     type: Header | Field | None = None
     equals: str | None = None
     time: Header | Field | BrokerTime = BrokerTime()
+    unit: Literal["s", "ms", "us"] | None = None
+    """Unit of a *time* that is a number since 1970; None where it is RFC 3339 text."""
     sequence: Header | Field | None = None
+    """Where a number is found that counts the records of one key, or of the source if keyless."""
     source: str | None = None
     """CloudEvents source of such events, ``urn:choreo:foreign:<topic>`` when None."""
     content_type: Literal["application/json", "application/avro"] = "application/json"

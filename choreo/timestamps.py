@@ -23,8 +23,8 @@ def parse_rfc3339(text: str) -> datetime:
     Digits beyond microseconds are cut off, and a leap second is read as the last microsecond before
     it ends, because neither has a place in a datetime.
     """
-    # What choreo writes itself has 27 characters with separators in these places; the rest of
-    # RFC 3339 and all that fromisoformat takes beyond it (weeks, basic format) go through the pattern.
+    # What choreo writes has 27 characters with separators in these places; the rest of RFC 3339,
+    # and all that fromisoformat takes beyond it (weeks, basic format), goes through the pattern.
     if len(text) == LENGTH and text[10] + text[19] + text[26] == "T.Z" and text[7] == "-":
         try:
             return datetime.fromisoformat(text)

@@ -1,0 +1,134 @@
+"""Reading envelopes: binary mode by header names, structured by content type, foreign as declared.
+
+Sources: CloudEvents 1.0 with its Kafka and MQTT protocol bindings and its JSON format.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
+
+from choreo.broker import Binding
+from choreo.clock import Clock, SystemClock
+from choreo.cloudevents.attributes import CONTROLS, DEFAULT_LIMITS, Limits
+from choreo.cloudevents.foreign import ForeignRules
+from choreo.cloudevents.headers import HeaderPlan, Values
+from choreo.cloudevents.layout import Layout
+from choreo.cloudevents.structured import is_cloudevents, read_structured
+from choreo.envelope import Envelope
+from choreo.errors import MalformedEnvelope, UnsupportedSpecVersion
+from choreo.event import Event
+from choreo.message import Delivery
+
+MAX_PLANS = 1024
+"""Header layouts remembered; a producer has a few, whoever makes up more gets no memory of ours."""
+MAX_PLANNED_HEADERS = 256
+
+_VERSION = re.compile(rb"[0-9][0-9.]{0,7}")
+
+
+class EnvelopeReader:
+    """Reads deliveries of one broker as envelopes.
+
+    A record without any required attribute is foreign: read by the declaration of one of *events*
+    on its topic, or nobody's. Whatever is wrong with an envelope is a MalformedEnvelope that names
+    the attribute and never a value of the payload.
+    """
+
+    def __init__(
+        self,
+        binding: Binding,
+        events: Iterable[type[Event]] = (),
+        *,
+        clock: Clock | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        """Compile the foreign declarations of *events*; raise ConfigurationError for bad ones."""
+        self._binding = binding
+        self._limits = limits
+        self._foreign = ForeignRules(binding, events, clock or SystemClock())
+        self._plans: dict[tuple[str, ...], HeaderPlan] = {}
+        self._no_headers = HeaderPlan((), binding, limits)
+
+    def read(self, delivery: Delivery) -> Envelope | None:
+        """Read the envelope; None for a foreign record that no event declares.
+
+        Raises MalformedEnvelope or UnsupportedSpecVersion, and nothing else.
+        """
+        values: Values = ()
+        plan = self._no_headers
+        if delivery.headers:
+            names, values = zip(*delivery.headers, strict=True)
+            plan = self._plans.get(names) or self._plan(names)
+        if plan.content_type >= 0 and is_cloudevents(values[plan.content_type]):
+            envelope = read_structured(delivery.body, values[plan.content_type], self._limits)
+            trace = plan.trace(values)
+            envelope.traceparent, envelope.tracestate, envelope.baggage = trace
+            return envelope
+        layout, pick = plan.layout, plan.pick
+        if layout is None or pick is None:
+            return self._other(plan, values, delivery)
+        if values[plan.specversion] != b"1.0":
+            _refuse_version(values[plan.specversion])
+        texts = self._texts(layout, pick(values), plan.name_bytes)
+        return layout.envelope(texts, delivery.body, plan.trace(values))
+
+    def _texts(self, layout: Layout, values: Values, name_bytes: int) -> Sequence[str]:
+        """Decode all attribute values at once, and one by one only where something looks odd."""
+        try:
+            raw = b"\0".join(values)  # type: ignore[arg-type]  # a None among them is caught
+        except TypeError:
+            return _one_by_one(layout, values)
+        if len(raw) + name_bytes > self._limits.attribute_bytes:
+            raise MalformedEnvelope(
+                f"the attributes hold more than {self._limits.attribute_bytes} bytes"
+            )
+        # Without other control characters than the separators, without an empty value and in ASCII
+        # there is nothing that could be illegal.
+        if (
+            not raw.isascii()
+            or len(raw) - len(raw.translate(None, CONTROLS)) != len(values) - 1
+            or b"\0\0" in raw
+            or not (values[0] and values[-1])
+        ):
+            return _one_by_one(layout, values)
+        return raw.decode("ascii").split("\0")
+
+    def _plan(self, names: tuple[str, ...]) -> HeaderPlan:
+        plan = HeaderPlan(names, self._binding, self._limits)
+        if len(names) <= MAX_PLANNED_HEADERS:
+            if len(self._plans) >= MAX_PLANS:
+                self._plans.clear()
+            self._plans[names] = plan
+        return plan
+
+    def _other(self, plan: HeaderPlan, values: Values, delivery: Delivery) -> Envelope | None:
+        """Deal with headers that make no envelope in binary mode."""
+        if plan.specversion >= 0 and values[plan.specversion] != b"1.0":
+            _refuse_version(values[plan.specversion])
+        if plan.foreign or (plan.specversion < 0 and self._foreign.claims(delivery)):
+            envelope = self._foreign.read(delivery)
+            if envelope is not None:
+                trace = plan.trace(values)
+                envelope.traceparent, envelope.tracestate, envelope.baggage = trace
+            return envelope
+        raise MalformedEnvelope(f"the envelope {plan.problem}")
+
+
+def _one_by_one(layout: Layout, values: Values) -> Sequence[str]:
+    texts: list[str] = []
+    for name, value in zip(layout.names, values, strict=True):
+        if value is None:
+            raise MalformedEnvelope(f"attribute '{name}' has no value")
+        try:
+            texts.append(value.decode())
+        except UnicodeDecodeError:
+            raise MalformedEnvelope(f"attribute '{name}' is no UTF-8") from None
+    layout.check(texts)
+    return texts
+
+
+def _refuse_version(version: bytes | None) -> NoReturn:
+    if version is None:
+        raise MalformedEnvelope("attribute 'specversion' has no value")
+    shown = version.decode() if _VERSION.fullmatch(version) else "of another form"
+    raise UnsupportedSpecVersion(f"CloudEvents specversion {shown}: only 1.0 can be read")
