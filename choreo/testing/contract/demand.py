@@ -152,7 +152,7 @@ class Demand:
             tasks.create_task(_publish_slowly(b.publish, 300), name="publisher")
             async with asyncio.timeout(setup.patience):
                 while len(got) < 300:
-                    got.extend(await _cancelled_poll(member, random.choice((0, 0, 0.0005, 0.003))))
+                    got.extend(await _cancelled_poll(member, random))
 
         same(sorted(numbers(got)), list(range(300)), "numbers")
         in_key_order(got, keys=b.keys)
@@ -164,10 +164,13 @@ async def _publish_slowly(publish: Callable[[range], Awaitable[None]], count: in
         await asyncio.sleep(0.001)
 
 
-async def _cancelled_poll(member: Member, delay: float) -> list[Delivery]:
-    """Poll, cancel that after *delay*, and return what a careful caller still gets."""
+async def _cancelled_poll(member: Member, random: Random) -> list[Delivery]:
+    """Poll, cancel that a little later, and return what a careful caller still gets."""
     polling = asyncio.ensure_future(member.consumer.poll(5))
-    await asyncio.sleep(delay)
+    if random.random() < 0.2:
+        await asyncio.sleep(0.003 * random.random())
+    for _ in range(random.randrange(8)):
+        await asyncio.sleep(0)
     polling.cancel()
     await asyncio.wait([polling])
     return [] if polling.cancelled() else list(polling.result())
