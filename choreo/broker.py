@@ -148,8 +148,8 @@ class Consumer(Protocol):
         """Wait for deliveries and hand over at least one and at most *limit* of them.
 
         Nobody reads ahead on the caller's behalf beyond ``read_ahead``: what is not asked for stays
-        with the broker. Within a stream deliveries come in position order. An empty result says that
-        the intake was stopped. Cancelling a poll loses nothing. Raises BrokerError when the
+        with the broker. Within a stream deliveries come in position order. An empty result says
+        that the intake was stopped. Cancelling a poll loses nothing. Raises BrokerError when the
         subscription cannot go on without an operator (refused credentials, a client id in use).
         """
         ...
@@ -158,8 +158,8 @@ class Consumer(Protocol):
         """Note that *deliveries* are done and must never be handed over again.
 
         Any order is fine: the adapter tells the broker only of the contiguous done prefix of each
-        stream, soon and in the background, and remembers the rest. A settlement that the broker does
-        not get is a redelivery, never a loss.
+        stream, soon and in the background, and remembers the rest. A settlement that the broker
+        does not get is a redelivery, never a loss.
         """
         ...
 
@@ -190,8 +190,10 @@ class Broker(Protocol):
         ...
 
     async def __aenter__(self) -> Self:
-        """Connect; raise ConnectionLost if the broker cannot be reached, ConfigurationError if it
-        refuses us."""
+        """Connect.
+
+        Raises ConnectionLost if the broker cannot be reached, ConfigurationError if it refuses us.
+        """
         ...
 
     async def __aexit__(self, *exc: object) -> None:
@@ -208,14 +210,21 @@ class Broker(Protocol):
     async def publish(self, messages: Sequence[Message], /) -> None:
         """Return once the broker has accepted every message, in order within a key.
 
-        Raises PublishError telling which were refused and of which nothing is known.
+        Raises PublishError telling which were refused and of which nothing is known. What the
+        capabilities do not declare (a key, bytes in a header, no body, ``retain``) is refused
+        unless it arrives unchanged all the same: nothing is dropped or replaced on the way.
         """
         ...
 
     def subscribe(
         self, subscription: Subscription, listener: Listener, /
     ) -> AbstractAsyncContextManager[Consumer]:
-        """Join the group; on leaving, drop what is unsettled so that others are handed it."""
+        """Join the group; on leaving, drop what is unsettled so that others are handed it.
+
+        What is published after entering is handed over, whatever ``start`` says, and what was
+        settled before leaving is not handed over again. Raises ConfigurationError on entering for
+        what the capabilities do not declare (retained values, wildcards).
+        """
         ...
 
     def browse(
@@ -232,7 +241,7 @@ class BrokerFactory(Protocol):
     """What an entry point of the group ``choreo.brokers`` loads: usually the adapter's class."""
 
     def __call__(self, url: str, /) -> Broker:
-        """Build the adapter for *url*; raises ConfigurationError for what it does not understand."""
+        """Build the adapter for *url*; raise ConfigurationError for what it does not understand."""
         ...
 
 

@@ -25,6 +25,8 @@ from choreo_memory.settings import Settings, topic_problem
 
 BREATH = 256
 """Records after which publishing lets other tasks run."""
+CHUNK = 256
+"""Records that browsing takes from a partition at a time."""
 
 
 class MemoryBroker:
@@ -164,7 +166,8 @@ class MemoryBroker:
     ) -> AsyncGenerator[AsyncIterator[Delivery]]:
         """Read a topic from its beginning, partition by partition, in no group."""
         _check(topic)
-        reading = _read(self._opened().topic(topic.name).partitions, follow=follow)
+        partitions = self._opened().topic(topic.name).partitions
+        reading = _read(partitions, [partition.end for partition in partitions], follow=follow)
         try:
             yield reading
         finally:
@@ -210,24 +213,27 @@ def _size(message: Message) -> int:
     return len(message.body or b"") + len(message.key or b"") + headers
 
 
-async def _read(partitions: Sequence[Partition], *, follow: bool) -> AsyncGenerator[Delivery]:
-    """Read every partition to what is its end now; with *follow* go on as more comes."""
+async def _read(
+    partitions: Sequence[Partition], ends: list[int], *, follow: bool
+) -> AsyncGenerator[Delivery]:
+    """Read every partition up to its one of *ends*; with *follow* go on as more comes."""
     cursors = [partition.start for partition in partitions]
     more = asyncio.Event()
     while True:
-        more.clear()
-        ends = [partition.end for partition in partitions]
         for index, partition in enumerate(partitions):
-            for position in range(cursors[index], ends[index]):
-                if position >= partition.start:  # else trimmed while we were away
-                    yield partition.delivery(position, 0)
-            cursors[index] = ends[index]
+            while cursors[index] < ends[index]:
+                first = max(cursors[index], partition.start)  # what was there may be gone by now
+                cursors[index] = max(first, min(first + CHUNK, ends[index]))
+                for delivery in partition.deliveries(first, cursors[index], 0):
+                    yield delivery
         if not follow:
             return
-        if all(p.end == cursor for p, cursor in zip(partitions, cursors, strict=True)):
+        if cursors == [partition.end for partition in partitions]:
+            more.clear()
             for partition in partitions:
                 partition.wait(more.set)
             await more.wait()
+        ends = [partition.end for partition in partitions]
 
 
 _: type[Broker] = MemoryBroker

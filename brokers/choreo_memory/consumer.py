@@ -54,9 +54,11 @@ class MemoryConsumer:
 
     def settle(self, deliveries: Sequence[Delivery], /) -> None:
         """Note that *deliveries* are done and must never be handed over again."""
-        places = self._places
+        stream, place = "", None
         for delivery in deliveries:
-            place = places.get(delivery.stream)
+            if delivery.stream != stream:
+                stream = delivery.stream
+                place = self._places.get(stream)
             if place is not None and place.epoch == delivery.epoch:
                 place.finish(delivery.position)
 

@@ -55,19 +55,15 @@ class Partition:
             for wake in woken:
                 wake()
 
-    def delivery(self, position: int, epoch: int) -> Delivery:
-        """Make the delivery of the record at *position*."""
-        body, key, headers, timestamp = self.records[position - self.start]
-        return Delivery(
-            self.topic,
-            body,
-            key,
-            headers,
-            stream=self.stream,
-            position=position,
-            epoch=epoch,
-            timestamp=timestamp,
-        )
+    def deliveries(self, first: int, end: int, epoch: int) -> list[Delivery]:
+        """Make the deliveries of the records from position *first* up to, not including, *end*."""
+        topic, stream = self.topic, self.stream
+        records = self.records[first - self.start : end - self.start]
+        # Positional, as keywords would double what a delivery costs.
+        return [
+            Delivery(topic, body, key, headers, False, stream, position, epoch, timestamp)  # noqa: FBT003
+            for position, (body, key, headers, timestamp) in enumerate(records, first)
+        ]
 
     def _trim(self) -> None:
         excess = self.end - self.retention

@@ -69,20 +69,21 @@ class Place:
 
     def take(self, limit: int, max_span: int, batch: list[Delivery]) -> bool:
         """Add at most *limit* deliveries to *batch*; say whether there is more to take."""
-        delivery, epoch, full = self._partition.delivery, self.epoch, len(batch) + limit
+        partition, epoch, full = self._partition, self.epoch, len(batch) + limit
         again = self._again
         while again and len(batch) < full:
-            batch.append(delivery(again.popleft(), epoch))
+            position = again.popleft()
+            batch += partition.deliveries(position, position + 1, epoch)
         if again:
             return True
-        watermark, end = self._watermark, self._partition.end
+        watermark, end = self._watermark, partition.end
         bound = watermark.position + max_span
         position = watermark.seen
         stop = min(position + full - len(batch), end, bound)
-        while position < stop:
-            watermark.take(position)
-            batch.append(delivery(position, epoch))
-            position += 1
+        if position < stop:
+            batch += partition.deliveries(position, stop, epoch)
+            watermark.take_to(stop)
+            position = stop
         if position < end and position < bound:
             return True
         self._queued = False

@@ -1,14 +1,15 @@
 """Which prefix of a stream is done, and which positions above it: decides what may be committed.
 
-Theory of operation.  Positions are taken in increasing order as they are handed over, with any holes
-the broker leaves (compaction, transaction markers), and finished in any order.  The watermark is the
-lowest taken position that is not finished, or one past everything seen when none is left: committing
-it can never pass unfinished work (K1), and holes count as done because nothing was handed over (K2).
+Theory of operation.  Positions are taken in increasing order as they are handed over, with any
+holes the broker leaves (compaction, transaction markers), and finished in any order.  The watermark
+is the lowest taken position that is not finished, or one past everything seen when none is left:
+committing it can never pass unfinished work (K1), and holes count as done because nothing was
+handed over (K2).
 
-The finished positions above the watermark travel in the commit's metadata, so that after a crash only
-what was truly unfinished is handed over again.  Format, after the commit metadata of Confluent's
-Parallel Consumer: ``c1`` and then base64 of LEB128 varints, run lengths of alternately unfinished and
-finished positions, beginning with an unfinished run at the committed position.
+The finished positions above the watermark travel in the commit's metadata, so that after a crash
+only what was truly unfinished is handed over again.  Format, after the commit metadata of
+Confluent's Parallel Consumer: ``c1`` and then base64 of LEB128 varints, run lengths of alternately
+unfinished and finished positions, beginning with an unfinished run at the committed position.
 """
 
 import binascii
@@ -18,6 +19,10 @@ from collections import deque
 from collections.abc import Iterable
 
 MAGIC = "c1"
+
+CONTINUED = 0x80
+LOW_BITS = 0x7F
+MAX_SHIFT = 63
 
 
 class Watermark:
@@ -62,6 +67,11 @@ class Watermark:
         self._open.append(position)
         self._seen = position + 1
 
+    def take_to(self, position: int) -> None:
+        """Note that all from the newest up to, not including, *position* was handed over."""
+        self._open.extend(range(self._seen, position))
+        self._seen = max(self._seen, position)
+
     def skip_to(self, position: int) -> None:
         """Note that nothing below *position* will be handed over any more."""
         self._seen = max(self._seen, position)
@@ -83,7 +93,8 @@ class Watermark:
     def metadata(self, limit: int) -> tuple[str, bool]:
         """Encode what is finished above the watermark in at most *limit* characters.
 
-        The second value says whether all of it fitted; what did not is handed over again after a crash.
+        The second value says whether all of it fitted; what did not is handed over again after a
+        crash.
         """
         runs = self._runs()
         data = bytearray()
@@ -162,8 +173,8 @@ class Finished:
 
 def _varint(value: int) -> bytes:
     out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
+    while value >= CONTINUED:
+        out.append(value & LOW_BITS | CONTINUED)
         value >>= 7
     out.append(value)
     return bytes(out)
@@ -173,10 +184,10 @@ def _varints(data: bytes) -> list[int]:
     values: list[int] = []
     value = shift = 0
     for byte in data:
-        value |= (byte & 0x7F) << shift
-        if byte & 0x80:
+        value |= (byte & LOW_BITS) << shift
+        if byte & CONTINUED:
             shift += 7
-            if shift > 63:
+            if shift > MAX_SHIFT:
                 raise ValueError("a run is longer than 64 bits")
         else:
             values.append(value)
