@@ -76,6 +76,10 @@ class Mosquitto(Process):
         """Return the file that sessions, queues and retained messages survive in."""
         return self.data / "mosquitto.db"
 
+    def has_saved(self, payload: bytes) -> bool:
+        """Tell whether a kill would spare a message with this payload."""
+        return self.state.exists() and payload in self.state.read_bytes()
+
     def start(self) -> None:
         super().start()
         wait_until(lambda: accepts_connections(self.port), "Mosquitto listened", needs=[self])

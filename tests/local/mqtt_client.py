@@ -1,6 +1,7 @@
 """A blocking MQTT 5 client for tests: the plainest thing that can contradict choreo's adapter."""
 
 import ssl
+import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from tests.local.process import LOOPBACK, wait_until
 
 SESSION_SECONDS = 3600
-RECEIVE_MAXIMUM = 65535
+PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +27,18 @@ class Login:
     user: str | None = None
     password: str | None = None
     tls: ssl.SSLContext | None = None
+    receive_maximum: int = 65_535
 
 
 @dataclass(slots=True)
 class MqttClient:
-    """What a connection has seen: its greeting, and what arrived."""
+    """What a connection has seen: its greeting, and what arrived.
+
+    While *reading* is cleared nothing is taken and nothing acknowledged.
+    """
 
     client: Client
+    reading: threading.Event = field(default_factory=threading.Event)
     received: list[MQTTMessage] = field(default_factory=list[MQTTMessage])
     granted: dict[int, list[ReasonCode]] = field(default_factory=dict[int, list[ReasonCode]])
     greeting: tuple[ReasonCode, ConnectFlags, Properties | None] | None = None
@@ -53,6 +59,10 @@ class MqttClient:
         assert self.greeting is not None
         properties = self.greeting[2] or Properties(PacketTypes.CONNACK)
         return cast("Mapping[str, object]", properties.json())
+
+    def take(self, message: MQTTMessage) -> None:
+        self.reading.wait(timeout=PATIENCE)
+        self.received.append(message)
 
     def subscribe(self, topic: str) -> None:
         """Return once the broker has granted the subscription."""
@@ -84,27 +94,29 @@ def connected(port: int, login: Login, *, clean: bool = False) -> Generator[Mqtt
     client.on_connect = lambda _client, _data, flags, reason, properties: setattr(
         seen, "greeting", (reason, flags, properties)
     )
-    client.on_message = lambda _client, _data, message: seen.received.append(message)
+    client.on_message = lambda _client, _data, message: seen.take(message)
+    seen.reading.set()
     client.on_subscribe = lambda _client, _data, number, codes, _properties: seen.granted.update(
         {number: codes}
     )
     client.username_pw_set(login.user, login.password)
     if login.tls is not None:
         client.tls_set_context(login.tls)  # pyright: ignore[reportUnknownMemberType] -- untyped
-    client.connect(LOOPBACK, port, clean_start=clean, properties=_session())
+    client.connect(LOOPBACK, port, clean_start=clean, properties=_session(login))
     client.loop_start()
     try:
         wait_until(lambda: seen.greeting is not None, "CONNACK")
         yield seen
     finally:
+        seen.reading.set()
         client.disconnect()
         client.loop_stop()
 
 
-def _session() -> Properties:
+def _session(login: Login) -> Properties:
     properties = Properties(PacketTypes.CONNECT)
     properties.SessionExpiryInterval = SESSION_SECONDS
-    properties.ReceiveMaximum = RECEIVE_MAXIMUM
+    properties.ReceiveMaximum = login.receive_maximum
     return properties
 
 
