@@ -1,0 +1,178 @@
+"""Reading what a broker keeps: the retained messages under a filter, and on request what follows.
+
+The end of the kept messages is not marked in MQTT.  They are sent when a subscription is made, so a
+message that we publish to ourselves after that comes behind them: on Mosquitto, which serves a client
+from one queue.  Where the broker lets us not do that, or sends kept messages from somewhere else, the end is
+taken to be a pause of QUIET after the last of them.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from choreo.broker import TopicFilter
+from choreo.environment import Environment
+from choreo.errors import ConfigurationError
+from choreo.message import Delivery, Message
+from choreo_mqtt.acks import Acks
+from choreo_mqtt.buffer import Buffer
+from choreo_mqtt.link import Link
+from choreo_mqtt.mapping import outgoing
+from choreo_mqtt.settings import MqttSettings
+from choreo_mqtt.wire import (
+    QOS,
+    Client,
+    Filter,
+    Incoming,
+    Loss,
+    Opening,
+    Retained,
+    Welcome,
+)
+
+READ_AHEAD = 500
+READ_AHEAD_BYTES = 16 * 1024 * 1024
+QUIET = 0.25
+"""Seconds without a kept message after which no more are expected."""
+MARK = "choreo/mark/"
+"""Where a browser publishes to itself."""
+
+
+class Browser:
+    """The session of one browsing connection, which leaves nothing behind on the broker."""
+
+    def __init__(
+        self,
+        topic: TopicFilter,
+        opening: Opening,
+        settings: MqttSettings,
+        environment: Environment,
+        *,
+        follow: bool,
+    ) -> None:
+        self._topic = topic
+        self._follow = follow
+        self._clock = environment.clock
+        self._stream = f"mqtt/{opening.client_id}"
+        self._mark = MARK + opening.client_id
+        self._marked = self._granted = False
+        self._acks = Acks()
+        self._buffer = Buffer(count=READ_AHEAD, size=READ_AHEAD_BYTES)
+        self._client: Client | None = None
+        self._latest = self._clock.monotonic()
+        self._epoch = 0
+        self._failure: ConfigurationError | None = None
+        self._news = asyncio.Event()
+        self.link = Link(opening, self, settings, environment)
+
+    def __aiter__(self) -> "Browser":
+        return self
+
+    async def __anext__(self) -> Delivery:
+        while True:
+            if self._buffer:
+                return self._next()
+            if self._failure is not None:
+                raise self._failure
+            if not self._follow and self._over():
+                raise StopAsyncIteration
+            await self._wait()
+
+    def _next(self) -> Delivery:
+        (delivery,) = self._buffer.take(1)
+        client = self._client
+        if client is not None:
+            if delivery.epoch == self._epoch and self._acks.finish(delivery.position):
+                client.acknowledge(self._acks.due())
+            if client.paused and self._buffer.roomy:
+                self._latest = self._clock.monotonic()
+                client.resume()
+        return delivery
+
+    def _over(self) -> bool:
+        """Whether all kept messages have come: our mark came behind them, and a pause."""
+        quiet = self._clock.monotonic() - self._latest
+        return self._granted and quiet >= (QUIET if self._marked else 4 * QUIET)
+
+    async def _wait(self) -> None:
+        self._news.clear()
+        try:
+            async with asyncio.timeout(None if self._follow else QUIET / 4):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+
+    # -- what the connection tells ------------------------------------------------------------
+
+    def opened(self, client: Client, _: Welcome, /) -> None:
+        """Begin an epoch."""
+        self._epoch += 1
+        self._client = client
+        self._marked = self._granted = False
+        if self._buffer.full:
+            client.pause()
+
+    async def ready(self, client: Client, /) -> bool:
+        """Subscribe with everything kept, and send our mark."""
+        # Nothing is waited for here: the answer comes behind kept messages, which the reader must
+        # take first. Packets are served in order, so the mark is behind them all the same.
+        filters = [Filter(self._topic.name, Retained.ALWAYS), Filter(self._mark, Retained.NEVER)]
+        client.subscribe(filters).add_done_callback(self._judge)
+        client.publish(outgoing(Message(topic=self._mark, body=b"")))
+        return True
+
+    def _judge(self, granted: "asyncio.Future[Sequence[int]]") -> None:
+        if granted.cancelled():
+            return
+        self._granted = True
+        self._latest = self._clock.monotonic()
+        code = granted.result()[0]
+        if code != QOS:
+            name = self._topic.name
+            self.refused(
+                ConfigurationError(f"the broker refuses to let us read {name!r} (0x{code:02X})")
+            )
+
+    def received(self, incoming: Incoming, /) -> None:
+        """Keep what was asked for."""
+        position = self._acks.arrived(incoming.mid)
+        self._latest = self._clock.monotonic()
+        if incoming.topic == self._mark or not (incoming.retain or self._follow):
+            self._marked = self._marked or incoming.topic == self._mark
+            if self._acks.finish(position) and self._client is not None:
+                self._client.acknowledge(self._acks.due())
+        else:
+            self._keep(incoming, position)
+        self._news.set()
+
+    def _keep(self, incoming: Incoming, position: int) -> None:
+        delivery = Delivery(
+            topic=incoming.topic,
+            body=incoming.body,
+            headers=incoming.headers,
+            retain=incoming.retain,
+            stream=self._stream,
+            position=position,
+            epoch=self._epoch,
+        )
+        self._buffer.put(delivery, incoming.size)
+        if self._buffer.full and self._client is not None:
+            self._client.pause()
+
+    def acknowledged(self, mid: int, code: int, text: str, /) -> None:
+        """Nothing depends on it: a refused mark never comes, and the pause decides."""
+
+    def writable(self) -> None:
+        """Nothing waits to be written."""
+
+    def closed(self, loss: Loss, /) -> None:
+        """Begin anew: what is kept is sent again, what is in the buffer stays valid."""
+        self._client = None
+        self._acks.restart()
+
+    def refused(self, error: ConfigurationError, /) -> None:
+        """End the reading with the broker's reason."""
+        self._failure = error
+        self._news.set()
+
+    def replaced(self, text: str, /) -> None:
+        """Nobody is to be told: the reading goes on."""
