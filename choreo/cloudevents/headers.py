@@ -6,7 +6,7 @@ from typing import Any
 
 from choreo.broker import Binding
 from choreo.cloudevents.attributes import REQUIRED, TRACE, Limits, legal_name
-from choreo.cloudevents.layout import NO_TRACE, Layout, Trace
+from choreo.cloudevents.layout import Layout, Trace
 from choreo.cloudevents.trace import read_baggage, read_traceparent, read_tracestate
 
 CONTENT_TYPE = "content-type"
@@ -17,7 +17,8 @@ class HeaderPlan:
     """Where to find what in headers of these names."""
 
     __slots__ = (
-        "_traces",
+        "_lists",
+        "_parent",
         "content_type",
         "foreign",
         "layout",
@@ -28,69 +29,60 @@ class HeaderPlan:
     )
 
     def __init__(self, names: Sequence[str], binding: Binding, limits: Limits) -> None:
-        self.content_type = -1
-        """Place of the content type, or -1."""
-        self.specversion = -1
-        problem: str | None = None
-        self._traces: dict[str, list[int]] = {}
+        places: dict[str, list[int]] = {}
         attributes: dict[str, int] = {}
+        problems: list[str] = []
         for position, name in enumerate(names):
-            problem = self._place(name, position, binding, attributes) or problem
+            lower = name.lower()
+            if lower == CONTENT_TYPE or lower in TRACE:
+                places.setdefault(lower, []).append(position)
+                continue
+            attribute = _attribute(name, binding)
+            if attribute is not None:
+                problems += _faults(attribute, attributes)
+                attributes[attribute] = position
+        self._place_trace(places)
+        self.content_type = places.get(CONTENT_TYPE, [-1])[0]
+        """Place of the content type, or -1."""
         if self.content_type >= 0:
             attributes["datacontenttype"] = self.content_type
+            if len(places[CONTENT_TYPE]) > 1:
+                problems.append("repeats the content type")
         self.foreign = not any(name.lower() in REQUIRED for name in attributes)
         """No required attribute is there: it is no CloudEvent in binary mode."""
-        self.specversion = attributes.pop("specversion", -1)
-        lacking = [name for name in REQUIRED[:2] + REQUIRED[3:] if name not in attributes]
-        if self.specversion < 0:
-            lacking.append("specversion")
+        lacking = [repr(name) for name in REQUIRED if name not in attributes]
         if lacking:
-            problem = problem or "lacks the required " + ", ".join(map(repr, lacking))
-        elif len(attributes) > limits.attributes:
-            problem = problem or f"has more than {limits.attributes} attributes"
-        self.problem = problem
+            problems.append("lacks the required " + ", ".join(lacking))
+        self.specversion = attributes.pop("specversion", -1)
+        if len(attributes) > limits.attributes:
+            problems.append(f"has more than {limits.attributes} attributes")
+        self.problem = problems[0] if problems else None
         """Why no message with such headers is a CloudEvent in binary mode."""
         self.name_bytes = sum(map(len, attributes))
         self.layout: Layout | None = None
         self.pick: itemgetter[Any] | None = None
-        if problem is None:
+        if not problems:
             self.layout = Layout(list(attributes))
             self.pick = itemgetter(*attributes.values())
 
     def trace(self, values: Values) -> Trace:
         """Judge the transport's trace context; what is not valid is left out."""
-        if not self._traces:
-            return NO_TRACE
-        baggage = self._traces.get("baggage")
-        parents = self._traces.get("traceparent", ())
-        parent = read_traceparent(values[parents[0]]) if len(parents) == 1 else None
-        states = self._traces.get("tracestate")
-        return Trace(
+        parent = read_traceparent(values[self._parent]) if self._parent >= 0 else None
+        if self._lists is None:
+            return parent, None, None
+        states, baggage = self._lists
+        return (
             parent,
-            read_tracestate([values[at] for at in states]) if states and parent else None,
+            read_tracestate([values[at] for at in states]) if parent and states else None,
             read_baggage([values[at] for at in baggage]) if baggage else None,
         )
 
-    def _place(
-        self, name: str, position: int, binding: Binding, attributes: dict[str, int]
-    ) -> str | None:
-        """Find the place of one header; tell what is wrong with its being there."""
-        lower = name.lower()
-        if lower == CONTENT_TYPE:
-            repeated = self.content_type >= 0
-            self.content_type = position
-            return "repeats the content type" if repeated else None
-        if lower in TRACE:
-            self._traces.setdefault(lower, []).append(position)
-            return None
-        attribute = _attribute(name, binding)
-        if attribute is None:
-            return None
-        repeated = attribute in attributes
-        attributes[attribute] = position
-        if not legal_name(attribute):
-            return f"has an attribute with the illegal name {attribute[:40]!a}"
-        return f"repeats the attribute '{attribute}'" if repeated else None
+    def _place_trace(self, places: dict[str, list[int]]) -> None:
+        # A repeated traceparent names no one parent; lists may be spread over several headers.
+        parents = places.get("traceparent", [])
+        self._parent = parents[0] if len(parents) == 1 else -1
+        lists = (places.get("tracestate", []), places.get("baggage", []))
+        self._lists = lists if any(lists) else None
 
 
 def _attribute(name: str, binding: Binding) -> str | None:
@@ -100,3 +92,9 @@ def _attribute(name: str, binding: Binding) -> str | None:
         return name[len(prefix) :] if name[: len(prefix)].lower() == prefix else None
     # Without a prefix whatever could be an attribute is one, and all else belongs to the transport.
     return name if legal_name(name) or name == "data" else None
+
+
+def _faults(attribute: str, before: dict[str, int]) -> list[str]:
+    if not legal_name(attribute):
+        return [f"has an attribute with the illegal name {attribute[:40]!a}"]
+    return [f"repeats the attribute '{attribute}'"] if attribute in before else []
