@@ -7,7 +7,7 @@ import os
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
-from typing import NoReturn, Protocol, TypeVar
+from typing import NoReturn, Protocol, TypeVar, cast
 
 import pytest
 
@@ -191,9 +191,9 @@ def pytest_terminal_summary(
     """Name loudly what this run could not show."""
     skipped: dict[str, list[str]] = {}
     for report in terminalreporter.getreports("skipped"):
-        _, found, reason = report.longreprtext.partition(NOT_HERE)
+        _, found, reason = _reason(report).partition(NOT_HERE)
         if found:
-            skipped.setdefault(reason.rstrip(")'"), []).append(report.nodeid)
+            skipped.setdefault(reason, []).append(report.nodeid)
     why_mock = _parts(config).why_mock
     if not skipped and why_mock is None:
         return
@@ -204,6 +204,12 @@ def pytest_terminal_summary(
         terminalreporter.line(f"{len(tests)} not run, {reason}:", red=True)
         for test in tests:
             terminalreporter.line(f"  {test}")
+
+
+def _reason(skipped: pytest.TestReport) -> str:
+    """Return why a test was skipped, which pytest keeps behind the file and the line."""
+    where_and_why = cast("object", skipped.longrepr)
+    return str(cast("tuple[str, int, str]", where_and_why)[2])
 
 
 def _fixtures_of(item: pytest.Item) -> set[str]:
