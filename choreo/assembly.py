@@ -1,4 +1,4 @@
-"""A service put together for one broker: routes, encoders and topics, checked before anything runs."""
+"""A service put together for one broker: routes, encoders, topics, checked before it runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from choreo.broker import Capabilities, Subscription, TopicFilter, TopicSpec
 from choreo.cloudevents import EnvelopeReader, EnvelopeWriter
-from choreo.codec import Codec
 from choreo.codec.choice import Codecs
 from choreo.codec.json import JsonCodec
 from choreo.dead_letter import dead_letter_topic
 from choreo.delivery.intake import Intake, Policies
 from choreo.delivery.job import Handler
-from choreo.delivery.outgoing import Outgoing, TraceHeaders
+from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.pipeline import Parts, compose
+from choreo.delivery.tracing import Tracer
 from choreo.environment import Environment
 from choreo.errors import ConfigurationError
 from choreo.event import Event, event_type
@@ -42,23 +42,37 @@ class Ground:
     settings: Settings
     environment: Environment
     threads: Executor
-    trace: TraceHeaders | None = None
+    tracer: Tracer | None = None
 
 
 def assemble(service: Service, ground: Ground, provided: Mapping[type[object], object]) -> Assembly:
     """Put *service* together; raise ConfigurationError for whatever could not work."""
     settings, environment = ground.settings, ground.environment
     capabilities = ground.capabilities
+    formats = codecs(settings)
     outgoing = Outgoing(
         source=f"urn:choreo:{service.name}",
         writer=EnvelopeWriter(capabilities.binding),
-        codec=codec(settings),
+        codec=formats,
         clock=environment.clock,
         topic_levels=capabilities.topic_levels,
-        trace=ground.trace,
+        tracer=ground.tracer,
+    )
+    parts = Parts(
+        service=service.name,
+        outgoing=outgoing,
+        middlewares=service.middleware,
+        threads=ground.threads,
+        tracer=ground.tracer,
     )
     handlers = [
-        _handler(service, index, plan, ground, outgoing, provided)
+        Handler(
+            plan=plan,
+            index=index,
+            retry=plan.options.retry or service.retry,
+            deadline=plan.options.deadline or settings.deadline,
+            process=compose(plan, formats.decoder(plan.event), _arguments(plan, provided), parts),
+        )
         for index, plan in enumerate(service.plans)
     ]
     for plan in service.plans:
@@ -78,41 +92,15 @@ def assemble(service: Service, ground: Ground, provided: Mapping[type[object], o
     )
 
 
-def codec(settings: Settings) -> Codec:
-    """Build the codec that the settings name."""
-    if settings.codec == "avro":
-        return _avro(settings)
-    return JsonCodec()
+def codecs(settings: Settings) -> Codecs:
+    """Build the payload formats: what the settings name is written, all that can be are read."""
+    json = JsonCodec()
+    if settings.codec == "json" and not settings.schemas.is_dir():
+        return Codecs(json)
+    from choreo.codec.avro import AvroCodec, SchemaFolder  # noqa: PLC0415 -- fastavro when used
 
-
-def _avro(settings: Settings) -> Codec:
-    from choreo.codec.avro import AvroCodec, SchemaFolder  # noqa: PLC0415 -- fastavro only when used
-
-    return AvroCodec(SchemaFolder(settings.schemas))
-
-
-def _handler(
-    service: Service,
-    index: int,
-    plan: Plan,
-    ground: Ground,
-    outgoing: Outgoing,
-    provided: Mapping[type[object], object],
-) -> Handler:
-    parts = Parts(
-        service=service.name,
-        outgoing=outgoing,
-        middlewares=service.middleware,
-        threads=ground.threads,
-    )
-    decode = Codecs.of(ground.settings).decoder(plan.event)
-    return Handler(
-        plan=plan,
-        index=index,
-        retry=plan.options.retry or service.retry,
-        deadline=plan.options.deadline or ground.settings.deadline,
-        process=compose(plan, decode, _arguments(plan, provided), parts),
-    )
+    avro = AvroCodec(SchemaFolder(settings.schemas))
+    return Codecs(avro, json) if settings.codec == "avro" else Codecs(json, avro)
 
 
 def _arguments(plan: Plan, provided: Mapping[type[object], object]) -> dict[str, object]:
@@ -169,10 +157,9 @@ def _topics(service: Service, settings: Settings, capabilities: Capabilities) ->
     events = {plan.event for plan in service.plans}
     events.update(event for plan in service.plans for event in plan.emits)
     names = sorted({event_type(event).topic.flat for event in events})
-    specs = [
-        TopicSpec(name=name, create=settings.create_topics, partitions=settings.partitions)
-        for name in names
-    ]
+    # A broker that forgets everything with its process has no operator who could have made them.
+    create = settings.create_topics or not capabilities.durable
+    specs = [TopicSpec(name=name, create=create, partitions=settings.partitions) for name in names]
     if service.plans:
         specs.append(TopicSpec(name=dead_letter_topic(service.name), create=True, partitions=1))
     return specs

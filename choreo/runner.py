@@ -2,14 +2,14 @@
 
     starting ─► running ─► intake stopped ─► drained ─► settled and left ─► closed
 
-Stopping gives up what has not begun (the broker hands it over again), waits for handlers that run and
-for what they emitted, tells the broker what is done, and only then leaves.  A phase that exceeds its
-budget is reported and cut short: what was unfinished stays unsettled.
+Stopping gives up what has not begun (the broker hands it over again), waits for handlers that run
+and for what they emitted, tells the broker what is done, and only then leaves.  A phase that
+exceeds its budget is reported and cut short: what was unfinished stays unsettled.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import (
     AbstractAsyncContextManager,
@@ -38,6 +38,9 @@ from choreo.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+Connect = Callable[[str], Broker]
+"""Makes the adapter for a URL, unopened."""
+
 SETTLE_BUDGET = timedelta(seconds=5)
 """Time to tell the broker what is done, and to leave it."""
 
@@ -64,11 +67,13 @@ class Running:
     async def publish(self, events: Sequence[Event], /) -> list[str]:
         """Publish root events; return their ids once the broker has them all."""
         ids = [self._environment.ids.new() for _ in events]
-        messages = [
-            self.outgoing.root(event, identity) for event, identity in zip(events, ids, strict=True)
-        ]
+        messages = self.outgoing.roots(list(zip(ids, events, strict=True)))
         await self._publisher.publish(messages)
         return ids
+
+    async def send(self, messages: Sequence[Message], /) -> None:
+        """Publish *messages* as they are; return once the broker has them all."""
+        await self._publisher.publish(messages)
 
     async def wait(self) -> None:
         """Return when consumption has ended; raise what ended it. Endless for a mere publisher."""
@@ -104,7 +109,7 @@ class Running:
             async with asyncio.timeout(budget.total_seconds()):
                 await work
         except TimeoutError:
-            logger.error(
+            logger.error(  # noqa: TRY400 -- where it hung says nothing
                 "stopping took longer than its budget",
                 extra={
                     "phase": name,
@@ -125,18 +130,20 @@ async def started(
     settings: Settings | None = None,
     environment: Environment | None = None,
     journals: Sequence[Journal] = (),
-) -> AsyncIterator[Running]:
+    connect: Connect | None = None,
+) -> AsyncGenerator[Running]:
     """Run *service* within the block: it handles events on entry, and is drained on exit.
 
-    Raises ConfigurationError for what could not work, ConnectionLost if the broker cannot be reached
-    within ``start_timeout``.
+    Raises ConfigurationError for what could not work, ConnectionLost if the broker cannot be
+    reached within ``start_timeout``. *connect* makes the adapter from the settings' URL, in place
+    of the one that the service was built with.
     """
     settings = settings or service.settings()
     environment = environment or Environment()
     async with AsyncExitStack() as stack:
         threads = ThreadPoolExecutor(settings.threads, thread_name_prefix=f"choreo-{service.name}")
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
-        broker = await stack.enter_async_context(_opened(service, settings, environment))
+        broker = await stack.enter_async_context(_opened(service, settings, environment, connect))
         provided = await _provide(service, stack)
         ground = Ground(
             capabilities=broker.capabilities,
@@ -191,29 +198,28 @@ async def _consume(
 
 @asynccontextmanager
 async def _opened(
-    service: Service, settings: Settings, environment: Environment
-) -> AsyncIterator[Broker]:
+    service: Service, settings: Settings, environment: Environment, connect: Connect | None
+) -> AsyncGenerator[Broker]:
     """Open the broker, trying again until the start's time is up."""
     give_up = environment.clock.monotonic() + settings.start_timeout.total_seconds()
     tries = 0
     async with AsyncExitStack() as stack:
-        while True:
+        opened: Broker | None = None
+        while opened is None:
             given = service.broker
-            broker = (
-                open_broker(settings.broker) if given is None or isinstance(given, str) else given
-            )
+            if connect is not None or given is None or isinstance(given, str):
+                broker = (connect or open_broker)(settings.broker)
+            else:
+                broker = given
             try:
                 opened = await stack.enter_async_context(broker)
-                break
             except ConnectionLost as error:
                 tries += 1
                 delay = FOREVER.backoff(tries, environment.random)
                 if environment.clock.monotonic() + delay > give_up:
                     raise
-                logger.warning(
-                    "broker cannot be reached yet",
-                    extra={"broker": broker.url, "error": str(error)},
-                )
+                names = {"broker": broker.url, "error": str(error)}
+                logger.warning("broker cannot be reached yet", extra=names)
                 await environment.clock.sleep(delay)
         yield opened
 

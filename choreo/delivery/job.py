@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
-from choreo.dead_letter import Reason
 from choreo.envelope import Envelope
 from choreo.message import Delivery, Message
 from choreo.plan import Plan
+from choreo.reason import Reason
 from choreo.retry import Retry
 
 
@@ -59,8 +59,15 @@ class Job:
     error: BaseException | None = None
     first_failed: float | None = None
     """Wall time of the first failure, unix seconds."""
+    trace: str | None = None
+    """Trace context (a traceparent) of the last attempt that failed, where attempts are traced."""
     run: int = 0
-    """Grows with every attempt and when an attempt is abandoned, so that a late result is told apart."""
+    """Grows with every attempt and every abandonment, so that a late result is told apart."""
+
+    @property
+    def decided(self) -> bool:
+        """Say whether the handler is through with it: only the broker's word is awaited."""
+        return self.reason is not None or bool(self.outbound)
 
 
 Process = Callable[[Job], Awaitable[Sequence[Message] | None]]

@@ -1,12 +1,13 @@
 """From an event to a message: where it goes, what it says about itself, and who caused it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from choreo.clock import Clock
 from choreo.codec import Codec, Payload
+from choreo.delivery.tracing import Draft, Outbound, Tracer
 from choreo.envelope import Envelope
 from choreo.errors import EncodeError
 from choreo.event import Event, EventType, event_type
@@ -21,10 +22,6 @@ class Writer(Protocol):
     def write(self, envelope: Envelope, topic: str, key: bytes | None, /) -> Message:
         """Build the message that carries *envelope*."""
         ...
-
-
-TraceHeaders = Callable[[], Mapping[str, str]]
-"""Names and values of the trace context of the running code: traceparent, tracestate, baggage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ class Outgoing:
         codec: Codec,
         clock: Clock,
         topic_levels: bool,
-        trace: TraceHeaders | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.source = source
         """CloudEvents source of everything this service publishes."""
@@ -54,24 +51,27 @@ class Outgoing:
         self._codec = codec
         self._clock = clock
         self._topic_levels = topic_levels
-        self._trace = trace
+        self._tracer = tracer
         self._routes: dict[type[Event], _Route] = {}
 
     def prepare(self, event: type[Event]) -> None:
         """Compose the encoder of *event* now; raise ConfigurationError if it cannot be written."""
         self._route(event)
 
-    def root(self, event: Event, identity: str) -> Message:
-        """Write an event that no other event caused: it begins a conversation."""
-        envelope = self._envelope(event, identity, _timestamp(self._clock.now()))
-        envelope.correlation_id = identity
-        self._add_trace(envelope, None)
-        return self._message(event, envelope)
+    def roots(self, events: Sequence[tuple[str, Event]]) -> Sequence[Message]:
+        """Write events, each after its id, that no other caused: each begins a conversation."""
+        now = _timestamp(self._clock.now())
+        drafted: list[tuple[Event, Envelope]] = []
+        for identity, event in events:
+            envelope = self._envelope(event, identity, now)
+            envelope.correlation_id = identity
+            drafted.append((event, envelope))
+        return self._written(drafted, None)
 
-    def caused(self, emitted: Sequence[tuple[str, Event]], cause: Envelope) -> list[Message]:
+    def caused(self, emitted: Sequence[tuple[str, Event]], cause: Envelope) -> Sequence[Message]:
         """Write what a handler emitted because of *cause*."""
         now = _timestamp(self._clock.now())
-        messages: list[Message] = []
+        drafted: list[tuple[Event, Envelope]] = []
         for identity, event in emitted:
             envelope = self._envelope(event, identity, now)
             envelope.correlation_id = cause.correlation_id or cause.id
@@ -79,9 +79,29 @@ class Outgoing:
             if cause.source != self.source:
                 envelope.causation_source = cause.source
             envelope.hops = cause.hops + 1
-            self._add_trace(envelope, cause)
-            messages.append(self._message(event, envelope))
-        return messages
+            # The trace goes on through a service that records none.
+            envelope.traceparent = cause.traceparent
+            envelope.tracestate = cause.tracestate
+            envelope.baggage = cause.baggage
+            drafted.append((event, envelope))
+        return self._written(drafted, cause)
+
+    def _written(
+        self, drafted: Sequence[tuple[Event, Envelope]], cause: Envelope | None
+    ) -> Sequence[Message]:
+        if self._tracer is None:
+            return [self._message(event, envelope) for event, envelope in drafted]
+        drafts = [
+            Draft(envelope, self._route(type(event)).declared, self._topic(event))
+            for event, envelope in drafted
+        ]
+        sending = self._tracer.write(drafts, cause=cause)
+        try:
+            messages = [self._message(event, envelope) for event, envelope in drafted]
+        except EncodeError as error:
+            sending.end(error)
+            raise
+        return Outbound(messages, sending)
 
     def _envelope(self, event: Event, identity: str, now: str) -> Envelope:
         route = self._route(type(event))
@@ -107,26 +127,17 @@ class Outgoing:
 
     def _message(self, event: Event, envelope: Envelope) -> Message:
         route = self._route(type(event))
-        topic = route.topic if route.topic is not None else self._filled(event, route.declared)
         key = None if envelope.key is None else envelope.key.encode()
-        message = self._writer.write(envelope, topic, key)
+        message = self._writer.write(envelope, self._topic(event), key)
         message.retain = route.declared.retain
         return message
 
-    def _filled(self, event: Event, declared: EventType) -> str:
-        return declared.topic.fill({name: getattr(event, name) for name in declared.topic.fields})
-
-    def _add_trace(self, envelope: Envelope, cause: Envelope | None) -> None:
-        """Say which trace it belongs to: the running span's, or that of the cause passed on."""
-        if self._trace is not None:
-            headers = self._trace()
-            envelope.traceparent = headers.get("traceparent")
-            envelope.tracestate = headers.get("tracestate")
-            envelope.baggage = headers.get("baggage")
-        if envelope.traceparent is None and cause is not None:
-            envelope.traceparent = cause.traceparent
-            envelope.tracestate = cause.tracestate
-            envelope.baggage = envelope.baggage or cause.baggage
+    def _topic(self, event: Event) -> str:
+        route = self._route(type(event))
+        if route.topic is not None:
+            return route.topic
+        topic = route.declared.topic
+        return topic.fill({name: getattr(event, name) for name in topic.fields})
 
     def _route(self, event: type[Event]) -> _Route:
         route = self._routes.get(event)
@@ -154,6 +165,6 @@ def _sequence(event: Event, field: str) -> str:
     value: object = getattr(event, field)
     if not isinstance(value, int) or not 0 < value <= MAX_SEQUENCE:
         raise EncodeError(
-            f"{type(event).__name__}.{field} numbers events: it must be an integer from 1 to 2**63-1"
+            f"{type(event).__name__}.{field} numbers events: give an integer from 1 to 2**63-1"
         )
     return f"{value:020d}"

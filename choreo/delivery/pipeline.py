@@ -1,6 +1,7 @@
 """One event through one handler, composed once at start: decode, filter, call, collect.
 
-The order is fixed and not the user's to rearrange; a stage that a handler does not need is not there.
+The order is fixed and not the user's to rearrange; a stage that a handler does not need is not
+there.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from typing import Any, cast
 from choreo.context import Context, current
 from choreo.delivery.job import Job, Process
 from choreo.delivery.outgoing import Outgoing
+from choreo.delivery.tracing import Tracer
 from choreo.envelope import Envelope
 from choreo.errors import UndeclaredEmit
 from choreo.event import Event
@@ -36,6 +38,7 @@ class Parts:
     outgoing: Outgoing
     middlewares: Sequence[Middleware]
     threads: Executor
+    tracer: Tracer | None = None
 
 
 def compose(
@@ -51,6 +54,7 @@ def compose(
         invoke = _wrapped(invoke, parts.middlewares)
     when = plan.options.when
     service, handler, outgoing = parts.service, plan.id, parts.outgoing
+    trace = parts.tracer.process if parts.tracer is not None else None
 
     async def process(job: Job) -> Sequence[Message] | None:
         envelope = cast("Envelope", job.received.envelope)
@@ -59,13 +63,21 @@ def compose(
             return None
         context = Context(envelope, job.received.delivery, service, handler, job.attempt, emit)
         token = current.set(context)
+        attempt = trace(job) if trace is not None else None
         try:
             result = await invoke(event, context)
             if result is not None:
                 _collect(context, result)
+            outbound = outgoing.caused(context.emitted, envelope) if context.emitted else ()
+        except BaseException as error:
+            if attempt is not None:
+                attempt.end(error)
+            raise
         finally:
             current.reset(token)
-        return outgoing.caused(context.emitted, envelope) if context.emitted else ()
+        if attempt is not None:
+            attempt.end(None)
+        return outbound
 
     return process
 
@@ -74,7 +86,7 @@ def _emitter(plan: Plan, source: str) -> Callable[[Context, Event], str]:
     def emit(context: Context, event: Event) -> str:
         if type(event) not in plan.emits:
             raise UndeclaredEmit(
-                f"handler {plan.id} emitted {type(event).__name__} without declaring it: name it in "
+                f"handler {plan.id} emitted {type(event).__name__} undeclared: name it in "
                 f"the return type or in on(…, publishes=[{type(event).__name__}]) at {plan.where}"
             )
         envelope = context.envelope
@@ -90,7 +102,7 @@ def _collect(context: Context, result: object) -> None:
     if isinstance(result, Event):
         context._emit(context, result)  # noqa: SLF001 -- the pipeline owns the context it made
         return
-    if not isinstance(result, Iterable) or isinstance(result, str | bytes | Mapping):
+    if not isinstance(result, Iterable) or isinstance(result, str | bytes | dict):
         raise UndeclaredEmit(
             f"handler {context.handler} returned a {type(result).__name__}, which is no event"
         )
@@ -111,8 +123,10 @@ def _invoker(plan: Plan, provided: Mapping[str, object], threads: Executor) -> I
         return _streaming(call)
 
     async def in_thread(event: Event, context: Context) -> object:
-        run = partial(copy_context().run, call, event, context)
-        return await asyncio.get_running_loop().run_in_executor(threads, run)
+        within = copy_context()
+        return await asyncio.get_running_loop().run_in_executor(
+            threads, lambda: within.run(call, event, context)
+        )
 
     return in_thread
 

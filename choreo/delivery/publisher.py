@@ -3,8 +3,10 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import Context
 
 from choreo.broker import Broker
+from choreo.delivery.tracing import Tracer
 from choreo.errors import BrokerError, PublishError
 from choreo.message import Message
 
@@ -18,10 +20,14 @@ class Publisher:
     """Group commit in front of a broker: one call is under way at a time, so order is kept."""
 
     def __init__(
-        self, broker: Broker, published: Callable[[Sequence[Message]], None] | None = None
+        self,
+        broker: Broker,
+        published: Callable[[Sequence[Message]], None] | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._broker = broker
         self._published = published
+        self._tracer = tracer
         self._pending: deque[Request] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -30,12 +36,17 @@ class Publisher:
 
         Raises PublishError, with indices into *messages*, for those it has not.
         """
-        loop = asyncio.get_running_loop()
-        receipt: asyncio.Future[None] = loop.create_future()
-        self._pending.append((messages, receipt))
-        if self._task is None:
-            self._task = loop.create_task(self._run(), name="choreo publisher")
-        await receipt
+        receipt = self._hand_in(messages)
+        if self._tracer is None:
+            await receipt
+            return
+        sending = self._tracer.send(messages)
+        try:
+            await receipt
+        except BaseException as error:
+            sending.end(error)
+            raise
+        sending.end(None)
 
     async def close(self) -> None:
         """Wait until everything handed in has its result."""
@@ -51,6 +62,15 @@ class Publisher:
             for _, receipt in self._pending:
                 _fail(receipt, PublishError("the publisher was stopped before it was sent"))
             self._pending.clear()
+
+    def _hand_in(self, messages: Sequence[Message]) -> "asyncio.Future[None]":
+        loop = asyncio.get_running_loop()
+        receipt: asyncio.Future[None] = loop.create_future()
+        self._pending.append((messages, receipt))
+        if self._task is None:
+            # It serves many callers, so it begins with the context of none (A10).
+            self._task = loop.create_task(self._run(), name="choreo publisher", context=Context())
+        return receipt
 
     def _batch(self) -> list[Request]:
         batch = [self._pending.popleft()]
