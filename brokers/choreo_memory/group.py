@@ -8,14 +8,11 @@ deals to whoever is a member at its end.
 """
 
 import asyncio
-import logging
 from collections.abc import Iterator
 
 from choreo_memory.consumer import MemoryConsumer
 from choreo_memory.partition import TopicLog
 from choreo_memory.place import Place
-
-logger = logging.getLogger(__name__)
 
 
 class Group:
@@ -58,22 +55,18 @@ class Group:
             return
         holders = [member for member in self._members if member.holds]
         if holders:
-            self._draining = asyncio.get_running_loop().create_task(
-                self._drain(holders), name=f"rebalance {self.name}"
-            )
+            loop = asyncio.get_running_loop()
+            self._draining = loop.create_task(_release(holders), name=f"rebalance {self.name}")
+            # Not in the task, as one that is cancelled before its first step runs none of its code.
+            self._draining.add_done_callback(lambda _: self._drained(holders))
         else:
             self._deal()
 
-    async def _drain(self, holders: list[MemoryConsumer]) -> None:
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for member in holders:
-                    tasks.create_task(member.release(), name=f"revoke {self.name}")
-        finally:
-            self._draining = None
-            for member in holders:
-                member.lose()
-            self._deal()
+    def _drained(self, holders: list[MemoryConsumer]) -> None:
+        self._draining = None
+        for member in holders:
+            member.lose()
+        self._deal()
 
     def _deal(self) -> None:
         epoch = next(self._epochs)
@@ -91,3 +84,9 @@ class Group:
                     turn += 1
         for member, share in zip(self._members, dealt, strict=True):
             member.assign(share, epoch)
+
+
+async def _release(holders: list[MemoryConsumer]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for member in holders:
+            tasks.create_task(member.release(), name="revoke")
