@@ -104,6 +104,7 @@ class Notice:
         "taken_over",
         "reconnected",
         "no_subscribers",
+        "repartitioned",
     ]
     text: str
     streams: tuple[str, ...] = ()

@@ -1,0 +1,329 @@
+"""aiokafka behind Protocols of our own: the only module that builds its objects or looks inside.
+
+What is private in aiokafka 0.14 and used here: reading offsets with their metadata (the public call
+drops it), asking whether a topic exists without creating it, and taking a stuck object apart.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import timedelta
+from traceback import walk_tb
+from typing import Any, Protocol, cast
+
+import aiokafka
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.conn import create_conn  # pyright: ignore[reportUnknownVariableType]
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+    for_code,
+)
+from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+
+from choreo_kafka.security import TokenProvider, login
+from choreo_kafka.settings import KafkaSettings
+
+logger = logging.getLogger(__name__)
+
+REFUSALS = (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    IllegalSaslStateError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+    ssl.SSLCertVerificationError,
+)
+"""What says that trying again as we are will not help."""
+DISMANTLE_BUDGET = 1.0
+"""Seconds each part of a stuck client object gets to close before it is left alone."""
+
+
+class Record(Protocol):
+    """One record as aiokafka hands it over."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+class RawConsumer(Protocol):
+    """What is used of AIOKafkaConsumer."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    def subscribe(self, topics: Sequence[str], *, listener: ConsumerRebalanceListener) -> None: ...
+    def assign(self, partitions: Sequence[TopicPartition]) -> None: ...
+    def assignment(self) -> Collection[TopicPartition]: ...
+    async def getmany(
+        self, *partitions: TopicPartition, timeout_ms: int, max_records: int
+    ) -> Mapping[TopicPartition, Sequence[Record]]: ...
+    async def position(self, partition: TopicPartition) -> int: ...
+    def highwater(self, partition: TopicPartition) -> int | None: ...
+    def last_poll_timestamp(self, partition: TopicPartition) -> int | None: ...
+    def seek(self, partition: TopicPartition, offset: int) -> None: ...
+    async def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> None: ...
+    async def beginning_offsets(
+        self, partitions: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, int]: ...
+    async def end_offsets(
+        self, partitions: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, int]: ...
+    def partitions_for_topic(self, topic: str) -> Collection[int] | None: ...
+
+
+class Batch(Protocol):
+    """What is used of BatchBuilder."""
+
+    def append(
+        self,
+        *,
+        timestamp: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes | None]],
+    ) -> Any | None: ...  # noqa: ANN401 - a record of an extension module that has no types
+    def size(self) -> int: ...
+    def record_count(self) -> int: ...
+
+
+class RawProducer(Protocol):
+    """What is used of AIOKafkaProducer."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    def create_batch(self) -> Batch: ...
+    async def send_batch(
+        self, batch: Batch, topic: str, *, partition: int
+    ) -> asyncio.Future[object]: ...
+    async def partitions_for(self, topic: str) -> Collection[int]: ...
+
+
+class Clients:
+    """Makes aiokafka's objects, all with the same addresses and credentials."""
+
+    def __init__(self, settings: KafkaSettings, tokens: TokenProvider | None) -> None:
+        self._settings = settings
+        self._tokens = tokens
+        self._security: Mapping[str, object] | None = None
+
+    def producer(self) -> RawProducer:
+        """Build a producer whose acknowledgement means stored on every replica in sync (P1)."""
+        settings = self._settings
+        arguments = self._common(settings.request_timeout or timedelta(seconds=40))
+        return cast(
+            "RawProducer",
+            aiokafka.AIOKafkaProducer(
+                **arguments,
+                acks="all",
+                enable_idempotence=True,
+                max_batch_size=settings.batch_bytes,
+                compression_type=settings.compression,
+            ),
+        )
+
+    def member(self, group: str, drain: timedelta) -> RawConsumer:
+        """Build a consumer that joins *group* and leaves every decision about offsets to us."""
+        settings = self._settings
+        rebalance = settings.rebalance(drain)
+        arguments = self._common(settings.request(rebalance))
+        return cast(
+            "RawConsumer",
+            aiokafka.AIOKafkaConsumer(
+                **arguments,
+                **self._fetching(),
+                group_id=group,
+                group_instance_id=settings.group_instance_id,
+                session_timeout_ms=_ms(settings.session_timeout),
+                heartbeat_interval_ms=min(3000, _ms(settings.session_timeout) // 3),
+                rebalance_timeout_ms=_ms(rebalance),
+                enable_auto_commit=False,
+            ),
+        )
+
+    def reader(self) -> RawConsumer:
+        """Build a consumer outside of any group."""
+        settings = self._settings
+        arguments = self._common(settings.request_timeout or timedelta(seconds=40))
+        return cast(
+            "RawConsumer",
+            aiokafka.AIOKafkaConsumer(
+                **arguments, **self._fetching(), group_id=None, enable_auto_commit=False
+            ),
+        )
+
+    def admin(self) -> AIOKafkaAdminClient:
+        """Build an admin client."""
+        arguments = self._common(self._settings.connect_timeout)
+        return AIOKafkaAdminClient(**arguments)
+
+    async def refusal(self) -> str | None:
+        """Ask why the cluster does not let us in; None if it cannot be reached, or does."""
+        timeout = self._settings.connect_timeout
+        arguments = dict(self._common(timeout))
+        arguments.pop("metadata_max_age_ms")
+        for server in arguments.pop("bootstrap_servers"):
+            host, _, port = server.rpartition(":")
+            try:
+                async with asyncio.timeout(timeout.total_seconds()):
+                    connection: Any = await create_conn(host.strip("[]"), int(port), **arguments)
+                connection.close()
+            except REFUSALS as error:
+                return f"{type(error).__name__}: {error}"
+            except (KafkaError, OSError, TimeoutError):
+                continue
+        return None
+
+    def _fetching(self) -> Mapping[str, Any]:
+        return {
+            "auto_offset_reset": "none",  # K24: never let the client choose where to go on
+            "isolation_level": "read_committed",
+            "max_partition_fetch_bytes": self._settings.fetch_bytes,
+            "fetch_max_bytes": 16 * self._settings.fetch_bytes,
+            "client_rack": self._settings.rack,
+        }
+
+    def _common(self, request_timeout: timedelta) -> Mapping[str, Any]:
+        if self._security is None:
+            self._security = login(self._settings, self._tokens)
+        return {
+            "bootstrap_servers": list(self._settings.servers),
+            "client_id": self._settings.client_id,
+            "request_timeout_ms": _ms(request_timeout),
+            "metadata_max_age_ms": _ms(self._settings.metadata_age),
+            **self._security,
+        }
+
+
+async def committed(
+    consumer: RawConsumer, partitions: Sequence[TopicPartition]
+) -> Mapping[TopicPartition, OffsetAndMetadata]:
+    """Read the group's offsets with their metadata; partitions without one are left out."""
+    coordinator = cast("Any", consumer)._coordinator  # noqa: SLF001
+    found = await coordinator.fetch_committed_offsets(list(partitions))
+    return cast("Mapping[TopicPartition, OffsetAndMetadata]", found)
+
+
+async def described(client: RawProducer | RawConsumer, topics: Sequence[str]) -> Mapping[str, int]:
+    """Count the partitions of those *topics* that exist, creating none (K33).
+
+    Raises KafkaError when the broker does not answer, or does not let us see a topic.
+    """
+    return await _described(_connection(client), topics)
+
+
+async def described_by(
+    admin: AIOKafkaAdminClient, topics: Sequence[str], *, led: bool = False
+) -> Mapping[str, int]:
+    """Count as `described` does; with *led* leave out a topic while a partition has no leader."""
+    return await _described(_connection(admin), topics, led=led)
+
+
+async def _described(
+    connection: Any,  # noqa: ANN401 - private to aiokafka
+    topics: Sequence[str],
+    *,
+    led: bool = False,
+) -> Mapping[str, int]:
+    request = MetadataRequest(list(topics), allow_auto_topic_creation=False)
+    answer: Any = await connection.send(connection.get_random_node(), request)
+    found: dict[str, int] = {}
+    for code, name, *_, partitions in cast("Sequence[Any]", answer.topics):
+        if code == 0:
+            if not led or all(leader >= 0 for _, _, leader, *_ in partitions):
+                found[str(name)] = len(partitions)
+        elif code not in NOT_THERE:
+            raise for_code(code)(name)
+    return found
+
+
+def _connection(client: object) -> Any:  # noqa: ANN401 - private to aiokafka
+    inner = cast("Any", client)
+    return inner.client if hasattr(inner, "client") else inner._client  # noqa: SLF001
+
+
+NOT_THERE = {3, 5}
+"""Codes that say a topic, or a leader of it, is not there: UNKNOWN_TOPIC, LEADER_NOT_AVAILABLE."""
+
+
+async def stop(client: RawProducer | RawConsumer, budget: timedelta) -> None:
+    """Stop *client* within *budget*, or take it apart: never hangs, never raises (K20, P3, A4).
+
+    Runs aiokafka's stop in a task of its own, because it may raise a CancelledError that nobody
+    asked for.
+    """
+    if await _finished(client.stop(), budget.total_seconds()):
+        return
+    logger.warning("a Kafka client did not stop in time and is taken apart")
+    for part in _parts(client):
+        await _finished(part(), DISMANTLE_BUDGET)
+
+
+def spoilt_record(error: BaseException) -> bool:
+    """Say whether *error* came from unpacking records, and not from the connection or the group.
+
+    The class does not tell: a wrong checksum, a broken compression and a header name that is no
+    UTF-8 raise what their libraries raise.  The frame it came from does.
+    """
+    return any(
+        frame.f_code.co_name == "_unpack_records" for frame, _ in walk_tb(error.__traceback__)
+    )
+
+
+def _parts(client: RawProducer | RawConsumer) -> list[Callable[[], Awaitable[object]]]:
+    inner = cast("Any", client)
+    tasks = [
+        getattr(getattr(inner, owner, None), task, None)
+        for owner, task in (
+            ("_coordinator", "_coordination_task"),
+            ("_coordinator", "_heartbeat_task"),
+            ("_coordinator", "_commit_refresh_task"),
+            ("_sender", "_sender_task"),
+        )
+    ]
+    parts: list[Callable[[], Awaitable[object]]] = [
+        _ending(task) for task in tasks if task is not None
+    ]
+    fetcher = getattr(inner, "_fetcher", None)
+    if fetcher is not None:
+        parts.append(fetcher.close)
+    parts.append(_connection(client).close)
+    return parts
+
+
+def _ending(task: "asyncio.Task[object]") -> Callable[[], Awaitable[object]]:
+    async def end() -> None:
+        while not task.done():  # each cancel ends but one of the tasks it waits for in turn
+            task.cancel()
+            await asyncio.wait([task], timeout=0.05)
+
+    return end
+
+
+async def _finished(work: Awaitable[object], seconds: float) -> bool:
+    """Say whether *work* ended well in time; what did not end is cancelled and left behind."""
+    task = asyncio.ensure_future(work)
+    await asyncio.wait([task], timeout=seconds)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=DISMANTLE_BUDGET)
+        return False
+    if task.cancelled():
+        return False
+    error = task.exception()
+    if error is not None:
+        logger.info("a Kafka client stopped with an error", extra={"error": repr(error)})
+    return error is None or isinstance(error, KafkaError)
+
+
+def _ms(duration: timedelta) -> int:
+    return round(duration.total_seconds() * 1000)

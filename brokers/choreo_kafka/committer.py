@@ -1,0 +1,134 @@
+"""Telling the broker what is settled: one commit at a time, explicit, never going back."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    OffsetMetadataTooLargeError,
+)
+
+from choreo.broker import Notice
+from choreo_kafka.client import RawConsumer
+from choreo_kafka.stream import Stream
+from choreo_kafka.streams import Streams
+
+logger = logging.getLogger(__name__)
+
+IDLE_SHARE = 0.1
+"""Part of the commit interval after which an idle consumer commits, so that lag shows 0 soon."""
+MAX_FAILURES = 5
+"""Commits that may fail in a row before the client object is held to be broken."""
+MAX_SECONDS = 30.0
+"""Seconds a commit may be unanswered before the client object is held to be broken (K20)."""
+
+
+class Committer:
+    """Commits for one client object.
+
+    A commit that is on its way is never cancelled and never overtaken: while it is unanswered there
+    is no other (K22).  If it is not answered at all the client object is replaced, and with it the
+    membership, so that the group refuses whatever arrives late.
+    """
+
+    def __init__(
+        self,
+        raw: RawConsumer,
+        streams: Streams,
+        notice: Callable[[Notice], None],
+        interval: float,
+    ) -> None:
+        self._raw = raw
+        self._streams = streams
+        self._notice = notice
+        self._interval = interval
+        self._on_way: asyncio.Task[bool] | None = None
+        self._since = 0.0
+        self._failures = 0
+        self._plain = False
+
+    @property
+    def broken(self) -> bool:
+        """Whether commits have failed too often, or one has gone unanswered for too long."""
+        overdue = self._on_way is not None and _now() - self._since > MAX_SECONDS
+        return overdue or self._failures >= MAX_FAILURES
+
+    async def run(self) -> None:
+        """Commit what is settled, every interval under load and sooner when nothing is left."""
+        while True:
+            await self._streams.dirty.wait()
+            begun = _now()
+            while True:
+                await asyncio.sleep(self._interval * IDLE_SHARE)
+                if self._streams.idle or _now() - begun >= self._interval:
+                    break
+            self._streams.dirty.clear()
+            if not await self.commit():
+                self._streams.dirty.set()
+                await asyncio.sleep(self._interval)
+
+    async def commit(self) -> bool:
+        """Commit what is settled now; say whether the broker has all of it."""
+        while self._on_way is not None:
+            await asyncio.wait({self._on_way})
+        held = set(self._raw.assignment())
+        due = [
+            (stream, target)
+            for stream in self._streams
+            if stream.place in held and (target := stream.due(plain=self._plain)) is not None
+        ]
+        if not due:
+            return True
+        self._since = _now()
+        sending = self._on_way = asyncio.create_task(self._send(due), name="kafka commit")
+        await asyncio.wait({sending})
+        return not sending.cancelled() and sending.result()
+
+    async def flush(self, seconds: float) -> bool:
+        """Commit within *seconds*; say whether the broker has all that was settled."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.commit()
+        except TimeoutError:
+            return False
+
+    async def close(self) -> None:
+        """Forget the commit on its way, its client object being gone."""
+        if self._on_way is not None:
+            self._on_way.cancel()
+            await asyncio.wait({self._on_way})
+
+    async def _send(self, due: list[tuple[Stream, tuple[int, str]]]) -> bool:
+        try:
+            await self._raw.commit({stream.place: target for stream, target in due})
+        except OffsetMetadataTooLargeError:
+            self._plain = True  # this broker takes less than the usual 4,096 characters
+            logger.warning("the broker refuses commit metadata: more is redelivered after a crash")
+            return False
+        except (CommitFailedError, IllegalStateError) as error:
+            # Not ours any more, or about to be dealt out again: the rebalance that follows decides.
+            self._failed(due, f"the group has moved on: {error}")
+            return False
+        except KafkaError as error:
+            self._failures += 1
+            self._failed(due, repr(error))
+            return False
+        finally:
+            self._on_way = None
+        self._failures = 0
+        for stream, target in due:
+            stream.committed = target
+        return True
+
+    def _failed(self, due: list[tuple[Stream, tuple[int, str]]], reason: str) -> None:
+        streams = tuple(stream.name for stream, _ in due)
+        self._notice(
+            Notice(kind="commit_failed", text=f"{len(due)} offsets: {reason}", streams=streams)
+        )
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,106 @@
+"""What waits to be sent to one partition, and how the next batch is cut from it."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+from choreo_kafka.client import Batch, RawProducer
+from choreo_kafka.receipt import HELD, Item
+
+BATCH_OVERHEAD = 61
+"""Bytes a batch adds around its records; a topic's limit is on the whole (Kafka message format)."""
+UNENCODABLE = (TypeError, ValueError, OverflowError, AttributeError)
+"""What the client raises for a key, value or header that is not of the declared type."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicLimits:
+    """What a topic refuses."""
+
+    message_bytes: int
+    """Largest batch it takes, uncompressed; one message is the smallest batch."""
+    compacted: bool = False
+    """It takes no message without a key."""
+
+
+@dataclass(slots=True, eq=False)
+class Outlet:
+    """Messages for one partition, in order; one batch at a time is on its way."""
+
+    topic: str
+    partition: int
+    waiting: deque[Item] = field(default_factory=deque[Item])
+    singly: int = 0
+    """How many of the next are sent alone, to find the one that spoils the batch."""
+    task: asyncio.Task[None] | None = None
+
+    def drop_closed(self) -> None:
+        """Forget what nobody waits for any more."""
+        if any(receipt.closed for receipt, _ in self.waiting):
+            self.waiting = deque(item for item in self.waiting if not item[0].closed)
+
+    def give_back(self, items: list[Item]) -> None:
+        """Put *items*, which were refused together, back to the front, to be sent one by one."""
+        self.waiting.extendleft(reversed(items))
+        self.singly = len(items)
+
+    def cut(
+        self, producer: RawProducer, limits: TopicLimits, room: int
+    ) -> tuple[Batch, list[Item]]:
+        """Fill one batch of at most *room* bytes, refusing what no batch can hold."""
+        while True:
+            batch, items = producer.create_batch(), list[Item]()
+            if self._fill(batch, items, limits, min(room, limits.message_bytes)):
+                if self.singly:
+                    self.singly -= len(items)
+                return batch, items
+            # A batch holding a refused message cannot be used: the rest goes into a new one.
+            self.waiting.extendleft(reversed(items))
+
+    def _fill(self, batch: Batch, items: list[Item], limits: TopicLimits, room: int) -> bool:
+        """Move items into *batch* until it is full; False if one had to be refused on the way."""
+        waiting, append = self.waiting, batch.append
+        careful = limits.message_bytes <= room  # else the batch is full before the limit is met
+        while waiting and not (self.singly and items):
+            receipt, index = waiting[0]
+            if receipt.closed or receipt.holds(index):
+                waiting.popleft()
+                self.singly = max(0, self.singly - 1)
+                if not receipt.closed:
+                    receipt.doubt(index, HELD)
+                continue
+            message = receipt.messages[index]
+            try:
+                headers = list(message.headers)
+                if (
+                    careful
+                    and items
+                    and batch.size() + _size(message.key, message.body, headers) > room
+                ):
+                    return True
+                added = append(timestamp=None, key=message.key, value=message.body, headers=headers)
+            except UNENCODABLE as error:
+                return self._refuse(f"cannot be encoded: {error}")
+            if added is None:
+                return True
+            if added.size + BATCH_OVERHEAD > limits.message_bytes:
+                return self._refuse(
+                    f"{added.size + BATCH_OVERHEAD} bytes are more than the "
+                    f"{limits.message_bytes} that topic {self.topic!r} takes"
+                )
+            if limits.compacted and message.key is None:
+                return self._refuse(f"topic {self.topic!r} is compacted and takes no null key")
+            items.append(waiting.popleft())
+        return True
+
+    def _refuse(self, reason: str) -> bool:
+        receipt, index = self.waiting.popleft()
+        self.singly = max(0, self.singly - 1)
+        receipt.refuse(index, reason)
+        return False
+
+
+def _size(key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes | None]]) -> int:
+    return DefaultRecordBatchBuilder.estimate_size_in_bytes(key, value, headers)

@@ -1,0 +1,157 @@
+"""One assigned partition: what was read ahead of it, what was handed over, what is done."""
+
+from collections import deque
+from collections.abc import Sequence
+
+from aiokafka.structs import TopicPartition
+
+from choreo.broker import Progress
+from choreo.delivery.watermark import Finished, Watermark
+from choreo.message import Delivery
+from choreo_kafka.client import Record
+from choreo_kafka.offsets import METADATA_LIMIT, Place, recorded
+
+CROWDED = 0.75
+"""Share of the commit metadata that may be full before the partition rests (R9)."""
+
+
+class Stream:
+    """One partition in one assignment epoch; another assignment is another Stream (K5)."""
+
+    __slots__ = (
+        "_bytes",
+        "_chunks",
+        "_cursor",
+        "_finished",
+        "_max_span",
+        "buffered",
+        "committed",
+        "crowded",
+        "end",
+        "epoch",
+        "fetched",
+        "found",
+        "name",
+        "place",
+        "watermark",
+    )
+
+    def __init__(self, place: Place, *, epoch: int, max_span: int) -> None:
+        self.place = place.partition
+        self.found = place
+        self.name = stream_name(place.partition)
+        self.epoch = epoch
+        self.watermark = Watermark(place.offset)
+        self.fetched = place.offset
+        """First position the client has not given us yet: where to read on after an error (K17)."""
+        self.end: int | None = None
+        self.buffered = 0
+        self.crowded = False
+        self.committed: tuple[int, str] | None = place.committed
+        self._finished: Finished | None = place.finished if len(place.finished) else None
+        self._max_span = max_span
+        self._chunks: deque[tuple[Sequence[Record], int]] = deque()
+        self._cursor = 0
+        self._bytes = 0
+
+    @property
+    def bytes(self) -> int:
+        """Bytes read ahead, released a chunk at a time."""
+        return self._bytes
+
+    @property
+    def rests(self) -> bool:
+        """Whether nothing more is handed over until something older is done (R9)."""
+        return self.crowded or self.watermark.span >= self._max_span
+
+    def admit(self, records: Sequence[Record]) -> None:
+        """Keep *records* to be handed over, except those an earlier owner had finished."""
+        fetched = self.fetched
+        self.fetched = max(fetched, records[-1].offset + 1)
+        if records[0].offset < fetched:
+            records = [record for record in records if record.offset >= fetched]
+        finished = self._finished
+        if finished is not None and fetched < finished.end:
+            records = [record for record in records if record.offset not in finished]
+        if records:
+            size = sum(len(r.value or b"") + len(r.key or b"") for r in records)
+            self._chunks.append((records, size))
+            self.buffered += len(records)
+            self._bytes += size
+
+    def hand_over(self, limit: int, into: list[Delivery]) -> None:
+        """Move up to *limit* records to *into*, as far as the span allows."""
+        chunks, watermark = self._chunks, self.watermark
+        topic, name, epoch = self.place.topic, self.name, self.epoch
+        take, append = watermark.take, into.append
+        while limit > 0 and chunks and not self.crowded:
+            records, size = chunks[0]
+            start = self._cursor
+            if not watermark.unfinished:  # a hole is no span
+                watermark.skip_to(records[start].offset)
+            last = watermark.position + self._max_span
+            cursor = start
+            whole = not start and limit >= len(records)
+            for record in records if whole else records[start : start + limit]:
+                offset = record.offset
+                if offset >= last:
+                    break
+                take(offset)
+                stamp = record.timestamp
+                append(
+                    Delivery(
+                        topic, record.value, record.key, record.headers, False,  # noqa: FBT003 - positional: half the time
+                        name, offset, epoch, stamp / 1000 if stamp >= 0 else None,
+                    )
+                )  # fmt: skip
+                cursor += 1
+            limit -= cursor - start
+            self.buffered -= cursor - start
+            self._cursor = cursor
+            if cursor < len(records):
+                return
+            chunks.popleft()
+            self._cursor = 0
+            self._bytes -= size
+
+    def drop(self) -> None:
+        """Forget what was read ahead; it is to be read again from *fetched*."""
+        if self._chunks:
+            self.fetched = self._chunks[0][0][self._cursor].offset
+        self._chunks.clear()
+        self._cursor = self.buffered = self._bytes = 0
+
+    def catch_up(self, position: int) -> bool:
+        """Note that the client is at *position*, past markers nobody is handed (K2)."""
+        self.fetched = max(self.fetched, position)
+        if self.buffered or self.watermark.seen >= self.fetched:
+            return False
+        self.watermark.skip_to(self.fetched)
+        return True
+
+    def due(self, *, plain: bool) -> tuple[int, str] | None:
+        """Tell offset and metadata to commit, None if the broker has them; never goes back (K22).
+
+        *plain* leaves the finished positions out, for a broker that refused them.
+        """
+        limit = METADATA_LIMIT
+        text, whole = ("", True) if plain else self.watermark.metadata(limit)
+        self.crowded = not whole or len(text) > CROWDED * limit
+        target = (self.watermark.position, recorded(text, self.found.partitions))
+        if target == self.committed or (self.committed and target[0] < self.committed[0]):
+            return None
+        return target
+
+    def progress(self) -> Progress:
+        """Say where this stream stands."""
+        return Progress(
+            stream=self.name,
+            settled=self.watermark.position,
+            handed=self.watermark.seen,
+            end=self.end,
+        )
+
+
+def stream_name(partition: TopicPartition) -> str:
+    """Name the partition as Kafka's own log folders do."""
+    return f"{partition.topic}-{partition.partition}"
