@@ -70,6 +70,12 @@ class Postgres(Process):
         super().start()
         wait_until(self._answers, "PostgreSQL answered", needs=[self])
 
+    def kill(self) -> None:
+        """End it as a power cut would, its sessions included: a new one refuses to meet them."""
+        sessions = _children(self.pid)
+        super().kill()
+        wait_until(lambda: not any(map(_alive, sessions)), "PostgreSQL's sessions ended")
+
     def create_database(self, name: str) -> str:
         """Make an empty database and return its DSN."""
         server = ["-h", LOOPBACK, "-p", str(self.port), "-U", SUPERUSER]
@@ -77,7 +83,8 @@ class Postgres(Process):
         return f"postgresql://{SUPERUSER}@{LOOPBACK}:{self.port}/{name}"
 
     def _answers(self) -> bool:
-        command = [program("pg_isready"), "-q", "-h", LOOPBACK, "-p", str(self.port)]
+        server = ["-h", LOOPBACK, "-p", str(self.port), "-U", SUPERUSER, "-d", "postgres"]
+        command = [program("pg_isready"), "-q", *server]
         return subprocess.run(command, check=False, timeout=COMMAND_BUDGET).returncode == 0
 
 
@@ -90,6 +97,19 @@ def program(name: str) -> str:
     if found is None:
         raise AbsentError(f"no PostgreSQL: no {name!r} on the PATH (Debian: postgresql)")
     return found
+
+
+def _children(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in children.read_text().split()] if children.exists() else []
+
+
+def _alive(pid: int) -> bool:
+    """Tell whether it still holds its memory: a zombie nobody has buried does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _run(*command: str, user: str | None) -> None:
