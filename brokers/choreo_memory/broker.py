@@ -68,6 +68,7 @@ class MemoryBroker:
             retained=False,
             browsable=True,
             max_message_bytes=self._settings.max_message_bytes,
+            in_process=True,
         )
 
     async def __aenter__(self) -> Self:
