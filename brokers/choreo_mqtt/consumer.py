@@ -172,7 +172,8 @@ class MqttConsumer:
         self._epoch += 1
         self._client = client
         self._present = welcome.session_present
-        self._getting_ready = True
+        # Known at once, because the backlog may come in the very bytes that brought the welcome.
+        self._getting_ready = not (self._subscribed and welcome.session_present)
         self._overflowed = False
 
     async def ready(self, client: Client, /) -> bool:
