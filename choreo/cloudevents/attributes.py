@@ -67,6 +67,11 @@ def legal_text(text: str) -> bool:
     return _ILLEGAL.search(text) is None
 
 
+def legible(text: str) -> str:
+    """Put a blank in place of every character that a CloudEvents String must not hold."""
+    return _ILLEGAL.sub(" ", text)
+
+
 @lru_cache(maxsize=1024)
 def legal_uri_reference(text: str) -> bool:
     """Say whether *text* is made of what RFC 3986 allows in a URI reference."""

@@ -2,8 +2,6 @@
 
 from uuid import UUID
 
-import pytest
-
 from choreo.broker import Binding
 from choreo.cloudevents import EnvelopeReader, EnvelopeWriter
 from choreo.codec.choice import Codecs

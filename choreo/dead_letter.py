@@ -1,0 +1,237 @@
+"""Dead letters: a message that was given up, byte for byte, and beside it why.
+
+The original's body, key and headers stay as they came and in their order, but for ``traceparent``,
+which names the span that buried it. What choreo adds stands behind them in headers of its own,
+which a second burial replaces, so that a letter does not grow (D4).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from pydantic import ValidationError
+
+from choreo.broker import Binding, Capabilities, TopicFilter
+from choreo.cloudevents.attributes import legible
+from choreo.cloudevents.trace import read_traceparent
+from choreo.errors import DecodeError
+from choreo.message import Delivery, Header, Message
+from choreo.reason import Reason
+from choreo.timestamps import parse_rfc3339, rfc3339
+
+PREFIX = "choreo-dlq-"
+MAX_TOTAL = 8 * 1024
+"""Bytes that all of our headers on one letter hold together, names included (D4)."""
+MAX_ERROR = 2 * 1024
+MAX_ORIGIN = 4 * 1024
+"""Bytes of the original topic's name; a longer one cannot be restored."""
+MAX_NAME = 256
+
+TRACEPARENT = "traceparent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What a service knows of a message that it gives up."""
+
+    reason: Reason
+    service: str
+    at: datetime
+    """When it is given up; aware."""
+    handler: str | None = None
+    attempts: int = 0
+    first_failed: datetime | None = None
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """What a letter says about the message in it."""
+
+    id: str
+    """The same for every burial of one message by one handler (D2)."""
+    reason: Reason
+    service: str
+    handler: str | None
+    topic: str
+    stream: str
+    position: int
+    attempts: int
+    error_type: str | None
+    error: str | None
+    first_failed: datetime
+    buried: datetime
+
+
+def dead_letter_topic(service: str) -> str:
+    """Name the one topic of a service's dead letters on brokers without topic levels."""
+    return f"choreo.dlq.{service}"
+
+
+def dead_letter_filter(service: str, capabilities: Capabilities) -> TopicFilter:
+    """Tell where a service's dead letters are found on a broker, to browse or subscribe to them."""
+    if capabilities.topic_levels:
+        return TopicFilter(f"choreo/dlq/{service}/+", retained=capabilities.retained)
+    return TopicFilter(dead_letter_topic(service))
+
+
+def is_dead_letter_topic(topic: str) -> bool:
+    """Say whether *topic* holds some service's dead letters."""
+    return topic.startswith(("choreo.dlq.", "choreo/dlq/"))
+
+
+def bury(
+    delivery: Delivery,
+    failure: Failure,
+    capabilities: Capabilities,
+    *,
+    traceparent: str | None = None,
+) -> Message:
+    """Build the dead letter of *delivery*, with *traceparent* as the span that sends it.
+
+    On brokers with topic levels every letter has a topic of its own and is kept as its last value;
+    deleting it is publishing an empty body there.
+    """
+    identity = letter_id(delivery, failure, capabilities.binding)
+    topic = dead_letter_topic(failure.service)
+    if capabilities.topic_levels:
+        topic = f"choreo/dlq/{failure.service}/{identity}"
+    headers, replaced = _originals(delivery.headers, traceparent)
+    headers += _own(delivery, failure, identity, replaced)
+    return Message(topic, delivery.body, delivery.key, headers, retain=capabilities.retained)
+
+
+def letter_id(delivery: Delivery, failure: Failure, binding: Binding) -> str:
+    """Derive the letter's id, so that a crash before settling does not make a second letter (D2).
+
+    Where positions last (Kafka, memory) topic, stream and position name the message. On MQTT they
+    end with the connection, so its topic, headers and body do: what is equal in all is one letter.
+    """
+    parts = [failure.service.encode(), (failure.handler or "").encode(), delivery.topic.encode()]
+    if binding is not Binding.MQTT:
+        parts += (delivery.stream.encode(), b"%d" % delivery.position)
+    else:
+        for name, value in _without_own(delivery.headers):
+            parts += (name.encode(), value or b"")
+        parts.append(delivery.body or b"")
+    digest = sha256()
+    for part in parts:
+        digest.update(b"%d:" % len(part))
+        digest.update(part)
+    return digest.hexdigest()[:32]
+
+
+def read_dead_letter(message: Message) -> DeadLetter | None:
+    """Read what a letter says; None for a message that is no dead letter."""
+    found = {
+        name.removeprefix(PREFIX): value.decode("utf-8", "replace")
+        for name, value in message.headers
+        if name.startswith(PREFIX) and value is not None
+    }
+    try:
+        return DeadLetter(
+            id=found["id"],
+            reason=Reason(found["reason"]),
+            service=found["group"],
+            handler=found.get("handler"),
+            topic=found["destination"],
+            stream=found["partition"],
+            position=int(found["offset"]),
+            attempts=int(found["attempts"]),
+            error_type=found.get("error-type"),
+            error=found.get("error-message"),
+            first_failed=parse_rfc3339(found["first-failure"]),
+            buried=parse_rfc3339(found["time"]),
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def original(message: Message) -> Message:
+    """Restore the message in a letter: topic, key, headers and body as they came.
+
+    Raises DecodeError for a message that is no dead letter.
+    """
+    letter = read_dead_letter(message)
+    if letter is None:
+        raise DecodeError(f"a message on {message.topic!r} is no dead letter")
+    before = [value for name, value in message.headers if name == f"{PREFIX}{TRACEPARENT}"]
+    headers: list[Header] = []
+    for name, value in _without_own(message.headers):
+        if name == TRACEPARENT and before:
+            # An empty value remembers that there was none.
+            if before[0]:
+                headers.append((name, before[0]))
+        else:
+            headers.append((name, value))
+    return Message(letter.topic, message.body, message.key, headers)
+
+
+def error_text(error: BaseException) -> str:
+    """Tell what an error says, without the payload's values that pydantic's errors quote (D10)."""
+    if isinstance(error, ValidationError):
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        return f"{error.title}: {', '.join(item['type'] for item in found[:10])}"
+    return str(error)
+
+
+def _own(
+    delivery: Delivery, failure: Failure, identity: str, replaced: Iterable[Header]
+) -> list[Header]:
+    """Make our own headers, within their caps: legible UTF-8 on every transport."""
+    error = failure.error
+    texts: list[tuple[str, str | None, int]] = [
+        ("id", identity, MAX_NAME),
+        ("reason", failure.reason, MAX_NAME),
+        ("group", failure.service, MAX_NAME),
+        ("handler", failure.handler, MAX_NAME),
+        ("destination", delivery.topic, MAX_ORIGIN),
+        ("partition", delivery.stream, MAX_NAME),
+        ("offset", str(delivery.position), MAX_NAME),
+        ("attempts", str(failure.attempts), MAX_NAME),
+        ("first-failure", rfc3339(failure.first_failed or failure.at), MAX_NAME),
+        ("time", rfc3339(failure.at), MAX_NAME),
+    ]
+    if error is not None:
+        kind = f"{type(error).__module__}.{type(error).__qualname__}"
+        texts.append(("error-type", kind, MAX_NAME))
+    headers: list[Header] = [
+        (f"{PREFIX}{name}", _cut(legible(text), limit))
+        for name, text, limit in texts
+        if text is not None
+    ]
+    headers += replaced
+    if error is not None:
+        name = f"{PREFIX}error-message"
+        taken = sum(len(name) + len(value or b"") for name, value in headers)
+        room = min(MAX_ERROR, MAX_TOTAL - taken - len(name))
+        headers.append((name, _cut(legible(error_text(error)), max(room, 0))))
+    return headers
+
+
+def _originals(
+    headers: Sequence[Header], traceparent: str | None
+) -> tuple[list[Header], list[Header]]:
+    """Tell the headers as they came, and the one that remembers a replaced ``traceparent``."""
+    kept = list(_without_own(headers))
+    places = [place for place, (name, _) in enumerate(kept) if name == TRACEPARENT]
+    if traceparent is None or len(places) > 1:
+        return kept, []
+    before = kept[places[0]][1] if places else b""
+    if places and (read_traceparent(before) is None or len(before or b"") > MAX_NAME):
+        return kept, []
+    if places:
+        kept[places[0]] = (TRACEPARENT, traceparent.encode())
+    else:
+        kept.append((TRACEPARENT, traceparent.encode()))
+    return kept, [(f"{PREFIX}{TRACEPARENT}", before)]
+
+
+def _without_own(headers: Iterable[Header]) -> Iterable[Header]:
+    return (header for header in headers if not header[0].startswith(PREFIX))
+
+
+def _cut(text: str, limit: int) -> bytes:
+    """Encode at most *limit* bytes of *text*, in whole characters."""
+    return text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore").encode()
