@@ -214,8 +214,9 @@ class Broker(Protocol):
         """Return once the broker has accepted every message, in order within a key.
 
         Raises PublishError telling which were refused and of which nothing is known. What the
-        capabilities do not declare (a key, bytes in a header, no body, ``retain``) is refused
-        unless it arrives unchanged all the same: nothing is dropped or replaced on the way.
+        capabilities do not declare (bytes in a header, no body, ``retain``) is refused unless it
+        arrives unchanged all the same: nothing is dropped or replaced on the way. A key only says
+        where a message belongs: without the capability ``keys`` it stays behind.
         """
         ...
 
@@ -235,7 +236,9 @@ class Broker(Protocol):
     ) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
         """Read a topic from its beginning, in no group and settling nothing.
 
-        Ends at what was the end on entry, or goes on for ever with *follow*.
+        Ends at what was the end on entry, or goes on for ever with *follow*. Where the capabilities
+        say ``retained`` and not ``browsable``, the kept values are all there is to read; where they
+        say neither, entering raises ConfigurationError.
         """
         ...
 

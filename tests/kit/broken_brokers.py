@@ -253,7 +253,7 @@ class BrowsesForEver(Wrapper):
         topic: TopicFilter,
         /,
         *,
-        follow: bool = False,  # noqa: ARG002 -- broken on purpose
+        follow: bool = False,
     ) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
         return self.inner.browse(topic, follow=True)
 

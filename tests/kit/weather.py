@@ -112,11 +112,7 @@ class Humble(Wrapper):
     def unfit(self, message: Message) -> bool:
         """Say whether *message* needs what this adapter has not."""
         values = [value for _, value in message.headers]
-        return (
-            message.key is not None
-            or message.body is None
-            or any(value is None or b"\xff" in value for value in values)
-        )
+        return message.body is None or any(value is None or b"\xff" in value for value in values)
 
     async def publish(self, messages: Sequence[Message], /) -> None:
         bad = {index: "unable" for index, message in enumerate(messages) if self.unfit(message)}

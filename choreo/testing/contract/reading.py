@@ -115,12 +115,27 @@ class Reading:
 
         same(sorted(numbers(got)), list(range(15)), "browsed")
 
-    async def test_browsing_is_refused_where_it_is_not_declared(self, setup: BrokerSetup) -> None:
+    async def test_browsing_reads_kept_values_where_nothing_else_is_kept(
+        self, setup: BrokerSetup
+    ) -> None:
         async with bench(setup) as b:
-            need(not b.broker.capabilities.browsable, "the adapter can browse")
+            capabilities = b.broker.capabilities
+            need(capabilities.retained and not capabilities.browsable, "more or nothing is kept")
+            for body, retain in ((b"1", True), (b"2", True), (b"3", False)):
+                await b.broker.publish([Message(b.topic, body, retain=retain)])
+
+            async with b.broker.browse(TopicFilter(b.topic, retained=True)) as reading:
+                got = [(delivery.body, delivery.retain) async for delivery in reading]
+
+        same(got, [(b"2", True)], "browsed")
+
+    async def test_browsing_is_refused_where_nothing_is_kept(self, setup: BrokerSetup) -> None:
+        async with bench(setup) as b:
+            capabilities = b.broker.capabilities
+            need(not capabilities.browsable and not capabilities.retained, "something is kept")
             try:
                 async with b.broker.browse(TopicFilter(b.topic)):
-                    fail("browsed without the capability")
+                    fail("browsed where nothing can be read again")
             except ConfigurationError:
                 pass
 
