@@ -9,7 +9,7 @@ from choreo.ids import Ids, SystemIds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """The sources of everything that is not decided by events; a test or a simulation brings its own."""
+    """The sources of all that events do not decide; a test or a simulation brings its own."""
 
     clock: Clock = field(default_factory=SystemClock)
     ids: Ids = field(default_factory=SystemIds)

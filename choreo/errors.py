@@ -1,22 +1,22 @@
 """Every error choreo raises, by what the caller can do about it.
 
-    ChoreoError
-    ├─ ConfigurationError      wrong before anything ran: fix the program or its settings
-    ├─ BrokerError             the broker, or the way to it
-    │  ├─ ConnectionLost       try again later; nothing is known to be wrong
-    │  └─ PublishError         some messages were refused, or their fate is unknown
-    ├─ StoreError              the store, or the way to it; the event is not to blame
-    ├─ CodecError              bytes and event do not fit
-    │  ├─ EncodeError          this event cannot be written
-    │  ├─ DecodeError          these bytes cannot be read
-    │  │  ├─ MalformedEnvelope     the attributes around the payload are wrong
-    │  │  ├─ UnsupportedSpecVersion  a CloudEvents version other than 1.0
-    │  │  └─ UnknownVersion        a known event in a version this service cannot read
-    ├─ UndeclaredEmit          a handler emitted an event it did not declare
-    ├─ HandlerTimeout          a handler ran past its deadline
-    └─ HandlerSignal           raised by handlers on purpose
-       ├─ Reject               this event will never succeed: dead-letter it now
-       └─ RetryLater           try again after this delay
+ChoreoError
+├─ ConfigurationError      wrong before anything ran: fix the program or its settings
+├─ BrokerError             the broker, or the way to it
+│  ├─ ConnectionLost       try again later; nothing is known to be wrong
+│  └─ PublishError         some messages were refused, or their fate is unknown
+├─ StoreError              the store, or the way to it; the event is not to blame
+├─ CodecError              bytes and event do not fit
+│  ├─ EncodeError          this event cannot be written
+│  ├─ DecodeError          these bytes cannot be read
+│  │  ├─ MalformedEnvelope     the attributes around the payload are wrong
+│  │  ├─ UnsupportedSpecVersion  a CloudEvents version other than 1.0
+│  │  └─ UnknownVersion        a known event in a version this service cannot read
+├─ UndeclaredEmit          a handler emitted an event it did not declare
+├─ HandlerTimeout          a handler ran past its deadline
+└─ HandlerSignal           raised by handlers on purpose
+   ├─ Reject               this event will never succeed: dead-letter it now
+   └─ RetryLater           try again after this delay
 """
 
 from collections.abc import Mapping
@@ -70,7 +70,7 @@ class CodecError(ChoreoError):
 
 
 class EncodeError(CodecError):
-    """This event cannot be written in the chosen format."""
+    """An event cannot be written in the chosen format."""
 
 
 class DecodeError(CodecError):
@@ -102,12 +102,14 @@ class HandlerSignal(ChoreoError):
 
 
 class Reject(HandlerSignal):
-    """This event will never succeed: dead-letter it now, without another attempt."""
+    """The event will never succeed: dead-letter it now, without another attempt."""
 
 
 class RetryLater(HandlerSignal):
     """Try this event again after *delay*; it counts as an attempt."""
 
-    def __init__(self, delay: timedelta, reason: str = "the handler asked for a later attempt") -> None:
+    def __init__(
+        self, delay: timedelta, reason: str = "the handler asked for a later attempt"
+    ) -> None:
         super().__init__(reason)
         self.delay = delay

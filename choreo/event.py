@@ -38,46 +38,44 @@ class EventType:
         return f"{self.name}.v{self.version}"
 
 
-class Event(BaseModel, frozen=True):
+class Event(BaseModel):
     """Parent of all events.
 
-    ``topic`` names where it is published and may hold ``{field}`` templates; ``key`` names the field
-    that keeps related events in order; ``version`` counts incompatible changes; ``name`` replaces the
-    class name on the wire and ``namespace``, inherited, goes before it. ``sequence`` and
-    ``idempotency_key`` name fields; ``foreign`` says how records that are no CloudEvents are read.
-    A subclass without a topic is a parent for others and cannot be published.
+    ``topic`` names where it is published and may hold ``{field}`` templates; ``key`` names the
+    field that keeps related events in order; ``version`` counts incompatible changes; ``name``
+    replaces the class name on the wire and ``domain``, inherited, goes before it. ``sequence``
+    and ``idempotency_key`` name fields; ``foreign`` says how records that are no CloudEvents are
+    read. A subclass without a topic is a parent for others and cannot be published.
 
     Unknown fields are ignored on reading (tolerant reader); NaN and infinities are refused.
     """
 
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+    # No class arguments: pyright takes frozen=True there for a promise that every subclass repeats.
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
     __event__: ClassVar[EventType | None] = None
-    __namespace__: ClassVar[str] = ""
+    __domain__: ClassVar[str] = ""
 
-    def __init_subclass__(
+    def __init_subclass__(  # noqa: PLR0913 -- class arguments, all by keyword
         cls,
         *,
         topic: str | None = None,
         key: str | None = None,
         version: int = 1,
         name: str | None = None,
-        namespace: str | None = None,
+        domain: str | None = None,
         sequence: str | None = None,
         idempotency_key: str | None = None,
         retain: bool = False,
         foreign: Foreign | None = None,
-        **config: Any,  # noqa: ANN401 -- pydantic's own class arguments, checked by pydantic
     ) -> None:
-        super().__init_subclass__(**config)
-        if namespace is not None:
-            cls.__namespace__ = namespace
+        super().__init_subclass__()
+        if domain is not None:
+            cls.__domain__ = domain
         cls.__event__ = None
         if topic is None:
             return
-        full = name or (
-            f"{cls.__namespace__}.{cls.__name__}" if cls.__namespace__ else cls.__name__
-        )
+        full = name or (f"{cls.__domain__}.{cls.__name__}" if cls.__domain__ else cls.__name__)
         cls.__event__ = EventType(
             name=full,
             version=version,

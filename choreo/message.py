@@ -9,14 +9,14 @@ Header = tuple[str, bytes | None]
 
 @dataclass(slots=True)
 class Message:
-    """One message: a topic, an optional key, headers in order, and a body (None is a tombstone)."""
+    """A topic, an optional key, headers in order, and a body (None is a tombstone)."""
 
     topic: str
     body: bytes | None
     key: bytes | None = None
     headers: Sequence[Header] = ()
     retain: bool = False
-    """Outgoing: the broker keeps it as the topic's last value. Incoming: it is such a kept value."""
+    """Outgoing: keep it as the topic's last value. Incoming: it is such a kept value."""
 
 
 @dataclass(slots=True, eq=False)
@@ -24,9 +24,9 @@ class Delivery(Message):
     """One message handed to one consumer, to be settled by that consumer exactly there.
 
     *stream* is the unit within which the broker keeps order (a partition, a connection), *position*
-    its place in it, *epoch* the assignment or connection under which it came: settling a delivery of
-    an older epoch changes nothing on the broker.
-    *timestamp* is the broker's or sender's record time in unix seconds, where there is one.
+    its place in it, *epoch* the assignment or connection under which it came: settling a delivery
+    of an older epoch changes nothing on the broker. *timestamp* is the broker's or sender's record
+    time in unix seconds, where there is one.
     """
 
     stream: str = ""

@@ -161,12 +161,12 @@ def _rest(
             )
         if annotation is None:
             raise ConfigurationError(
-                f"handler {name}: annotate parameter {parameter.name!r} with Context or a provided type"
+                f"handler {name}: annotate {parameter.name!r} with Context or a provided type"
             )
         kind = get_origin(annotation) or annotation
         if kind is Context:
             context = parameter.name
-        elif isinstance(kind, type):
+        elif isinstance(kind, type) and kind is not types.UnionType:
             needs[parameter.name] = kind
         else:
             raise ConfigurationError(
@@ -207,6 +207,6 @@ def _declared(name: str, classes: Iterable[type[Event]]) -> Iterable[type[Event]
     for kind in classes:
         if kind.__event__ is None:
             raise ConfigurationError(
-                f"handler {name} emits {kind.__name__}, which has no topic: name the events themselves"
+                f"handler {name} emits {kind.__name__}, which has no topic: name concrete events"
             )
         yield kind

@@ -28,7 +28,7 @@ class Retry:
     """Share of the delay, from 0 to 1."""
     never: tuple[type[Exception], ...] = ()
     """Exceptions that are not retried at all."""
-    per: Mapping[type[Exception], "Retry"] = field(default_factory=dict)
+    per: Mapping[type[Exception], "Retry"] = field(default_factory=dict[type[Exception], "Retry"])
     """Other policies for some exceptions; the most derived class that fits wins."""
 
     def __post_init__(self) -> None:
@@ -46,7 +46,7 @@ class Retry:
     def delay_after(self, attempt: int, error: Exception, random: Random) -> float | None:
         """Say how many seconds to wait after *attempt* failed with *error*; None gives up."""
         policy = self._policy_for(error)
-        if isinstance(error, FATAL) or isinstance(error, policy.never):
+        if isinstance(error, FATAL + policy.never):
             return None
         if attempt >= policy.attempts:
             return None
@@ -55,7 +55,7 @@ class Retry:
         return policy.backoff(attempt, random)
 
     def backoff(self, attempt: int, random: Random) -> float:
-        """Compute the delay in seconds that follows failure number *attempt*, whatever the limit."""
+        """Compute the delay in seconds after failure number *attempt*, whatever the limit."""
         longest = self.maximum.total_seconds()
         try:
             delay = min(self.initial.total_seconds() * self.multiplier ** (attempt - 1), longest)

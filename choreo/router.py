@@ -54,9 +54,9 @@ class Router:
     ) -> Callable[[Callable[Concatenate[E, P], R]], Callable[Concatenate[E, P], R]]:
         """Register the decorated function as a handler of *event*, and return it unchanged.
 
-        *id* is the handler's identity in derived ids and duplicates, its function's name by default:
-        renaming a function without keeping its id makes it a new handler.
-        *publishes* declares what it emits beside its return type; *when* wants only some events.
+        *id* is the handler's identity in derived ids and duplicates, its function's name by
+        default: renaming a function without keeping its id makes it a new handler. *publishes*
+        declares what it emits beside its return type; *when* wants only some events.
 
         Raises ConfigurationError for a handler that could not work.
         """

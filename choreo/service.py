@@ -1,7 +1,7 @@
 """A participant in a choreography: a name, its handlers, and how it reaches the broker."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
@@ -72,8 +72,8 @@ class Service(Router):
     async def publish(self, event: Event, /) -> str:
         """Publish an event that begins a conversation; return its id once the broker has it.
 
-        Only while the service runs; inside a handler use ``Context.publish``, which keeps the cause.
-        Raises PublishError if the broker refused it, or if its fate is unknown.
+        Only while the service runs; inside a handler use ``Context.publish``, which keeps the
+        cause. Raises PublishError if the broker refused it, or if its fate is unknown.
         """
         return (await self.publish_many((event,)))[0]
 
@@ -81,13 +81,13 @@ class Service(Router):
         """Publish several events at once, in order within a key; return their ids."""
         if self._outlet is None:
             raise ConfigurationError(
-                f"service {self.name} is not running: publish inside `async with started({self.name})` "
-                "or from its lifespan"
+                f"service {self.name} is not running: publish inside "
+                f"`async with started({self.name})`, or from its lifespan"
             )
         return await self._outlet.publish(events)
 
     @asynccontextmanager
-    async def attached(self, outlet: Outlet, /) -> AsyncIterator[None]:
+    async def attached(self, outlet: Outlet, /) -> AsyncGenerator[None]:
         """Publish through *outlet* meanwhile: what a runner calls."""
         if self._outlet is not None:
             raise ConfigurationError(f"service {self.name} is running already")

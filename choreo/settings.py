@@ -16,7 +16,7 @@ TABLE = "choreo"
 
 
 class Settings(BaseModel):
-    """Options of a service: from arguments, then ``CHOREO_…`` in the environment, then ``[tool.choreo]``.
+    """Options of a service: arguments first, then ``CHOREO_…`` variables, then ``[tool.choreo]``.
 
     Durations are seconds or ISO 8601 (``PT30S``) where they are written as text.
     """
@@ -42,12 +42,12 @@ class Settings(BaseModel):
     max_span: int = Field(
         10_000,
         ge=1,
-        description="Positions between the oldest unsettled event of a stream and the newest taken.",
+        description="Positions from the oldest unsettled event of a stream to the newest taken.",
     )
     duplicates_window: int = Field(
         100_000,
         ge=0,
-        description="Finished events remembered, to suppress duplicates in this process.",
+        description="Finished events remembered, to suppress duplicates in a process.",
     )
     order: Literal["handler", "key"] = Field(
         "handler", description="Keep a key in order within each handler, or across all handlers."
@@ -65,7 +65,7 @@ class Settings(BaseModel):
     deadline: timedelta = Field(timedelta(seconds=60), description="Longest run of a handler.")
     grace: timedelta = Field(
         timedelta(seconds=5),
-        description="Time a cancelled handler has to end before it is abandoned.",
+        description="Time a cancelled handler has to end; then it is abandoned.",
     )
     drain: timedelta = Field(
         timedelta(seconds=20), description="Time for running handlers when stopping or rebalancing."
@@ -73,12 +73,12 @@ class Settings(BaseModel):
     start_timeout: timedelta = Field(
         timedelta(seconds=60), description="Time to reach the broker at start before giving up."
     )
-    create_topics: bool = Field(False, description="Create missing topics at start.")
+    create_topics: bool = Field(default=False, description="Create missing topics at start.")
     partitions: int | None = Field(None, ge=1, description="Partitions of topics created at start.")
 
     @classmethod
     def load(cls, **arguments: Any) -> Self:  # noqa: ANN401 -- validated by the model
-        """Gather the settings; raise ConfigurationError naming what is wrong and where it came from."""
+        """Gather the settings; raise ConfigurationError naming what is wrong."""
         values = {**_from_pyproject(Path.cwd()), **_from_environment(os.environ)}
         values.update({name: value for name, value in arguments.items() if value is not None})
         try:
@@ -89,7 +89,7 @@ class Settings(BaseModel):
                 for item in error.errors(include_input=False)
             )
             raise ConfigurationError(
-                f"settings: {problems} (from arguments, {PREFIX}* or [tool.{TABLE}] in pyproject.toml)"
+                f"settings: {problems} (arguments, {PREFIX}* or [tool.{TABLE}] of pyproject.toml)"
             ) from None
 
 

@@ -1,14 +1,16 @@
-"""Topic names: plain, or templates over an event's fields that serve hierarchical and flat brokers."""
+"""Topic names: plain, or templates over an event's fields that serve any broker."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from choreo.errors import ConfigurationError, EncodeError
 
 FIELD = re.compile(r"\{([^{}]*)\}")
 LITERAL = re.compile(r"[A-Za-z0-9._\-/]+")
+SAFE = "-_.~:@,= "
+"""What a filled-in value keeps as it is, beside letters and digits."""
 MAX_FLAT_LENGTH = 249
 """Longest topic name Kafka takes."""
 
@@ -17,8 +19,8 @@ MAX_FLAT_LENGTH = 249
 class Topic:
     """A topic declaration such as ``orders`` or ``building/{building}/temperature``.
 
-    On a broker with topic levels the template is filled per event and subscribed with ``+`` in place
-    of each field; elsewhere the fixed levels are joined with dots and serve all events.
+    On a broker with topic levels the template is filled per event and subscribed with ``+`` in
+    place of each field; elsewhere the fixed levels are joined with dots and serve all events.
     """
 
     template: str
@@ -58,19 +60,22 @@ class Topic:
             for index, part in enumerate(FIELD.split(self.template))
         )
         match = re.fullmatch(pattern, name)
-        return match.groupdict() if match else {}
+        return (
+            {field: unquote(value) for field, value in match.groupdict().items()} if match else {}
+        )
 
     def _segment(self, field: str, values: Mapping[str, object]) -> str:
         text = str(values[field])
         if not text:
             raise EncodeError(f"topic {self.template!r}: field {field!r} is empty")
-        return (
-            quote(text, safe="-_.~:@,= ")
-            if text[0] != "$"
-            else "%24" + quote(text[1:], safe="-_.~:@,= ")
-        )
+        try:
+            return quote(text, safe=SAFE)
+        except UnicodeEncodeError as error:
+            raise EncodeError(
+                f"topic {self.template!r}: field {field!r} is no Unicode text"
+            ) from error
 
-    def _problem(self) -> str | None:
+    def _problem(self) -> str | None:  # noqa: PLR0911 -- a list of rules
         fixed = FIELD.sub("", self.template)
         if not self.template or not fixed.strip("/"):
             return "name at least one fixed level"

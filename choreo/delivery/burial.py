@@ -1,21 +1,79 @@
-"""Dead-lettering: the original bytes and the reason, accepted by the broker before the source is settled."""
+"""Dead-lettering: original bytes and reason, accepted by the broker before the source is settled."""
 
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from choreo.broker import Capabilities
 from choreo.clock import Clock
-from choreo.dead_letter import DeadLetter, Reason, bury, dead_letter_topic, is_dead_letter_topic
+from choreo.dead_letter import bury, dead_letter_topic
 from choreo.delivery.job import Job
 from choreo.delivery.publisher import Publisher
 from choreo.errors import (
-    CodecError,
+    DecodeError,
+    EncodeError,
     HandlerTimeout,
-    MalformedEnvelope,
     Reject,
     UndeclaredEmit,
     UnknownVersion,
 )
+from choreo.reason import Reason
 
 logger = logging.getLogger(__name__)
+
+
+class Burial:
+    """Sends what cannot be handled to the dead letters of one service."""
+
+    def __init__(
+        self, service: str, publisher: Publisher, capabilities: Capabilities, clock: Clock
+    ) -> None:
+        self._service = service
+        self._publisher = publisher
+        self._capabilities = capabilities
+        self._clock = clock
+        self._own_topic = dead_letter_topic(service)
+
+    async def bury(self, job: Job) -> None:
+        """Return once the broker has the dead letter; raise BrokerError otherwise.
+
+        What came from this service's own dead letters stays there and is not written again (D3).
+        """
+        handler = job.handler.plan.id if job.handler else None
+        delivery = job.received.delivery
+        names = {
+            "reason": job.reason,
+            "handler": handler,
+            "service": self._service,
+            "topic": delivery.topic,
+            "stream": delivery.stream,
+            "position": delivery.position,
+            "attempts": job.attempt,
+            "error_type": type(job.error).__name__,
+        }
+        if delivery.topic == self._own_topic:
+            logger.error("an event of the dead letters failed again and stays there", extra=names)
+            return
+        message = bury(
+            delivery,
+            service=self._service,
+            handler=handler,
+            reason=job.reason or Reason.HANDLER_ERROR,
+            error=str(job.error),
+        )
+        await self._publisher.publish((message,))
+        logger.error("event went to the dead letters", extra=names)
+
+
+def reason_for(error: Exception, attempts: int) -> Reason:
+    """Name why an event is given up after *error* on its last attempt."""
+    known: tuple[tuple[type[Exception], Reason], ...] = (
+        (Reject, Reason.REJECTED),
+        (UndeclaredEmit, Reason.UNDECLARED_EMIT),
+        (EncodeError, Reason.UNDECLARED_EMIT),
+        (UnknownVersion, Reason.UNKNOWN_VERSION),
+        (DecodeError, Reason.SCHEMA),
+        (HandlerTimeout, Reason.TIMEOUT),
+    )
+    for kind, reason in known:
+        if isinstance(error, kind):
+            return reason
+    return Reason.RETRIES_EXHAUSTED if attempts > 1 else Reason.HANDLER_ERROR

@@ -1,10 +1,10 @@
 """Which events a handler has finished, and which it is at: in memory, for one process's life.
 
 Theory of operation.  A key is *open* from its first attempt until it ends; a second delivery of an
-open event waits for that end and is never settled on the first one's behalf (I4).  Finished keys are
-kept in two generations of one dict each; when the young one is full the old one is dropped whole, so
-that between *window* and twice as many last events are remembered and expiry costs nothing.  What was
-dead-lettered is not kept: a replay must be handled (I12).
+open event waits for that end and is never settled on the first one's behalf (I4).  Finished keys
+are kept in two generations of one dict each; when the young one is full the old one is dropped
+whole, so that between *window* and twice as many last events are remembered and expiry costs
+nothing.  What was dead-lettered is not kept: a replay must be handled (I12).
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Inbox(Generic[T]):
         return key in self._young or key in self._old
 
     def claim(self, key: Key, owner: T) -> bool:
-        """Open *key* for *owner*; False if another has it open, and then *owner* waits for its end."""
+        """Open *key* for *owner*; False if another has it open: *owner* then waits for its end."""
         held = self._open.get(key)
         if held is None:
             self._open[key] = (owner, [])

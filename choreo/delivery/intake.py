@@ -7,11 +7,11 @@ from typing import Literal, NamedTuple, Protocol
 
 from choreo.broker import Binding
 from choreo.clock import Clock
-from choreo.dead_letter import Reason
 from choreo.delivery.job import Handler, Outcome
 from choreo.envelope import Envelope
 from choreo.errors import DecodeError, UnknownVersion, UnsupportedSpecVersion
 from choreo.message import Delivery
+from choreo.reason import Reason
 
 
 class Reader(Protocol):
@@ -60,7 +60,7 @@ class Intake:
         self._native_key = binding is not Binding.MQTT
         self._clock = clock
 
-    def sort(self, delivery: Delivery) -> Sorted:
+    def sort(self, delivery: Delivery) -> Sorted:  # noqa: PLR0911 -- a list of cases
         """Find the envelope and the handlers of *delivery*, or why it has none; never raises."""
         try:
             envelope = self._reader.read(delivery)
@@ -82,22 +82,18 @@ class Intake:
     def lane(
         self, delivery: Delivery, envelope: Envelope | None, handler: Handler | None
     ) -> Hashable:
-        """Name what must stay in order: topic and key, or the whole stream where there is no key."""
+        """Name what must stay in order: topic and key, or the stream where there is no key."""
         index = handler.index if handler and self._policies.order == "handler" else -1
-        key: bytes | str | None
-        if self._native_key:
-            key = delivery.key
-        else:
-            key = envelope.key if envelope else None
-        if key is None:
-            return (index, delivery.topic if not self._native_key else delivery.stream)
-        return (index, delivery.topic, key)
+        key = delivery.key if self._native_key else envelope.key if envelope else None
+        if key is not None:
+            return (index, delivery.topic, key)
+        return (index, delivery.stream if self._native_key else delivery.topic)
 
     def _foreign(self) -> Sorted:
         if self._policies.foreign == "ignore":
             return Sorted(None, outcome=Outcome.IGNORED)
         error = DecodeError(
-            "no CloudEvents attributes, and no event on this topic declares how to read such a record"
+            "no CloudEvents attributes, and no event on this topic declares how to read it"
         )
         return Sorted(None, reason=Reason.FOREIGN, error=error)
 
@@ -113,8 +109,9 @@ class Intake:
 
     def _too_far(self, envelope: Envelope) -> Sorted:
         error = DecodeError(
-            f"{envelope.hops} events led to this one, more than max_hops={self._policies.max_hops}: "
-            f"the choreography probably runs in a circle through {envelope.type}"
+            f"{envelope.hops} events led to this one, more than "
+            f"max_hops={self._policies.max_hops}: the choreography probably runs in a circle "
+            f"through {envelope.type}"
         )
         return Sorted(envelope, reason=Reason.HOP_LIMIT, error=error)
 

@@ -12,25 +12,25 @@ class Journal(Protocol):
     """Told of every decision, in the moment it takes effect; never raises, never blocks."""
 
     def received(self, received: Received, /) -> None:
-        """One delivery came in; *owed* says how many handlers it goes to."""
+        """Hear that a delivery came in; its *owed* says how many handlers it goes to."""
         ...
 
     def failed(self, job: Job, error: BaseException, delay: float | None, /) -> None:
-        """One attempt failed; the next follows in *delay* seconds, or none if None."""
+        """Hear that an attempt failed; the next follows in *delay* seconds, or none."""
         ...
 
     def ended(self, job: Job, outcome: Outcome, /) -> None:
-        """One handler's share of an event ended."""
+        """Hear how one handler's share of an event ended."""
         ...
 
     def settled(self, received: Received, /) -> None:
-        """All shares of one delivery ended; it was handed back to the consumer, or dropped."""
+        """Hear that all shares of a delivery ended, and it was settled or dropped."""
         ...
 
     def published(self, messages: Sequence[Message], /) -> None:
-        """The broker accepted *messages*."""
+        """Hear that the broker accepted *messages*."""
         ...
 
     def notice(self, notice: Notice, /) -> None:
-        """The adapter noticed something."""
+        """Hear what the adapter noticed."""
         ...

@@ -66,7 +66,7 @@ class Outgoing:
             envelope = self._envelope(event, identity, now)
             envelope.correlation_id = identity
             drafted.append((event, envelope))
-        return self._written(drafted, None)
+        return self._written(drafted)
 
     def caused(self, emitted: Sequence[tuple[str, Event]], cause: Envelope) -> Sequence[Message]:
         """Write what a handler emitted because of *cause*."""
@@ -84,18 +84,16 @@ class Outgoing:
             envelope.tracestate = cause.tracestate
             envelope.baggage = cause.baggage
             drafted.append((event, envelope))
-        return self._written(drafted, cause)
+        return self._written(drafted)
 
-    def _written(
-        self, drafted: Sequence[tuple[Event, Envelope]], cause: Envelope | None
-    ) -> Sequence[Message]:
+    def _written(self, drafted: Sequence[tuple[Event, Envelope]]) -> Sequence[Message]:
         if self._tracer is None:
             return [self._message(event, envelope) for event, envelope in drafted]
         drafts = [
             Draft(envelope, self._route(type(event)).declared, self._topic(event))
             for event, envelope in drafted
         ]
-        sending = self._tracer.write(drafts, cause=cause)
+        sending = self._tracer.write(drafts)
         try:
             messages = [self._message(event, envelope) for event, envelope in drafted]
         except EncodeError as error:

@@ -1,23 +1,24 @@
 """A pool of tasks that drain ready work: no task per event, no waiting where there is work.
 
-Theory of operation.  Each slot is one task that takes ready jobs one after the other.  A job that never
-suspends runs to its end without a context switch; before each job at most one idle slot is woken, and
-only if more is ready, so that it takes over when the job suspends.  Slots are started when none is idle
-and work is ready, up to the pool's size.
+Theory of operation.  Each slot is one task that takes ready jobs one after the other.  A job that
+never suspends runs to its end without a context switch; before each job at most one idle slot is
+woken, and only if more is ready, so that it takes over when the job suspends.  Slots are started
+when none is idle and work is ready, up to the pool's size.
 
-A deadline is swept for all slots together.  A job that overruns is cancelled; if it will not die within
-the grace it is abandoned: its slot is given up and its result, if one ever comes, is ignored.  A job in a
-thread cannot be cancelled and is only reported: its lane stays held until the thread returns (A6).
+A deadline is swept for all slots together.  A job that overruns is cancelled; if it will not die
+within the grace it is abandoned: its slot is given up and its result, if one ever comes, is
+ignored.  A job in a thread cannot be cancelled and is only reported: its lane stays held until the
+thread returns (A6).
 
-A slot whose job left a context variable set is replaced by a fresh one, so that nothing leaks from one
-event into the next (A10).
+A slot whose job left a context variable set is replaced by a fresh one, so that nothing leaks from
+one event into the next (A10).
 """
 
 import asyncio
 import decimal
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextvars import copy_context
 from datetime import timedelta
 from typing import Protocol
@@ -59,15 +60,15 @@ class Owner(Protocol):
         ...
 
     def timed_out(self, job: Job, /, *, abandoned: bool) -> None:
-        """*job* ran past its deadline and was cancelled, or would not die and was abandoned."""
+        """Hear that *job* overran and was cancelled, or would not die and was abandoned."""
         ...
 
     def freed(self) -> None:
-        """A job left its slot."""
+        """Hear that a job left its slot."""
         ...
 
     def crashed(self, error: BaseException, /) -> None:
-        """The pool itself failed: a bug, and nothing may go on as if all were well."""
+        """Hear that the pool itself failed: a bug, and nothing may go on as if all were well."""
         ...
 
 
@@ -120,7 +121,7 @@ class Slots:
             await watcher
 
     async def close(self) -> None:
-        """Cancel whatever still runs; it stays unsettled. Return when all but zombies have ended."""
+        """Cancel what still runs; it stays unsettled. Return when all but zombies have ended."""
         self._closed = True
         if self._timer:
             self._timer.cancel()
@@ -143,7 +144,7 @@ class Slots:
             self._timer = self._clock.call_later(SWEEP, self._sweep)
 
     async def _run(self, slot: Slot) -> None:
-        decimal.getcontext()  # set before the first handler does, so that it is not taken for a leak
+        decimal.getcontext()  # set before a handler does, so that it is not taken for a leak
         clean = copy_context()
         self._waking = False
         since = self._clock.monotonic()

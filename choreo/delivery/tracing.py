@@ -47,7 +47,7 @@ class Tracer(Protocol):
         """One attempt begins in the running task: what it calls belongs to it until it ends."""
         ...
 
-    def write(self, drafts: Sequence[Draft], /, *, cause: Envelope | None) -> Operation:
+    def write(self, drafts: Sequence[Draft], /) -> Operation:
         """Begin to send *drafts*: give each the trace context that its readers go on from."""
         ...
 

@@ -1,8 +1,8 @@
 """The rim of one service's consumption: pulls deliveries, runs jobs, settles what is done.
 
-It decides nothing itself: Intake says what a delivery is, Lanes what may run, Retry when to try again,
-Inbox what is a duplicate.  A delivery is settled when each of its handlers has ended with it: handled,
-filtered, a duplicate, or in the dead letters with the broker's word for it.
+It decides nothing itself: Intake says what a delivery is, Lanes what may run, Retry when to try
+again, Inbox what is a duplicate.  A delivery is settled when each of its handlers has ended with
+it: handled, filtered, a duplicate, or in the dead letters with the broker's word for it.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from choreo.broker import Consumer, Notice
-from choreo.dead_letter import Reason
 from choreo.delivery.burial import Burial, reason_for
 from choreo.delivery.inbox import Inbox
 from choreo.delivery.intake import Intake
@@ -25,12 +24,16 @@ from choreo.delivery.waiting import Waiting
 from choreo.environment import Environment
 from choreo.errors import BrokerError, HandlerTimeout, PublishError
 from choreo.message import Delivery
+from choreo.reason import Reason
 from choreo.retry import FOREVER
 
 logger = logging.getLogger(__name__)
 
 Going = Callable[[Received], bool]
 """Tells the deliveries whose stream goes elsewhere."""
+
+ROUTINE = ("assigned", "revoked", "reconnected", "no_subscribers")
+"""Notices that belong to a normal day."""
 
 POLL = 256
 """Deliveries asked for at once: small batches with a drain after each are the cheapest."""
@@ -45,7 +48,7 @@ class Limits:
     prefetch: int = 500
     """Deliveries that may be ready or running; more are asked for when there are fewer."""
     max_unsettled: int = 5_000
-    """Deliveries held in all, those waiting behind another of their key or for a retry included."""
+    """Deliveries held in all, those behind another of their key or at rest included."""
     max_unsettled_bytes: int = 64 * 1024 * 1024
     duplicates_window: int = 100_000
     """Events per service whose end is remembered, to tell duplicates."""
@@ -54,7 +57,7 @@ class Limits:
 
 
 class Worker:
-    """Moves deliveries from one consumer through lanes to handlers. It is the consumer's Listener."""
+    """Moves deliveries from a consumer through lanes to handlers; it is the consumer's Listener."""
 
     def __init__(
         self,
@@ -91,6 +94,11 @@ class Worker:
     def held(self) -> int:
         """Count the deliveries taken in and not settled."""
         return self._held
+
+    @property
+    def busy(self) -> int:
+        """Count the jobs that are being handled, published or buried."""
+        return self._slots.busy
 
     @property
     def waiting(self) -> Waiting[Job]:
@@ -140,10 +148,9 @@ class Worker:
 
     def notice(self, notice: Notice, /) -> None:
         """Log it and tell the journals."""
-        logger.warning(
-            "broker notice",
-            extra={"kind": notice.kind, "text": notice.text, "streams": notice.streams},
-        )
+        level = logging.INFO if notice.kind in ROUTINE else logging.WARNING
+        names = {"kind": notice.kind, "detail": notice.text, "streams": notice.streams}
+        logger.log(level, "broker notice", extra=names)
         for journal in self._journals:
             journal.notice(notice)
 
@@ -187,12 +194,13 @@ class Worker:
 
     async def advance(self, job: Job, slot: Slot) -> None:
         """Take *job* as far as it gets: to its end, or to a wait for another attempt."""
-        if job.reason is None and not job.outbound and job.handler is not None:
-            outcome = await self._attempt(job, job.handler, slot)
+        handler = job.handler
+        if handler is not None and not job.decided:
+            outcome = await self._attempt(job, handler, slot)
             if outcome is not None:
                 self._end(job, outcome)
                 return
-            if slot.abandoned or (job.reason is None and not job.outbound):
+            if slot.abandoned or not job.decided:
                 return
         try:
             if job.reason is not None:

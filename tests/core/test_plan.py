@@ -1,0 +1,215 @@
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
+
+import pytest
+
+from choreo.context import Context
+from choreo.errors import ConfigurationError
+from choreo.event import Event
+from choreo.plan import Kind
+from choreo.router import Router
+
+
+class Placed(Event, topic="orders"):
+    number: int
+
+
+class Paid(Event, topic="payments"):
+    number: int
+
+
+class Declined(Event, topic="payments"):
+    number: int
+
+
+class Abstract(Event):
+    number: int
+
+
+class Gateway: ...
+
+
+def test_on_returns_the_function_itself() -> None:
+    router = Router()
+
+    async def charge(order: Placed) -> Paid:
+        return Paid(number=order.number)
+
+    assert router.on(Placed)(charge) is charge
+
+
+def test_a_handler_is_known_by_its_functions_name_or_by_the_id_given_i8() -> None:
+    router = Router()
+
+    @router.on(Placed)
+    async def charge(_: Placed) -> None: ...
+
+    @router.on(Placed, id="bill")
+    async def other(_: Placed) -> None: ...
+
+    assert [plan.id for plan in router.plans] == ["charge", "bill"]
+
+
+def test_emits_are_read_from_the_return_type_and_from_publishes() -> None:
+    router = Router()
+
+    @router.on(Placed)
+    async def union(_: Placed) -> Paid | Declined | None: ...
+
+    @router.on(Placed)
+    async def several(_: Placed) -> Sequence[Paid | Declined]:
+        return []
+
+    @router.on(Placed)
+    async def stream(_: Placed) -> AsyncIterator[Paid]:
+        yield Paid(number=1)
+
+    @router.on(Placed, publishes=[Declined])
+    def plain(_: Placed) -> Iterable[Paid]:
+        return []
+
+    emits = {plan.id: plan.emits for plan in router.plans}
+    assert emits == {
+        "union": {Paid, Declined},
+        "several": {Paid, Declined},
+        "stream": {Paid},
+        "plain": {Paid, Declined},
+    }
+    kinds = {plan.id: plan.kind for plan in router.plans}
+    assert kinds["stream"] is Kind.STREAM
+    assert kinds["plain"] is Kind.THREAD
+
+
+def test_context_and_dependencies_are_found_by_type() -> None:
+    router = Router()
+
+    @router.on(Placed)
+    async def charge(_: Placed, gateway: Gateway, ctx: Context, limit: int = 3) -> None: ...
+
+    (plan,) = router.plans
+    assert plan.context == "ctx"
+    assert plan.needs == {"gateway": Gateway, "limit": int}
+    assert plan.optional == {"limit"}
+
+
+def test_a_handler_may_take_a_parent_of_its_event() -> None:
+    router = Router()
+
+    @router.on(Placed)
+    async def audit(_: Event) -> None: ...
+
+    @router.on(Placed, id="both")
+    async def either(_: Placed | Paid) -> None: ...
+
+    assert len(router.plans) == 2
+
+
+def test_a_callable_object_is_a_handler() -> None:
+    class Charge:
+        async def __call__(self, order: Placed) -> Paid:
+            return Paid(number=order.number)
+
+    router = Router()
+    router.on(Placed, id="charge")(Charge())
+
+    (plan,) = router.plans
+    assert plan.kind is Kind.ASYNC
+    assert plan.emits == {Paid}
+
+
+def untyped(order, extra=None): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+
+
+def fine(_: Placed) -> None: ...
+
+
+def no_event(_: Paid) -> None: ...
+
+
+def nothing() -> None: ...
+
+
+def text(_: Placed) -> str:
+    return ""
+
+
+def parent(_: Placed) -> Abstract | None: ...
+
+
+def unprovidable(_: Placed, names: "int | str") -> None: ...
+
+
+def loose(_: Placed, *names: Gateway) -> None: ...
+
+
+def unresolved(_: Placed, gateway: "Missing") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+
+def keyword(*, order: Placed) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("handler", "complaint"),
+    [
+        (untyped, "annotate its first parameter with Placed"),
+        (no_event, "registered on Placed but takes"),
+        (nothing, "its first parameter must take Placed"),
+        (text, "which is no event"),
+        (parent, "which has no topic"),
+        (unprovidable, "provided by class"),
+        (loose, "cannot be provided by type"),
+        (unresolved, "'Missing' cannot be resolved"),
+        (keyword, "must be positional"),
+        (lambda order: None, "has no name"),  # noqa: ARG005
+    ],
+)
+def test_a_handler_that_could_not_work_is_refused_at_registration(
+    handler: Any,  # noqa: ANN401 -- wrong on purpose
+    complaint: str,
+) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        Router().on(Placed)(handler)
+
+
+def test_an_event_without_topic_cannot_be_handled_or_emitted() -> None:
+    with pytest.raises(ConfigurationError, match="Abstract has no topic"):
+        Router().on(Abstract)(no_event)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="has no topic"):
+        Router().on(Placed, publishes=[Abstract])(fine)
+
+
+def test_two_handlers_of_one_name_are_refused_with_both_places_i8() -> None:
+    router = Router()
+
+    async def charge(_: Placed) -> None: ...
+
+    router.on(Placed)(charge)
+    with pytest.raises(ConfigurationError, match=r"two handlers are called 'charge'.*test_plan"):
+        router.on(Paid, id="charge")(no_event)
+
+
+def test_routers_are_included_with_handlers_and_dependencies() -> None:
+    inner, outer = Router(), Router()
+
+    @inner.on(Placed)
+    async def charge(_: Placed) -> None: ...
+
+    gateway = Gateway()
+    inner.provide(Gateway, gateway)
+
+    outer.include(inner)
+
+    assert [plan.id for plan in outer.plans] == ["charge"]
+    assert outer.provided == {Gateway: gateway}
+    with pytest.raises(ConfigurationError, match="two handlers are called 'charge'"):
+        outer.include(inner)
+
+
+def test_a_dependency_is_provided_once_and_by_something_usable() -> None:
+    router = Router()
+    router.provide(Gateway, Gateway())
+
+    with pytest.raises(ConfigurationError, match="provided twice"):
+        router.provide(Gateway, Gateway())
+    with pytest.raises(ConfigurationError, match="neither a int nor a factory"):
+        router.provide(int, "text")  # type: ignore[arg-type]

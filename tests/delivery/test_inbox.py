@@ -1,0 +1,74 @@
+from choreo.delivery.inbox import Inbox
+
+KEY = (0, "urn:shop", "1")
+OTHER_HANDLER = (1, "urn:shop", "1")
+
+
+def test_a_duplicate_of_an_unfinished_event_waits_for_its_end_i4() -> None:
+    inbox: Inbox[str] = Inbox(10)
+
+    assert inbox.claim(KEY, "first")
+    assert not inbox.claim(KEY, "second")
+    assert not inbox.finished(KEY)
+
+    assert inbox.close(KEY, "first", done=True) == ["second"]
+    assert inbox.finished(KEY)
+
+
+def test_a_failed_event_is_not_recorded_as_done_i3() -> None:
+    inbox: Inbox[str] = Inbox(10)
+    inbox.claim(KEY, "first")
+
+    inbox.close(KEY, "first", done=False)
+
+    assert not inbox.finished(KEY)
+    assert inbox.claim(KEY, "second")
+
+
+def test_the_next_attempt_of_the_owner_goes_on() -> None:
+    inbox: Inbox[str] = Inbox(10)
+
+    assert inbox.claim(KEY, "first")
+    assert inbox.claim(KEY, "first")
+
+
+def test_who_only_waits_cannot_end_it() -> None:
+    inbox: Inbox[str] = Inbox(10)
+    inbox.claim(KEY, "first")
+    inbox.claim(KEY, "second")
+
+    assert inbox.close(KEY, "second", done=True) == ()
+    assert not inbox.finished(KEY)
+    assert inbox.waiting() == ["second"]
+
+    inbox.leave("second")
+    assert inbox.close(KEY, "first", done=True) == []
+
+
+def test_two_handlers_do_not_hide_an_event_from_each_other_i8() -> None:
+    inbox: Inbox[str] = Inbox(10)
+    inbox.claim(KEY, "a")
+    inbox.close(KEY, "a", done=True)
+
+    assert not inbox.finished(OTHER_HANDLER)
+
+
+def test_the_window_bounds_memory_and_keeps_the_last_events() -> None:
+    inbox: Inbox[int] = Inbox(100)
+    for number in range(1_000):
+        key = (0, "urn:shop", str(number))
+        inbox.claim(key, number)
+        inbox.close(key, number, done=True)
+
+    remembered = [number for number in range(1_000) if inbox.finished((0, "urn:shop", str(number)))]
+
+    assert remembered[-100:] == list(range(900, 1_000))
+    assert len(remembered) <= 200
+
+
+def test_no_window_remembers_nothing() -> None:
+    inbox: Inbox[str] = Inbox(0)
+    inbox.claim(KEY, "a")
+    inbox.close(KEY, "a", done=True)
+
+    assert not inbox.finished(KEY)

@@ -1,0 +1,118 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from choreo.delivery.watermark import Finished, Watermark
+
+LIMIT = 4_096
+
+streams = st.lists(st.integers(1, 6), min_size=1, max_size=60).flatmap(
+    lambda steps: st.tuples(
+        st.just(steps), st.permutations(range(len(steps))), st.integers(0, len(steps))
+    )
+)
+"""Distances between positions (holes included), an order of finishing, and where it is cut off."""
+
+
+def played(steps: list[int], order: list[int], count: int) -> tuple[Watermark, list[int], set[int]]:
+    mark = Watermark(100)
+    positions: list[int] = []
+    position = 99
+    for step in steps:
+        position += step
+        positions.append(position)
+        mark.take(position)
+    finished = {positions[index] for index in order[:count]}
+    for index in order[:count]:
+        mark.finish(positions[index])
+    return mark, positions, finished
+
+
+@given(streams)
+def test_the_watermark_never_passes_unfinished_work_k1(
+    stream: tuple[list[int], list[int], int],
+) -> None:
+    mark, positions, finished = played(*stream)
+
+    unfinished = [position for position in positions if position not in finished]
+
+    assert mark.position == (unfinished[0] if unfinished else positions[-1] + 1)
+    assert mark.unfinished == len(unfinished)
+
+
+@given(streams)
+def test_the_metadata_tells_exactly_what_is_finished_above_the_watermark(
+    stream: tuple[list[int], list[int], int],
+) -> None:
+    mark, positions, finished = played(*stream)
+
+    text, whole = mark.metadata(LIMIT)
+    known = Finished.decode(mark.position, text)
+
+    assert whole
+    above = [position for position in positions if position >= mark.position]
+    assert {p for p in above if p in known} == {p for p in above if p in finished}
+
+
+def test_holes_count_as_done_k2() -> None:
+    mark = Watermark(0)
+    mark.take(3)
+    mark.take(9)
+
+    mark.finish(3)
+    assert mark.position == 9
+    mark.finish(9)
+    assert mark.position == 10
+
+
+def test_trailing_holes_are_passed_over_when_told_k2() -> None:
+    mark = Watermark(5)
+    mark.skip_to(9)
+
+    assert mark.position == 9
+
+
+def test_finishing_twice_is_once() -> None:
+    mark = Watermark(0)
+    mark.take(0)
+    mark.take(1)
+
+    assert mark.finish(0)
+    assert not mark.finish(0)
+    assert mark.position == 1
+
+
+def test_a_position_is_taken_once() -> None:
+    mark = Watermark(0)
+    mark.take(4)
+
+    with pytest.raises(ValueError, match="taken before"):
+        mark.take(4)
+
+
+def test_metadata_stays_within_its_limit_and_says_what_it_left_out() -> None:
+    mark = Watermark(0)
+    for position in range(10_000):
+        mark.take(position)
+    for position in range(1, 10_000, 2):
+        mark.finish(position)
+
+    text, whole = mark.metadata(LIMIT)
+    known = Finished.decode(mark.position, text)
+
+    assert not whole
+    assert len(text) <= LIMIT
+    assert all(position % 2 == 1 for position in range(10_000) if position in known)
+    assert len(known) > 1_000
+
+
+@given(st.integers(0, 2**62), st.text(max_size=200))
+def test_metadata_of_others_means_that_nothing_is_known(committed: int, text: str) -> None:
+    known = Finished.decode(committed, text)
+
+    assert len(known) >= 0
+
+
+@pytest.mark.parametrize("text", ["", "c1", "c1!!!!", "c1gA==", "c1AQ==", "other", "c1" + "/" * 60])
+def test_damaged_metadata_is_no_error(text: str) -> None:
+    assert len(Finished.decode(7, text)) == 0
