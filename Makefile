@@ -15,12 +15,10 @@ demo: setup ## run the example on memory://
 test: setup ## run everything that the brokers at hand can show
 	$(BIN)/pytest
 
-check: setup ## lint, format, types, architecture
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/pyright
-	$(BIN)/lint-imports
+check: setup ## lint, format, types, architecture: all of them, whichever fails
+	@status=0; for tool in "ruff check" "ruff format --check" mypy pyright lint-imports; do \
+		echo "── $$tool"; $(BIN)/$$tool || status=1; \
+	done; exit $$status
 
 format: setup ## repair what can be repaired
 	$(BIN)/ruff check --fix
