@@ -1,0 +1,67 @@
+"""Typed event handlers that choreograph themselves over Kafka, MQTT 5 or memory.
+
+Everything a service's author needs is here; ``choreo.runner`` runs services within a program,
+``choreo.testing`` tests them, ``choreo.broker`` is the port that adapters implement.
+"""
+
+from choreo.context import Context
+from choreo.errors import (
+    BrokerError,
+    ChoreoError,
+    CodecError,
+    ConfigurationError,
+    ConnectionLost,
+    DecodeError,
+    EncodeError,
+    HandlerSignal,
+    HandlerTimeout,
+    MalformedEnvelope,
+    PublishError,
+    Reject,
+    RetryLater,
+    StoreError,
+    UndeclaredEmit,
+    UnknownVersion,
+    UnsupportedSpecVersion,
+)
+from choreo.event import Event
+from choreo.foreign import BrokerTime, Digest, Field, Foreign, Header, Key, Position
+from choreo.message import Message
+from choreo.retry import Retry
+from choreo.router import Router
+from choreo.service import Service
+from choreo.settings import Settings
+
+__all__ = [
+    "BrokerError",
+    "BrokerTime",
+    "ChoreoError",
+    "CodecError",
+    "ConfigurationError",
+    "ConnectionLost",
+    "Context",
+    "DecodeError",
+    "Digest",
+    "EncodeError",
+    "Event",
+    "Field",
+    "Foreign",
+    "HandlerSignal",
+    "HandlerTimeout",
+    "Header",
+    "Key",
+    "MalformedEnvelope",
+    "Message",
+    "Position",
+    "PublishError",
+    "Reject",
+    "Retry",
+    "RetryLater",
+    "Router",
+    "Service",
+    "Settings",
+    "StoreError",
+    "UndeclaredEmit",
+    "UnknownVersion",
+    "UnsupportedSpecVersion",
+]

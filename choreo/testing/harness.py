@@ -1,0 +1,259 @@
+"""A world for tests: real services on a real broker, in this process, watched from all sides."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from random import Random
+from typing import Any, Concatenate, Self, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from choreo.broker import Broker, Capabilities, open_broker
+from choreo.clock import Clock, SystemClock
+from choreo.dead_letter import DeadLetter
+from choreo.delivery.job import Outcome
+from choreo.environment import Environment
+from choreo.errors import ConfigurationError
+from choreo.event import Event, event_type
+from choreo.ids import SystemIds
+from choreo.message import Message
+from choreo.runner import Running, started
+from choreo.service import Service
+from choreo.settings import Settings
+from choreo.testing.chronicle import Chronicle
+from choreo.testing.clock import ManualClock, rest
+from choreo.testing.flight import Covers, Flight
+from choreo.testing.namespace import NamespacedBroker
+from choreo.testing.record import Failure, Record, Watch
+from choreo.testing.trail import Trail
+
+E = TypeVar("E", bound=Event)
+
+MEMORY = "memory"
+PATIENCE = timedelta(seconds=5)
+"""Real time that a world in memory has to settle."""
+REMOTE_PATIENCE = timedelta(seconds=30)
+"""The same where a broker is reached over a network."""
+
+
+class NotSettledError(TimeoutError):
+    """Something was still in flight when time was up; the text says what."""
+
+
+class Harness:
+    """Runs *services* together within ``async with``, and tells what happened.
+
+    Without *broker* they share a ``memory://`` of their own. On any other broker, topics and groups
+    get a prefix of their own, *namespace*, so that no world meets another or what was there before;
+    topics are created and stay. With a ``ManualClock`` retries take no time: ``settle`` moves the
+    clock to the next one. *options* replace those of every service (see ``Settings``).
+
+        async with Harness(payments, orders, clock=ManualClock()) as world:
+            await world.publish(OrderPlaced(...))
+            await world.settle()
+            assert world.published(PaymentTaken) == [PaymentTaken(...)]
+            assert not world.dead_letters
+    """
+
+    def __init__(
+        self,
+        *services: Service,
+        broker: str | None = None,
+        clock: Clock | None = None,
+        namespace: str | None = None,
+        **options: Any,  # noqa: ANN401 -- the fields of Settings, validated there
+    ) -> None:
+        self._services = services
+        self._url = _fresh(broker or f"{MEMORY}://")
+        self._remote = urlsplit(self._url).scheme != MEMORY
+        self._namespace = namespace or (f"world-{SystemIds().new()}" if self._remote else "")
+        if self._remote and isinstance(clock, ManualClock):
+            raise ConfigurationError(f"a ManualClock moves {MEMORY}:// only, not {self._url}")
+        self._environment = Environment(clock=clock or SystemClock(), random=Random(0))
+        self._options = options
+        self._flight = Flight()
+        self._record = Record()
+        self._running: list[Running] = []
+        self._driver: Running | None = None
+        self._stack = AsyncExitStack()
+        self._chronicle: Chronicle | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start every service, in the order given; raise what a start of it raises."""
+        capabilities = self._connect(self._url).capabilities
+        async with AsyncExitStack() as stack:
+            driver = Service("harness")
+            self._driver = await self._start(stack, driver)
+            for service in self._services:
+                covers = _covers(service, capabilities)
+                if not capabilities.topic_levels:  # a log keeps what comes before it is up
+                    self._flight.join(service.name, covers)
+                self._running.append(await self._start(stack, service))
+                self._flight.join(service.name, covers)
+            self._stack = stack.pop_all()
+        self._chronicle = Chronicle(
+            self._record, self._services, capabilities.binding, self._settings(driver)
+        )
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Stop the services, the last one first."""
+        await self._stack.aclose()
+
+    # -- what a test does -------------------------------------------------------------------------
+
+    async def publish(self, event: Event, /) -> str:
+        """Publish an event that begins a conversation; return its id."""
+        return (await self._open().publish((event,)))[0]
+
+    async def send(self, *messages: Message) -> None:
+        """Publish *messages* as they are: foreign records, spoilt bytes, copies."""
+        await self._open().send(messages)
+
+    async def settle(self, within: timedelta | None = None) -> None:
+        """Return once nothing is in flight: all that was published has ended with every handler.
+
+        Waits for retries, or moves a ManualClock to them. Raises NotSettledError, which names what
+        is in flight, after *within* of real time, and what ended a service's consumption, if it
+        ended.
+        """
+        limit = within or (REMOTE_PATIENCE if self._remote else PATIENCE)
+        try:
+            async with asyncio.timeout(limit.total_seconds()):
+                while not self._flight.idle:
+                    await self._progress()
+        except TimeoutError:
+            lines = "\n  ".join(self._flight.report()) or "nothing"
+            raise NotSettledError(f"after {limit} there is in flight:\n  {lines}") from None
+        await asyncio.sleep(0)  # the consumers are told of the last settlements in the next turn
+
+    async def advance(self, time: timedelta) -> None:
+        """Move the ManualClock on, and let happen what is due by then."""
+        await self._manual().advance(time.total_seconds())
+
+    # -- what happened ----------------------------------------------------------------------------
+
+    def published(self, event: type[E], /) -> list[E]:
+        """List what was published of one class, by tests and handlers, in order of acceptance."""
+        return self._told().published(event)
+
+    def emitted_by(self, handler: Callable[..., object], /) -> list[Event]:
+        """List what *handler* emitted, in order of its successful attempts."""
+        return self._told().emitted_by(handler)
+
+    def handled(self, handler: Callable[Concatenate[E, ...], object], /) -> list[E]:
+        """List the events that *handler* handled with success, in order of their ends."""
+        return self._told().handled(handler)
+
+    def outcomes(self, handler: Callable[..., object], /) -> Counter[Outcome]:
+        """Count how *handler*'s events ended."""
+        return self._told().outcomes(handler)
+
+    @property
+    def dead_letters(self) -> list[DeadLetter]:
+        """What was dead-lettered, in order."""
+        return self._told().dead_letters
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Every failed attempt with its exception, in order."""
+        return list(self._record.failures)
+
+    def trail(self, identity: str | Event, /) -> Trail:
+        """Draw who caused what in a conversation, given any id or event of it, or its correlation.
+
+        Raises LookupError if there is no such event.
+        """
+        return self._told().trail(identity)
+
+    # -- within -----------------------------------------------------------------------------------
+
+    async def _start(self, stack: AsyncExitStack, service: Service) -> Running:
+        watch = Watch(service.name, self._flight, self._record)
+        return await stack.enter_async_context(
+            started(
+                service,
+                settings=self._settings(service),
+                environment=self._environment,
+                journals=[watch],
+                connect=self._connect,
+            )
+        )
+
+    def _settings(self, service: Service) -> Settings:
+        return service.settings(**{"broker": self._url, "create_topics": True, **self._options})
+
+    def _connect(self, url: str) -> Broker:
+        broker = open_broker(url)
+        return NamespacedBroker(broker, self._namespace) if self._namespace else broker
+
+    async def _progress(self) -> None:
+        """Wait until something moves, and see to it that something can."""
+        clock = self._environment.clock
+        if not isinstance(clock, ManualClock):
+            await self._unless_ended(self._flight.landed())
+            return
+        await rest()
+        if self._flight.idle:
+            return
+        workers = [running.worker for running in self._running if running.worker]
+        due = [worker.waiting.next_due for worker in workers]
+        soonest = min((moment for moment in due if moment is not None), default=None)
+        if soonest is None or any(worker.busy for worker in workers):
+            await self._unless_ended(self._flight.moved())
+        else:
+            await clock.advance(max(0.0, soonest - clock.monotonic()))
+
+    async def _unless_ended(self, waiting: Awaitable[None]) -> None:
+        """Wait, but no longer than every service consumes."""
+        tasks = [asyncio.ensure_future(waiting)]
+        tasks.extend(
+            asyncio.ensure_future(running.wait()) for running in self._running if running.worker
+        )
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+        for task in done:
+            task.result()
+
+    def _manual(self) -> ManualClock:
+        clock = self._environment.clock
+        if not isinstance(clock, ManualClock):
+            raise ConfigurationError("this world runs in real time: give it clock=ManualClock()")
+        return clock
+
+    def _open(self) -> Running:
+        if self._driver is None:
+            raise ConfigurationError("the world has not begun: use the harness in 'async with'")
+        return self._driver
+
+    def _told(self) -> Chronicle:
+        if self._chronicle is None:
+            raise ConfigurationError("the world has not begun: use the harness in 'async with'")
+        return self._chronicle
+
+
+def _fresh(url: str) -> str:
+    """Give a ``memory://`` without a name one that nobody else has."""
+    parts = urlsplit(url)
+    if parts.scheme != MEMORY or parts.netloc:
+        return url
+    return urlunsplit(parts._replace(netloc=f"world-{SystemIds().new()}"))
+
+
+def _covers(service: Service, capabilities: Capabilities) -> Covers:
+    """Say which topics *service* subscribes to."""
+    topics = [event_type(plan.event).topic for plan in service.plans]
+    if not capabilities.topic_levels:
+        return frozenset(topic.flat for topic in topics).__contains__
+    filters = {tuple(topic.filter.split("/")) for topic in topics}
+    return lambda name: any(_fits(name.split("/"), levels) for levels in filters)
+
+
+def _fits(levels: Sequence[str], filter_levels: Sequence[str]) -> bool:
+    return len(levels) == len(filter_levels) and all(
+        wanted in ("+", level) for level, wanted in zip(levels, filter_levels, strict=True)
+    )
