@@ -19,7 +19,7 @@ from choreo.broker import (
     TopicSpec,
 )
 from choreo.environment import Environment
-from choreo.errors import ConfigurationError
+from choreo.errors import BrokerError, ConfigurationError
 from choreo.message import Delivery, Message
 from choreo_mqtt.browse import Browser
 from choreo_mqtt.consumer import MqttConsumer
@@ -46,8 +46,7 @@ class MqttBroker:
         self._environment = environment or Environment()
         self._tls = self._settings.tls_context()
         self._publisher: MqttPublisher | None = None
-        self._listeners: list[Listener] = []
-        self._client_ids: set[str] = set()
+        self._consumers: list[MqttConsumer] = []
 
     def __repr__(self) -> str:
         return f"MqttBroker({self.url!r})"
@@ -111,7 +110,7 @@ class MqttBroker:
         publisher = self._opened()
         _check(subscription.topics)
         client_id = self._settings.client_id or f"choreo-{subscription.group}"
-        if client_id in self._client_ids:
+        if any(consumer.link.client_id == client_id for consumer in self._consumers):
             raise ConfigurationError(
                 f"client id {client_id!r} is in use by another subscription of this broker"
             )
@@ -124,15 +123,15 @@ class MqttBroker:
             self._environment,
             lambda: publisher.epoch,
         )
-        self._client_ids.add(client_id)
-        self._listeners.append(listener)
+        self._consumers.append(consumer)
         try:
             await consumer.link.start()
             yield consumer
         finally:
-            self._listeners.remove(listener)
-            self._client_ids.discard(client_id)
-            await consumer.close()
+            try:
+                await consumer.close()
+            finally:
+                self._consumers.remove(consumer)
 
     @asynccontextmanager
     async def browse(
@@ -170,15 +169,15 @@ class MqttBroker:
 
     def _opened(self) -> MqttPublisher:
         if self._publisher is None:
-            raise ConfigurationError(f"{self!r} is not open: enter it with 'async with' first")
+            raise BrokerError(f"{self!r} is not open: enter it with 'async with' first")
         return self._publisher
 
     def _notice(self, notice: Notice) -> None:
         """Tell all who listen; a broker that only publishes has the log."""
-        if not self._listeners:
+        if not self._consumers:
             logger.warning("broker notice", extra={"kind": notice.kind, "text": notice.text})
-        for listener in self._listeners:
-            listener.notice(notice)
+        for consumer in self._consumers:
+            consumer.listener.notice(notice)
 
 
 def _check(topics: Sequence[TopicFilter]) -> None:

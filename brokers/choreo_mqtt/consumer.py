@@ -63,7 +63,7 @@ class MqttConsumer:
         up while ours is closed without a word tells a takeover from a broker that went away.
         """
         self._subscription = subscription
-        self._listener = listener
+        self.listener = listener
         self._clock = environment.clock
         self._close_timeout = settings.close_timeout
         self._elsewhere = elsewhere
@@ -329,7 +329,7 @@ class MqttConsumer:
         self._notice("revoked", "connection lost: all that is unsettled comes again")
         try:
             async with asyncio.timeout(drain.total_seconds()):
-                await self._listener.revoking((self._stream,))
+                await self.listener.revoking((self._stream,))
         except TimeoutError:
             logger.warning(
                 "work of a lost connection did not end in time; it may run twice",
@@ -349,7 +349,7 @@ class MqttConsumer:
             )
 
     def _notice(self, kind: Kind, text: str) -> None:
-        self._listener.notice(Notice(kind=kind, text=text, streams=(self._stream,)))
+        self.listener.notice(Notice(kind=kind, text=text, streams=(self._stream,)))
 
 
 _: type[Consumer] = MqttConsumer

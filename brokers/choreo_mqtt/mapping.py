@@ -1,7 +1,7 @@
 """How a Message becomes a PUBLISH: what MQTT can say is said, what it cannot is refused with a reason.
 
 Headers are User Properties, in order, with duplicates; the first ``content-type`` is the Content Type
-property.  A key has no place on the wire: order holds per topic.  An empty body with ``retain`` deletes
+property.  A key stays behind: order holds per topic.  An empty body with ``retain`` deletes
 the value the broker keeps, and so does a tombstone (a body of None); a tombstone without ``retain``
 cannot be told from an empty message and is refused.
 """
