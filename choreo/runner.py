@@ -35,6 +35,7 @@ from choreo.message import Message
 from choreo.retry import FOREVER
 from choreo.service import Service
 from choreo.settings import Settings
+from choreo.telemetry.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,13 @@ class Running:
         self._task = asyncio.get_running_loop().create_task(
             worker.run(consumer), name=f"choreo worker {self.service.name}"
         )
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Say so at once when consumption fails: the block may be busy with other things."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            names = {"service": self.service.name}
+            logger.critical("consumption has failed", exc_info=error, extra=names)
 
     async def stop(self, settings: Settings) -> None:
         """Go through the phases of stopping; never raises, always ends."""
@@ -99,9 +107,7 @@ class Running:
         await self._phase("drain", settings.drain, worker.drain())
         await self._phase("cancel", settings.grace + SETTLE_BUDGET, worker.close())
         await self._phase("settle", SETTLE_BUDGET, consumer.flush())
-        if task.done() and not task.cancelled() and task.exception() is not None:
-            logger.error("consumption had failed", exc_info=task.exception())
-        elif not task.done():
+        if not task.done():
             task.cancel()
 
     async def _phase(self, name: str, budget: timedelta, work: Awaitable[object]) -> None:
@@ -131,12 +137,14 @@ async def started(
     environment: Environment | None = None,
     journals: Sequence[Journal] = (),
     connect: Connect | None = None,
+    telemetry: Telemetry | None = None,
 ) -> AsyncGenerator[Running]:
     """Run *service* within the block: it handles events on entry, and is drained on exit.
 
     Raises ConfigurationError for what could not work, ConnectionLost if the broker cannot be
     reached within ``start_timeout``. *connect* makes the adapter from the settings' URL, in place
-    of the one that the service was built with.
+    of the one that the service was built with. *telemetry* replaces OpenTelemetry's global
+    providers, which are looked for at this moment.
     """
     settings = settings or service.settings()
     environment = environment or Environment()
@@ -145,21 +153,28 @@ async def started(
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
         broker = await stack.enter_async_context(_opened(service, settings, environment, connect))
         provided = await _provide(service, stack)
+        telemetry = telemetry or Telemetry.detect()
+        watch = telemetry.of(service, broker, settings, environment) if telemetry else None
+        tracer = watch.tracer if watch else None
+        journals = (*journals, *watch.journals) if watch else journals
         ground = Ground(
             capabilities=broker.capabilities,
             settings=settings,
             environment=environment,
             threads=threads,
+            tracer=tracer,
         )
         assembly = assemble(service, ground, provided)
         await broker.prepare(assembly.topics)
-        publisher = Publisher(broker, _published(journals))
+        publisher = Publisher(broker, _published(journals), tracer)
         stack.push_async_callback(publisher.close)
         running = Running(service, assembly, publisher, environment)
         await stack.enter_async_context(service.attached(running))
         if service.lifespan is not None:
             await stack.enter_async_context(service.lifespan(service))
-        await _consume(running, broker, settings, journals, stack)
+        await _consume(running, broker, ground, journals, stack)
+        if watch and running.worker and running.consumer:
+            stack.enter_context(watch.watching(running.worker, running.consumer))
         yield running
 
 
@@ -172,16 +187,18 @@ async def run(service: Service) -> None:
 async def _consume(
     running: Running,
     broker: Broker,
-    settings: Settings,
+    ground: Ground,
     journals: Sequence[Journal],
     stack: AsyncExitStack,
 ) -> None:
     """Subscribe and begin, with the way out arranged before the way in."""
-    assembly, environment = running.assembly, running._environment  # noqa: SLF001 -- same module
+    assembly, settings, environment = running.assembly, ground.settings, ground.environment
     if assembly.subscription is None:
         return
     publisher = running._publisher  # noqa: SLF001 -- same module
-    burial = Burial(running.service.name, publisher, broker.capabilities, environment.clock)
+    burial = Burial(
+        running.service.name, publisher, broker.capabilities, environment.clock, ground.tracer
+    )
     limits = Limits(
         concurrency=settings.concurrency,
         prefetch=settings.prefetch,

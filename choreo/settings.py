@@ -74,6 +74,15 @@ class Settings(BaseModel):
         timedelta(seconds=60), description="Time to reach the broker at start before giving up."
     )
     create_topics: bool = Field(default=False, description="Create missing topics at start.")
+    telemetry: bool = Field(
+        default=True, description="Trace and measure where an OpenTelemetry provider is set up."
+    )
+    trace_parent: Literal["parent", "link"] = Field(
+        "parent", description="Handle an event as part of its trace, or in a new one linked to it."
+    )
+    trace_create: bool = Field(
+        default=True, description="Give each event of a batch a trace span of its own."
+    )
     partitions: int | None = Field(None, ge=1, description="Partitions of topics created at start.")
 
     @classmethod

@@ -4,9 +4,10 @@ import logging
 
 from choreo.broker import Capabilities
 from choreo.clock import Clock
-from choreo.dead_letter import bury, dead_letter_topic
+from choreo.dead_letter import Failure, bury, dead_letter_topic, is_dead_letter_topic
 from choreo.delivery.job import Job
 from choreo.delivery.publisher import Publisher
+from choreo.delivery.tracing import Tracer, followed
 from choreo.errors import (
     DecodeError,
     EncodeError,
@@ -24,13 +25,18 @@ class Burial:
     """Sends what cannot be handled to the dead letters of one service."""
 
     def __init__(
-        self, service: str, publisher: Publisher, capabilities: Capabilities, clock: Clock
+        self,
+        service: str,
+        publisher: Publisher,
+        capabilities: Capabilities,
+        clock: Clock,
+        tracer: Tracer | None = None,
     ) -> None:
         self._service = service
         self._publisher = publisher
         self._capabilities = capabilities
         self._clock = clock
-        self._own_topic = dead_letter_topic(service)
+        self._tracer = tracer
 
     async def bury(self, job: Job) -> None:
         """Return once the broker has the dead letter; raise BrokerError otherwise.
@@ -49,18 +55,27 @@ class Burial:
             "attempts": job.attempt,
             "error_type": type(job.error).__name__,
         }
-        if delivery.topic == self._own_topic:
+        if is_dead_letter_topic(delivery.topic) and self._own(delivery.topic):
             logger.error("an event of the dead letters failed again and stays there", extra=names)
             return
-        message = bury(
-            delivery,
-            service=self._service,
-            handler=handler,
+        failure = Failure(
             reason=job.reason or Reason.HANDLER_ERROR,
-            error=str(job.error),
+            service=self._service,
+            at=self._clock.now(),
+            handler=handler,
+            attempts=job.attempt,
+            first_failed=job.first_failed,
+            error=job.error,
         )
-        await self._publisher.publish((message,))
+        following = self._tracer.bury(job) if self._tracer is not None else None
+        trace = following.traceparent if following is not None else None
+        message = bury(delivery, failure, self._capabilities, traceparent=trace)
+        publishing = self._publisher.publish((message,))
+        await (publishing if following is None else followed(following, publishing))
         logger.error("event went to the dead letters", extra=names)
+
+    def _own(self, topic: str) -> bool:
+        return topic.startswith((f"choreo/dlq/{self._service}/", dead_letter_topic(self._service)))
 
 
 def reason_for(error: Exception, attempts: int) -> Reason:

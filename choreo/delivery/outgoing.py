@@ -58,6 +58,15 @@ class Outgoing:
         """Compose the encoder of *event* now; raise ConfigurationError if it cannot be written."""
         self._route(event)
 
+    def root(self, event: Event, identity: str, correlation: str | None = None) -> Message:
+        """Write one event that no other caused, for a publisher that nobody traces.
+
+        It begins a conversation, or joins the one that *correlation* names.
+        """
+        envelope = self._envelope(event, identity, _timestamp(self._clock.now()))
+        envelope.correlation_id = correlation or identity
+        return self._message(event, envelope)
+
     def roots(self, events: Sequence[tuple[str, Event]]) -> Sequence[Message]:
         """Write events, each after its id, that no other caused: each begins a conversation."""
         now = _timestamp(self._clock.now())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextvars import Context
 
 from choreo.broker import Broker
-from choreo.delivery.tracing import Tracer
+from choreo.delivery.tracing import Tracer, followed
 from choreo.errors import BrokerError, PublishError
 from choreo.message import Message
 
@@ -39,14 +39,8 @@ class Publisher:
         receipt = self._hand_in(messages)
         if self._tracer is None:
             await receipt
-            return
-        sending = self._tracer.send(messages)
-        try:
-            await receipt
-        except BaseException as error:
-            sending.end(error)
-            raise
-        sending.end(None)
+        else:
+            await followed(self._tracer.send(messages), receipt)
 
     async def close(self) -> None:
         """Wait until everything handed in has its result."""

@@ -1,6 +1,6 @@
 """Where the delivery core lets itself be traced; without a tracer none of it is there."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,9 +13,24 @@ from choreo.message import Message
 class Operation(Protocol):
     """Something that began and will end."""
 
+    @property
+    def traceparent(self) -> str | None:
+        """Trace context for what it writes, None if it has none."""
+        ...
+
     def end(self, error: BaseException | None, /) -> None:
         """Note that it ended, well or with *error*; called once, by the task that began it."""
         ...
+
+
+async def followed(operation: Operation, work: Awaitable[None]) -> None:
+    """Await *work*, and end *operation* as it ended."""
+    try:
+        await work
+    except BaseException as error:
+        operation.end(error)
+        raise
+    operation.end(None)
 
 
 @dataclass(slots=True, eq=False)

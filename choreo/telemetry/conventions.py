@@ -35,6 +35,7 @@ CE_SPEC_VERSION = "cloudevents.event_spec_version"
 CE_TYPE = "cloudevents.event_type"
 CE_SUBJECT = "cloudevents.event_subject"
 
+SERVICE = "choreo.service"
 HANDLER = "choreo.handler"
 ATTEMPT = "choreo.attempt"
 CAUSATION_ID = "choreo.causation_id"
