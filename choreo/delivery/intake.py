@@ -1,5 +1,6 @@
 """What a delivery is and who handles it: decided from its headers alone, without decoding it."""
 
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,9 @@ from choreo.envelope import Envelope
 from choreo.errors import DecodeError, UnknownVersion, UnsupportedSpecVersion
 from choreo.message import Delivery
 from choreo.reason import Reason
+
+
+logger = logging.getLogger(__name__)
 
 
 class Reader(Protocol):
@@ -67,6 +71,10 @@ class Intake:
         except UnsupportedSpecVersion as error:
             return Sorted(None, reason=Reason.UNSUPPORTED_SPECVERSION, error=error)
         except DecodeError as error:
+            return Sorted(None, reason=Reason.MALFORMED, error=error)
+        except Exception as error:
+            # The attempt to read: whatever bytes can make a reader do must not stop the service.
+            logger.exception("an envelope could not be read", extra={"topic": delivery.topic})
             return Sorted(None, reason=Reason.MALFORMED, error=error)
         if envelope is None:
             return self._foreign()

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 
 from choreo.envelope import Envelope
@@ -57,8 +57,8 @@ class Job:
     reason: Reason | None = None
     """Set once the job is to be buried."""
     error: BaseException | None = None
-    first_failed: float | None = None
-    """Wall time of the first failure, unix seconds."""
+    first_failed: datetime | None = None
+    """Wall time of the first failure."""
     trace: str | None = None
     """Trace context (a traceparent) of the last attempt that failed, where attempts are traced."""
     run: int = 0

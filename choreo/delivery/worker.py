@@ -249,7 +249,7 @@ class Worker:
     def _fail(self, job: Job, error: Exception, delay: float | None) -> None:
         job.error = error
         if job.first_failed is None:
-            job.first_failed = self._clock.now().timestamp()
+            job.first_failed = self._clock.now()
         for journal in self._journals:
             journal.failed(job, error, delay)
 
