@@ -57,7 +57,7 @@ class MemoryBroker:
         """What a partitioned log can do, save surviving its process."""
         return Capabilities(
             binding=Binding.KAFKA,
-            system="memory",
+            system="inmemory",
             keys=True,
             durable=False,
             resumes=True,
