@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
+from choreo.message import Message
 from choreo_kafka.client import Batch, RawProducer
 from choreo_kafka.receipt import HELD, Item
 
@@ -21,8 +22,23 @@ class TopicLimits:
 
     message_bytes: int
     """Largest batch it takes, uncompressed; one message is the smallest batch."""
+    payload_bytes: int
+    """Largest body and key together that we send it: what is larger could not be dead-lettered,
+    which adds headers (K31)."""
     compacted: bool = False
     """It takes no message without a key."""
+
+    def problem(self, message: Message, size: int) -> str | None:
+        """Say why the topic takes no *message* that makes a batch of *size* bytes, or None."""
+        if size > self.message_bytes:
+            return f"{size} bytes are more than the {self.message_bytes} it takes"
+        if size > self.payload_bytes:
+            payload = len(message.body or b"") + len(message.key or b"")
+            if payload > self.payload_bytes:
+                return f"{payload} bytes are more than max_message_bytes={self.payload_bytes}"
+        if self.compacted and message.key is None:
+            return "it is compacted and takes no null key"
+        return None
 
 
 @dataclass(slots=True, eq=False)
@@ -85,13 +101,8 @@ class Outlet:
                 return self._refuse(f"cannot be encoded: {error}")
             if added is None:
                 return True
-            if added.size + BATCH_OVERHEAD > limits.message_bytes:
-                return self._refuse(
-                    f"{added.size + BATCH_OVERHEAD} bytes are more than the "
-                    f"{limits.message_bytes} that topic {self.topic!r} takes"
-                )
-            if limits.compacted and message.key is None:
-                return self._refuse(f"topic {self.topic!r} is compacted and takes no null key")
+            if problem := limits.problem(message, added.size + BATCH_OVERHEAD):
+                return self._refuse(f"topic {self.topic!r}: {problem}")
             items.append(waiting.popleft())
         return True
 

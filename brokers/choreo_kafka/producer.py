@@ -37,7 +37,9 @@ class Producer:
         self._clients = clients
         self._settings = settings
         self._partitioner = Partitioner()
-        self._default_limits = TopicLimits(message_bytes=settings.max_message_bytes)
+        self._default_limits = TopicLimits(
+            message_bytes=settings.max_message_bytes, payload_bytes=settings.max_message_bytes
+        )
         self.limits: dict[str, TopicLimits] = {}
         """What topics are known to refuse."""
         self._outlets: dict[tuple[str, int], Outlet] = {}

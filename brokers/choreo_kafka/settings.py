@@ -128,8 +128,8 @@ class KafkaSettings(BaseModel):
     max_message_bytes: int = Field(
         default=1024 * 1024,
         ge=1024,
-        description="Largest record to send to a topic whose own limit is not known. Topics we "
-        "create take 64 KiB more, so that a message of this size can still be dead-lettered.",
+        description="Largest body and key together to send. Topics we create take 64 KiB more, so "
+        "that a message of this size can still be dead-lettered.",
     )
     fetch_bytes: int = Field(
         default=1024 * 1024,

@@ -110,6 +110,7 @@ class Topics:
                 if code == 0 and values.get("max.message.bytes"):
                     limits[name] = TopicLimits(
                         message_bytes=int(values["max.message.bytes"]),
+                        payload_bytes=self._settings.max_message_bytes,
                         compacted="compact" in (values.get("cleanup.policy") or ""),
                     )
         return limits
