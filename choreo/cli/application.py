@@ -1,0 +1,263 @@
+"""The commands and their options; what they do is imported when one is called, and not before.
+
+``choreo --help`` and completion must answer at once, so nothing here imports a broker, a codec or
+a table: hence the imports inside functions.
+"""
+
+# ruff: noqa: PLC0415 -- as said above
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from choreo.cli.exit_codes import SIGNALLED, ExitCode
+from choreo.cli.failure import is_usage, reporting, say
+from choreo.reason import Reason
+
+app = typer.Typer(
+    name="choreo",
+    help="Run and look into services that react to events.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # Rich would take a third of the time there is
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+dlq = typer.Typer(
+    help="Look into the dead letters of a service.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(dlq, name="dlq")
+
+
+class Level(StrEnum):
+    """Least severe logs that are written."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+Targets = Annotated[
+    list[str],
+    typer.Argument(metavar="MODULE:SERVICE…", help="Services, or functions that return one."),
+]
+BrokerUrl = Annotated[
+    str | None,
+    typer.Option("--broker", help="URL of the broker, in place of the settings' one."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON: one object a line.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
+ServiceName = Annotated[str, typer.Option("--service", "-s", help="Whose dead letters.")]
+OfReason = Annotated[Reason | None, typer.Option("--reason", help="Only those of this reason.")]
+OfHandler = Annotated[str | None, typer.Option("--handler", help="Only those of this handler.")]
+Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")]
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Run one command line; return its exit code."""
+    try:
+        result = cast("object", app(list(arguments), standalone_mode=False))
+    except typer.Abort:
+        return SIGNALLED + 2
+    except Exception as error:
+        if not is_usage(error):
+            raise
+        return _usage(error, as_json="--json" in arguments)
+    return result if isinstance(result, int) else ExitCode.OK
+
+
+@app.callback(invoke_without_command=True)
+def choreo(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Run and look into services that react to events."""
+    if show_version:
+        print(version("choreo"))
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise typer.Exit(ExitCode.USAGE)
+
+
+@app.command()
+def run(
+    targets: Targets,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the work.")] = 1,
+    reload: Annotated[bool, typer.Option("--reload", help="Start anew on changes.")] = False,
+    reload_dir: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder to watch in place of the current one; may be repeated."),
+    ] = None,
+    broker: BrokerUrl = None,
+    log_level: Annotated[Level, typer.Option(help="Least severe logs written.")] = Level.INFO,
+    json: Json = False,
+    debug: Debug = False,
+    lifeline: Annotated[int | None, typer.Option(hidden=True)] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", hidden=True)] = False,
+) -> None:
+    """Run services until a signal stops them in order; a second one stops them at once."""
+    if reload and workers > 1:
+        raise typer.BadParameter("--reload is for one process: leave out --workers")
+    with reporting(json=json, debug=debug):
+        from choreo.cli import running
+
+        request = running.Request(
+            targets=targets,
+            broker=broker,
+            workers=workers,
+            reload=reload,
+            folders=reload_dir or (),
+            json=json,
+            debug=debug,
+            level=log_level,
+            lifeline=lifeline,
+            quiet=quiet,
+        )
+        raise typer.Exit(running.run(request))
+
+
+@app.command()
+def services(
+    targets: Targets, broker: BrokerUrl = None, json: Json = False, debug: Debug = False
+) -> None:
+    """Describe services without running them: each handler and what it may rely on."""
+    with reporting(json=json, debug=debug):
+        from choreo.cli import description, running, target
+
+        found = target.services(targets)
+        running.show([description.subject(service, broker) for service in found], json=json)
+
+
+@app.command()
+def publish(
+    event: Annotated[str, typer.Argument(metavar="MODULE:EVENT", help="Class of the event.")],
+    data: Annotated[
+        str, typer.Argument(metavar="JSON|-", help="The event, or - for one a line of stdin.")
+    ],
+    broker: BrokerUrl = None,
+    identity: Annotated[
+        str | None, typer.Option("--id", help="Id of the event, in place of a new one.")
+    ] = None,
+    correlation: Annotated[
+        str | None, typer.Option(help="Conversation it belongs to; by default it begins one.")
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Publish events and print their ids once the broker has them."""
+    if identity is not None and data == "-":
+        raise typer.BadParameter("--id names one event: leave it out when reading stdin")
+    with reporting(json=json, debug=debug):
+        from choreo.cli import publishing
+
+        request = publishing.Request(
+            target=event,
+            data=data,
+            broker=broker,
+            identity=identity,
+            correlation=correlation,
+            json=json,
+        )
+        asyncio.run(publishing.publish(request))
+
+
+@app.command()
+def tail(
+    topics: Annotated[list[str], typer.Argument(metavar="TOPIC…", help="Topics to read.")],
+    broker: BrokerUrl = None,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="Begin with the oldest message there is.")
+    ] = False,
+    follow: Annotated[bool, typer.Option(help="Go on with what comes.")] = True,
+    limit: Limit = None,
+    kind: Annotated[
+        str | None, typer.Option("--type", help="Only events of this type; version optional.")
+    ] = None,
+    correlation: Annotated[str | None, typer.Option(help="Only this conversation.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show the messages of topics, in no group and without settling anything."""
+    with reporting(json=json, debug=debug):
+        from choreo.cli import tail as tailing
+
+        request = tailing.Request(
+            topics=topics,
+            broker=broker,
+            from_beginning=from_beginning,
+            follow=follow,
+            limit=limit,
+            kind=kind,
+            correlation=correlation,
+            json=json,
+        )
+        asyncio.run(tailing.tail(request))
+
+
+@dlq.command("list")
+def dlq_list(
+    service: ServiceName,
+    broker: BrokerUrl = None,
+    reason: OfReason = None,
+    handler: OfHandler = None,
+    limit: Limit = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Count the dead letters of a service by what went wrong."""
+    with reporting(json=json, debug=debug):
+        from choreo.cli import letters
+
+        request = letters.Request(
+            service=service, broker=broker, reason=reason, handler=handler, limit=limit, json=json
+        )
+        asyncio.run(letters.summarise(request))
+
+
+@dlq.command("show")
+def dlq_show(
+    service: ServiceName,
+    identity: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Id of a letter, or of its event.")
+    ] = None,
+    broker: BrokerUrl = None,
+    reason: OfReason = None,
+    handler: OfHandler = None,
+    fingerprint: Annotated[
+        str | None, typer.Option(help="Only those that the list shows under this.")
+    ] = None,
+    limit: Limit = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show dead letters whole: what went wrong, and the message as it came."""
+    with reporting(json=json, debug=debug):
+        from choreo.cli import letters
+
+        request = letters.Request(
+            service=service,
+            broker=broker,
+            reason=reason,
+            handler=handler,
+            fingerprint=fingerprint,
+            identity=identity,
+            limit=limit,
+            json=json,
+        )
+        asyncio.run(letters.show(request))
+
+
+def _usage(error: Exception, *, as_json: bool) -> int:
+    """Tell what is wrong with the command line."""
+    problem = cast("typer.BadParameter", error)
+    if as_json:
+        say("UsageError", problem.format_message(), code=ExitCode.USAGE, as_json=True)
+    else:
+        problem.show(sys.stderr)
+    return ExitCode.USAGE

@@ -1,0 +1,72 @@
+"""Stop signals: the first asks to stop in order, the second stops at once."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+from choreo.cli.exit_codes import SIGNALLED
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+AT_ONCE = b"choreo: second signal, stopping at once; what is not settled will be handed over again\n"
+STDERR = 2
+
+
+class Interruption:
+    """Which signal asked this process to stop, if any.
+
+    Plain signal handlers rather than the loop's: a handler that blocks the loop must not keep the
+    second signal from working, and the loop runs nothing while it is blocked.
+    """
+
+    def __init__(self) -> None:
+        self.first: signal.Signals | None = None
+        self._stop: Callable[[], None] = lambda: None
+        self._before_leaving: Callable[[], None] = lambda: None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def listen(
+        self, stop: Callable[[], None], before_leaving: Callable[[], None] = lambda: None
+    ) -> None:
+        """From now on call *stop*, on the running loop, for the first signal.
+
+        The second ends the process with 128 + its number, after *before_leaving*, which is called
+        within the signal handler. The handlers stay in place until the process is gone.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._stop = stop
+        self._before_leaving = before_leaving
+        for number in SIGNALS:
+            signal.signal(number, self._take)
+
+    def ask(self, number: signal.Signals) -> None:
+        """Do what the first signal *number* would do; nothing if one has come already."""
+        if self.first is None:
+            self.first = number
+            self._stop()
+
+    def _take(self, number: int, _: FrameType | None) -> None:
+        if self.first is not None:
+            os.write(STDERR, AT_ONCE)
+            self._before_leaving()
+            os._exit(SIGNALLED + number)
+        self.first = signal.Signals(number)
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop)
+
+
+def leave_within(seconds: float, code: int) -> None:
+    """Make sure that the process ends with *code* even if a thread of a handler never returns.
+
+    Python joins every thread of a pool before it exits, and asyncio those of ``to_thread``.
+    """
+
+    def leave() -> None:
+        os.write(STDERR, b"choreo: a thread did not end, leaving without it\n")
+        os._exit(code)
+
+    timer = threading.Timer(seconds, leave)
+    timer.daemon = True
+    timer.start()
