@@ -95,7 +95,7 @@ def assemble(service: Service, ground: Ground, provided: Mapping[type[object], o
 def codecs(settings: Settings) -> Codecs:
     """Build the payload formats: what the settings name is written, all that can be are read."""
     json = JsonCodec()
-    if settings.codec == "json" and not settings.schemas.is_dir():
+    if settings.codec == "json" and not any(settings.schemas.rglob("*.avsc")):
         return Codecs(json)
     from choreo.codec.avro import AvroCodec, SchemaFolder  # noqa: PLC0415 -- fastavro when used
 
