@@ -24,6 +24,7 @@ SCHEMES = {
 PIN = re.compile(r"(?P<name>[\w.-]+)==[\w.]+")
 NAME = re.compile(r"[\w.-]+")
 IMPORT_BUDGET = 0.2
+FOUNDATIONS = 0.12  # what importing pydantic and asyncio takes on an idle machine
 
 
 def test_every_scheme_names_a_broker_that_can_be_loaded() -> None:
@@ -49,10 +50,19 @@ def test_importing_choreo_loads_no_client_library() -> None:
     assert unwanted.isdisjoint(loaded)
 
 
+@pytest.mark.timeout(60)
 def test_choreo_is_imported_in_under_a_fifth_of_a_second() -> None:
-    fastest = min(processor_time("import choreo") for _ in range(8))
+    """A busy machine gets more time, in proportion to what its foundations alone take it."""
+    ours, foundations = zip(
+        *(
+            (processor_time("import choreo"), processor_time("import asyncio, pydantic.main"))
+            for _ in range(8)
+        ),
+        strict=True,
+    )
 
-    assert fastest - processor_time("pass") < IMPORT_BUDGET
+    slowness = max(1.0, min(foundations) / FOUNDATIONS)
+    assert min(ours) < IMPORT_BUDGET * slowness
 
 
 @pytest.mark.parametrize("pins", ["dev.txt", "run.txt"])
