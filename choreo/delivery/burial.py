@@ -45,16 +45,7 @@ class Burial:
         """
         handler = job.handler.plan.id if job.handler else None
         delivery = job.received.delivery
-        names = {
-            "reason": job.reason,
-            "handler": handler,
-            "service": self._service,
-            "topic": delivery.topic,
-            "stream": delivery.stream,
-            "position": delivery.position,
-            "attempts": job.attempt,
-            "error_type": type(job.error).__name__,
-        }
+        names = {**job.names, "reason": job.reason, "service": self._service}
         if is_dead_letter_topic(delivery.topic) and self._own(delivery.topic):
             logger.error("an event of the dead letters failed again and stays there", extra=names)
             return

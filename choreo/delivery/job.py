@@ -65,6 +65,21 @@ class Job:
     """Grows with every attempt and every abandonment, so that a late result is told apart."""
 
     @property
+    def names(self) -> dict[str, object]:
+        """What a log record says about it."""
+        envelope, delivery = self.received.envelope, self.received.delivery
+        return {
+            "event_id": envelope.id if envelope else None,
+            "event_type": envelope.type if envelope else None,
+            "correlation_id": envelope.conversation if envelope else None,
+            "handler": self.handler.plan.id if self.handler else None,
+            "attempt": self.attempt,
+            "topic": delivery.topic,
+            "stream": delivery.stream,
+            "position": delivery.position,
+        }
+
+    @property
     def decided(self) -> bool:
         """Say whether the handler is through with it: only the broker's word is awaited."""
         return self.reason is not None or bool(self.outbound)

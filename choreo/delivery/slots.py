@@ -133,7 +133,7 @@ class Slots:
             for slot in self._slots:
                 if slot.task in stubborn:
                     self._abandon(slot)
-                    logger.error("handler ignored its cancellation", extra=_names(slot.job))
+                    logger.error("handler ignored its cancellation", extra=slot.job.names if slot.job else None)
 
     def _start(self) -> None:
         slot = Slot()
@@ -229,14 +229,14 @@ class Slots:
             if job.handler is not None and job.handler.plan.kind is Kind.THREAD:
                 if not slot.reported:
                     slot.reported = True
-                    logger.warning("handler thread is past its deadline", extra=_names(job))
+                    logger.warning("handler thread is past its deadline", extra=job.names)
             elif slot.expired is None:
                 slot.expired = now
                 if slot.task:
                     slot.task.cancel()
             elif now >= slot.expired + self._grace:
                 self._abandon(slot)
-                logger.error("handler ignored its deadline and was abandoned", extra=_names(job))
+                logger.error("handler ignored its deadline and was abandoned", extra=job.names)
                 self._owner.timed_out(job, abandoned=True)
         self._timer = None if self._closed else self._clock.call_later(SWEEP, self._sweep)
 
@@ -246,8 +246,3 @@ class Slots:
         self.zombies.append(slot)
         self._left()
 
-
-def _names(job: Job | None) -> dict[str, object]:
-    if job is None or job.handler is None or job.received.envelope is None:
-        return {}
-    return {"handler": job.handler.plan.id, "event_id": job.received.envelope.id}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from choreo.broker import Consumer, Notice
+from choreo.dead_letter import error_text
 from choreo.delivery.burial import Burial, reason_for
 from choreo.delivery.inbox import Inbox
 from choreo.delivery.intake import Intake
@@ -252,6 +253,8 @@ class Worker:
             job.first_failed = self._clock.now()
         for journal in self._journals:
             journal.failed(job, error, delay)
+        names = {**job.names, "error": error_text(error), "delay": delay}
+        logger.warning("an attempt failed", extra=names, exc_info=error if delay is None else None)
 
     def timed_out(self, job: Job, /, *, abandoned: bool) -> None:
         """Count the overrun as a failure; an abandoned run is never repeated beside itself."""
