@@ -1,4 +1,4 @@
-# ruff: noqa: SIM117, ARG002 -- one scope a line reads best here; listeners may ignore streams
+# ruff: noqa: SIM117 -- one scope a line reads best here; listeners may ignore streams
 
 import asyncio
 import logging
