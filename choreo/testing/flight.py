@@ -29,6 +29,8 @@ class Flight:
         self._expected: dict[Expectation, int] = {}
         self._awaited = 0
         self._held: dict[Received, tuple[str, Job | None]] = {}
+        self.moves = 0
+        """Changes so far."""
         self._moved = asyncio.Event()
         self._landed = asyncio.Event()
         self._landed.set()
@@ -63,6 +65,10 @@ class Flight:
         self._held[job.received] = (service, job)
         self._move()
 
+    def ended(self) -> None:
+        """Note that one of several handlers of what is held has ended with it."""
+        self._move()
+
     def settled(self, received: Received) -> None:
         """Let go of what ended; what was dropped comes again."""
         service, _ = self._held.pop(received)
@@ -71,10 +77,11 @@ class Flight:
             self._count((service, delivery.topic, delivery.body or b""), 1)
         self._move()
 
-    async def moved(self) -> None:
-        """Return at the next change of anything."""
-        self._moved.clear()
-        await self._moved.wait()
+    async def moved(self, since: int) -> None:
+        """Return once *moves* is not *since* any more."""
+        while self.moves == since:
+            self._moved.clear()
+            await self._moved.wait()
 
     async def landed(self) -> None:
         """Return once nothing is in flight."""
@@ -102,6 +109,7 @@ class Flight:
             del self._expected[key]
 
     def _move(self) -> None:
+        self.moves += 1
         self._moved.set()
         if self.idle:
             self._landed.set()

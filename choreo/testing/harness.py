@@ -85,12 +85,11 @@ class Harness:
         async with AsyncExitStack() as stack:
             driver = Service("harness")
             self._driver = await self._start(stack, driver)
+            if not capabilities.topic_levels:  # a log keeps what comes before its readers do
+                self._join(self._services, capabilities)
             for service in self._services:
-                covers = _covers(service, capabilities)
-                if not capabilities.topic_levels:  # a log keeps what comes before it is up
-                    self._flight.join(service.name, covers)
                 self._running.append(await self._start(stack, service))
-                self._flight.join(service.name, covers)
+                self._join((service,), capabilities)
             self._stack = stack.pop_all()
         self._chronicle = Chronicle(
             self._record, self._services, capabilities.binding, self._settings(driver)
@@ -150,10 +149,19 @@ class Harness:
         """Count how *handler*'s events ended."""
         return self._told().outcomes(handler)
 
+    def running(self, service: Service, /) -> Running:
+        """Give the started *service*, for a test that looks inside."""
+        return next(running for running in self._running if running.service is service)
+
     @property
     def dead_letters(self) -> list[DeadLetter]:
         """What was dead-lettered, in order."""
         return self._told().dead_letters
+
+    @property
+    def messages(self) -> list[Message]:
+        """Every message as the broker accepted it, dead letters included, in order."""
+        return list(self._record.messages)
 
     @property
     def failures(self) -> list[Failure]:
@@ -168,6 +176,10 @@ class Harness:
         return self._told().trail(identity)
 
     # -- within -----------------------------------------------------------------------------------
+
+    def _join(self, services: Sequence[Service], capabilities: Capabilities) -> None:
+        for service in services:
+            self._flight.join(service.name, _covers(service, capabilities))
 
     async def _start(self, stack: AsyncExitStack, service: Service) -> Running:
         watch = Watch(service.name, self._flight, self._record)
@@ -197,11 +209,12 @@ class Harness:
         await rest()
         if self._flight.idle:
             return
+        moves = self._flight.moves
         workers = [running.worker for running in self._running if running.worker]
         due = [worker.waiting.next_due for worker in workers]
         soonest = min((moment for moment in due if moment is not None), default=None)
         if soonest is None or any(worker.busy for worker in workers):
-            await self._unless_ended(self._flight.moved())
+            await self._unless_ended(self._flight.moved(moves))
         else:
             await clock.advance(max(0.0, soonest - clock.monotonic()))
 

@@ -91,6 +91,7 @@ class Watch:
                 tuple(job.outbound) if outcome is Outcome.HANDLED else (),
             )
         )
+        self._flight.ended()
 
     def settled(self, received: Received, /) -> None:
         """Count it as ended."""

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from choreo.testing import Harness
-from examples.order_fulfilment.display import Display, PlainDisplay, best_display
+from examples.order_fulfilment.display import Display, PlainDisplay
 from examples.order_fulfilment.events import OrderShipped
 from examples.order_fulfilment.feed import ORDERS, records
 from examples.order_fulfilment.outcomes import Outcomes, outcomes
@@ -48,7 +48,7 @@ def main() -> int:
     parser.add_argument("--plain", action="store_true", help="lines instead of drawings")
     options = parser.parse_args()
     logging.getLogger("choreo").setLevel(logging.CRITICAL)  # the bad day is on purpose
-    display = PlainDisplay() if options.plain else best_display()
+    display = PlainDisplay() if options.plain else _best_display()
     result, tree = asyncio.run(fulfil(options.broker, options.orders, display))
     display.table(result)
     print("\nWho caused what for one order:\n")
@@ -56,6 +56,15 @@ def main() -> int:
     for problem in result.problems:
         print(f"NOT CONSERVED: {problem}", file=sys.stderr)
     return 1 if result.problems else 0
+
+
+def _best_display() -> Display:
+    """Pick Rich where it is installed."""
+    try:
+        from examples.order_fulfilment.rich_display import RichDisplay  # noqa: PLC0415 -- optional
+    except ImportError:
+        return PlainDisplay()
+    return RichDisplay()
 
 
 if __name__ == "__main__":

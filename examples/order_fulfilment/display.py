@@ -41,12 +41,3 @@ class PlainDisplay:
         """Print a line for each outcome."""
         for name, count in [*result.ends.items(), ("records fed", result.fed)]:
             print(f"{name:>22} {count:6}")
-
-
-def best_display() -> Display:
-    """Pick Rich where it is installed."""
-    try:
-        from examples.order_fulfilment.rich_display import RichDisplay  # noqa: PLC0415 -- optional
-    except ImportError:
-        return PlainDisplay()
-    return RichDisplay()
