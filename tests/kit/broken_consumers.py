@@ -85,6 +85,7 @@ class NeverSettles(Wrapper):
         "test_leaving_with_everything_settled_repeats_nothing",
         "test_a_crash_repeats_what_was_not_settled_and_nothing_that_was_flushed",
         "test_a_stream_rests_while_its_oldest_delivery_is_unsettled",
+        "test_members_that_come_and_go_under_load_lose_and_repeat_nothing",
     )
 
     class Member(WrappedConsumer):
@@ -142,6 +143,7 @@ class Reorders(Wrapper):
     caught_by = (
         "test_order_is_kept_within_one_call",
         "test_a_stream_is_handed_over_in_the_order_of_its_positions",
+        "test_members_that_die_under_load_lose_nothing",
     )
 
     class Member(WrappedConsumer):

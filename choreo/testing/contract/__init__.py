@@ -19,10 +19,13 @@ from choreo.testing.contract.reading import Reading
 from choreo.testing.contract.settling import Settling
 from choreo.testing.contract.setup import BrokerSetup, fresh_name
 from choreo.testing.contract.sharing import Sharing
+from choreo.testing.contract.storms import Storms
 from choreo.testing.contract.verify import Verdict, verify
 
 
-class BrokerContract(Lifecycle, Fidelity, Publishing, Settling, Sharing, Demand, Reading, Outages):
+class BrokerContract(
+    Lifecycle, Fidelity, Publishing, Settling, Sharing, Demand, Reading, Storms, Outages
+):
     """All that an adapter must keep; a subclass provides the fixture ``setup``."""
 
 

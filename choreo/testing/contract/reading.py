@@ -75,6 +75,26 @@ class Reading:
             async with b.join(start="latest") as member:
                 same(sorted(numbers(await b.rest(member))), list(range(20)), "numbers")
 
+    async def test_what_was_deleted_unread_is_told_as_a_gap_and_reading_goes_on(
+        self, setup: BrokerSetup
+    ) -> None:
+        """Trap K24."""
+        async with bench(setup) as b:
+            need(setup.expire, "records cannot be deleted")
+            async with b.join() as member:
+                await b.publish(range(20), key=b"one key")
+                member.consumer.settle(await member.receive(5))
+            if setup.expire is not None:
+                await setup.expire(b.topic)
+            await b.publish(range(20, 30), key=b"one key")
+
+            async with b.join() as member:
+                got = numbers(await b.rest(member))
+                gaps = [n.missing for n in member.recorder.notices if n.kind == "gap"]
+
+        same(got, list(range(20, 30)), "numbers")
+        same(gaps, [15], "records told to be missing")
+
     async def test_browsing_reads_a_topic_from_its_beginning_to_its_end(
         self, setup: BrokerSetup
     ) -> None:

@@ -34,6 +34,8 @@ class BrokerSetup:
     """Stop the broker's server and start it again; return when it serves."""
     unreachable: Callable[[], Broker] | None = None
     """Build a client for an address at which nobody listens."""
+    expire: Callable[[str], Awaitable[None]] | None = None
+    """Delete all that a topic holds now, read or not, as its retention would."""
     exact: bool = True
     """What was settled above an unsettled delivery is remembered by the broker.
 
