@@ -4,7 +4,7 @@
 a table: hence the imports inside functions.
 """
 
-# ruff: noqa: PLC0415 -- as said above
+# ruff: noqa: PLC0415, PLR0913, PLR0917 -- as said above; Typer reads options from parameters
 
 import asyncio
 import sys
@@ -79,7 +79,7 @@ def choreo(
 ) -> None:
     """Run and look into services that react to events."""
     if show_version:
-        print(version("choreo"))
+        print(version("choreo"))  # noqa: T201 -- a command speaks
         raise typer.Exit
     if context.invoked_subcommand is None:
         raise typer.Exit(ExitCode.USAGE)
@@ -164,6 +164,7 @@ def publish(
             correlation=correlation,
             json=json,
         )
+        _logs(json=json, debug=debug)
         asyncio.run(publishing.publish(request))
 
 
@@ -197,6 +198,7 @@ def tail(
             correlation=correlation,
             json=json,
         )
+        _logs(json=json, debug=debug)
         asyncio.run(tailing.tail(request))
 
 
@@ -217,6 +219,7 @@ def dlq_list(
         request = letters.Request(
             service=service, broker=broker, reason=reason, handler=handler, limit=limit, json=json
         )
+        _logs(json=json, debug=debug)
         asyncio.run(letters.summarise(request))
 
 
@@ -250,7 +253,15 @@ def dlq_show(
             limit=limit,
             json=json,
         )
+        _logs(json=json, debug=debug)
         asyncio.run(letters.show(request))
+
+
+def _logs(*, json: bool, debug: bool) -> None:
+    """Let libraries be silent while a short command runs: its own failure is the one line."""
+    from choreo.logs import configure
+
+    configure("DEBUG" if debug else "CRITICAL", json=json)
 
 
 def _usage(error: Exception, *, as_json: bool) -> int:

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from choreo.broker import Broker, Capabilities
+from choreo.broker import Broker
 from choreo.cli.failure import NothingFound
 from choreo.cli.reaching import reached
 from choreo.cli.record import Record, Recorder, as_json, one_line, shown
@@ -71,7 +71,8 @@ class Entry:
         return (
             (request.reason is None or (letter is not None and letter.reason is request.reason))
             and (
-                request.handler is None or (letter is not None and letter.handler == request.handler)
+                request.handler is None
+                or (letter is not None and letter.handler == request.handler)
             )
             and (request.fingerprint is None or self.fingerprint.startswith(request.fingerprint))
             and (request.identity is None or request.identity in ids)
@@ -99,15 +100,14 @@ class Group:
 async def summarise(request: Request) -> None:
     """Print the dead letters of a service by fingerprint, the most frequent first."""
     groups: dict[str, Group] = {}
-    async with reached(Settings.load(broker=request.broker)) as broker:
-        async with aclosing(_entries(broker, request)) as entries:
-            async for entry in entries:
-                groups.setdefault(entry.fingerprint, Group(entry)).add(entry)
+    async with _asked_for(request) as entries:
+        async for entry in entries:
+            groups.setdefault(entry.fingerprint, Group(entry)).add(entry)
     total = sum(group.count for group in groups.values())
     ranked = sorted(groups.items(), key=lambda item: -item[1].count)[: request.limit]
     if request.json:
-        rows = [_group_json(fingerprint, group) for fingerprint, group in ranked]
-        print_json({"service": request.service, "total": total, "groups": rows})
+        values = [_group_json(fingerprint, group) for fingerprint, group in ranked]
+        print_json({"service": request.service, "total": total, "groups": values})
         return
     columns = ("count", "fingerprint", "reason", "handler", "event", "topic", "last", "error")
     rows = [_group_row(fingerprint, group) for fingerprint, group in ranked]
@@ -117,18 +117,24 @@ async def summarise(request: Request) -> None:
 async def show(request: Request) -> None:
     """Print dead letters whole; raise NothingFound if there is none that was asked for."""
     number = 0
-    async with reached(Settings.load(broker=request.broker)) as broker:
-        async with aclosing(_entries(broker, request)) as entries:
-            async for entry in entries:
-                number += 1
-                if request.json:
-                    print_json(_entry_json(entry))
-                else:
-                    _print(entry, number)
-                if number == request.limit:
-                    break
+    async with _asked_for(request) as entries:
+        async for entry in entries:
+            number += 1
+            if request.json:
+                print_json(_entry_json(entry))
+            else:
+                _print(entry, number)
+            if number == request.limit:
+                break
     if not number:
         raise NothingFound(f"no such dead letter of {request.service}")
+
+
+@asynccontextmanager
+async def _asked_for(request: Request) -> AsyncGenerator[AsyncGenerator[Entry]]:
+    settings = Settings.load(broker=request.broker)
+    async with reached(settings) as broker, aclosing(_entries(broker, request)) as entries:
+        yield entries
 
 
 async def _entries(broker: Broker, request: Request) -> AsyncGenerator[Entry]:

@@ -16,8 +16,8 @@ from choreo.cli.reaching import reached
 from choreo.cli.screen import err, print_json, print_line
 from choreo.cli.stdin import Line, line_batches, size_of_stdin
 from choreo.cli.target import event_class
-from choreo.cloudevents import EnvelopeWriter
 from choreo.clock import SystemClock
+from choreo.cloudevents import EnvelopeWriter
 from choreo.delivery.outgoing import Outgoing, Writer
 from choreo.envelope import Envelope
 from choreo.errors import PublishError
@@ -161,9 +161,7 @@ def parse(kind: type[Event], line: Line, *, single: bool) -> Event:
         for item in found
     ]
     more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
-    raise InvalidInput(
-        f"{where} is no {kind.__name__}: {'; '.join(problems[:MAX_PROBLEMS])}{more}"
-    )
+    raise InvalidInput(f"{where} is no {kind.__name__}: {'; '.join(problems[:MAX_PROBLEMS])}{more}")
 
 
 class InConversation:

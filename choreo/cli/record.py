@@ -159,7 +159,7 @@ def one_line(body: bytes | None, content_type: str | None) -> str:
 
 
 def shown(raw: bytes) -> str:
-    """Show a key or a header's value: as text, with what is no UTF-8 as ``\\xNN``."""
+    """Show a key or a header's value: as text, with what is no UTF-8 escaped."""
     return raw.decode("utf-8", "backslashreplace")
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from watchfiles import PythonFilter, awatch
+# anyio's part of a union in its signature is not known to pyright:
+from watchfiles import PythonFilter, awatch  # pyright: ignore[reportUnknownVariableType]
 
 from choreo.cli.child import Command, alive, command, exit_code, stop
 from choreo.cli.exit_codes import ExitCode

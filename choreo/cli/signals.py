@@ -10,8 +10,14 @@ from types import FrameType
 from choreo.cli.exit_codes import SIGNALLED
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-AT_ONCE = b"choreo: second signal, stopping at once; what is not settled will be handed over again\n"
+AT_ONCE = (
+    b"choreo: second signal, stopping at once; what is not settled will be handed over again\n"
+)
 STDERR = 2
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class Interruption:
@@ -23,12 +29,12 @@ class Interruption:
 
     def __init__(self) -> None:
         self.first: signal.Signals | None = None
-        self._stop: Callable[[], None] = lambda: None
-        self._before_leaving: Callable[[], None] = lambda: None
+        self._stop: Callable[[], object] = _nothing
+        self._before_leaving: Callable[[], object] = _nothing
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def listen(
-        self, stop: Callable[[], None], before_leaving: Callable[[], None] = lambda: None
+        self, stop: Callable[[], object], before_leaving: Callable[[], object] = _nothing
     ) -> None:
         """From now on call *stop*, on the running loop, for the first signal.
 

@@ -33,10 +33,10 @@ def services(targets: Sequence[str]) -> list[Service]:
 def event_class(target: str) -> type[Event]:
     """Import one concrete event class; raise ConfigurationError if it is none."""
     value = imported(target, Event)
-    if not (isinstance(value, type) and issubclass(value, Event)):
-        raise ConfigurationError(f"{target} is {_what(value)}, no Event class")
-    event_type(value)
-    return value
+    if isinstance(value, type) and issubclass(value, Event):
+        event_type(value)
+        return value
+    raise ConfigurationError(f"{target} is {_what(cast('object', value))}, no Event class")
 
 
 def imported(target: str, kind: type) -> object:

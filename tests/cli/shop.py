@@ -3,23 +3,35 @@
 import asyncio
 import os
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from choreo import Context, Event, Reject, Retry, Service
 
+STEM = os.environ.get("CLI_STEM", "cli")
+"""Begins every name, so that no two tests meet on one broker."""
 
-class OrderPlaced(Event, topic="cli-orders", key="order_id"):
+
+class OrderPlaced(Event, topic=f"{STEM}-orders", key="order_id"):
     order_id: str
     total: int = 0
+    """Milliseconds that charging takes; what is negative is rejected."""
 
 
-class PaymentTaken(Event, topic="cli-payments", key="order_id"):
+class PaymentTaken(Event, topic=f"{STEM}-payments", key="order_id"):
     order_id: str
     by: int
 
 
-payments = Service("cli-payments", retry=Retry(attempts=2, initial=timedelta(milliseconds=10)))
+class TickHeard(Event, topic=f"{STEM}-ticks", key="number"):
+    number: int
+
+
+payments = Service(
+    f"{STEM}-payments", retry=Retry(attempts=2, initial=timedelta(milliseconds=10))
+)
 
 
 @payments.on(OrderPlaced)
@@ -32,44 +44,61 @@ async def charge(order: OrderPlaced) -> PaymentTaken:
     return PaymentTaken(order_id=order.order_id, by=os.getpid())
 
 
+@asynccontextmanager
+async def beginning(service: Service) -> AsyncIterator[None]:
+    """Set the ticks going."""
+    await service.publish(TickHeard(number=1))
+    yield
+
+
+ticker = Service(f"{STEM}-ticker", lifespan=beginning)
+
+
+@ticker.on(TickHeard)
+async def tick(heard: TickHeard, ctx: Context) -> AsyncIterator[TickHeard | OrderPlaced]:
+    """Place an order and go on, for as long as the process lives."""
+    yield OrderPlaced(order_id=ctx.id, total=20)
+    await asyncio.sleep(0.002)
+    yield TickHeard(number=heard.number + 1)
+
+
+blocking = Service(f"{STEM}-blocking", lifespan=beginning)
+
+
+@blocking.on(TickHeard)
+async def block(heard: TickHeard) -> None:
+    """Hold the loop itself, which only a second signal gets out of."""
+    note(f"blocked {heard.number}")
+    time.sleep(120)  # noqa: ASYNC251 -- wrong on purpose
+
+
+threaded = Service(f"{STEM}-threaded", lifespan=beginning, deadline=0.2, grace=0.1, drain=0.5)
+
+
+@threaded.on(TickHeard)
+def hang(heard: TickHeard) -> None:
+    """Hang in a thread, which nothing can cancel."""
+    note(f"hung {heard.number}")
+    time.sleep(120)
+
+
+@asynccontextmanager
+async def failing(_: Service) -> AsyncIterator[None]:
+    """Fail at start."""
+    raise RuntimeError("no luck today")
+    yield
+
+
+unlucky = Service(f"{STEM}-unlucky", lifespan=failing)
+twin = Service(f"{STEM}-payments")
+
+
 def made() -> Service:
-    return Service("cli-made")
+    return Service(f"{STEM}-made")
 
 
 def broken() -> Service:
     raise RuntimeError("no luck today")
-
-
-feeder = Service("cli-feeder")
-
-
-@feeder.on(OrderPlaced, publishes=[OrderPlaced])
-async def go_on(order: OrderPlaced, ctx: Context) -> None:
-    """Keep events coming for as long as the process lives."""
-    note(f"fed {order.order_id}")
-    number = int(order.order_id) + 1
-    await asyncio.sleep(0.005)
-    await ctx.publish(OrderPlaced(order_id=str(number), total=20))
-
-
-stuck = Service("cli-stuck")
-
-
-@stuck.on(OrderPlaced)
-async def block(order: OrderPlaced) -> None:
-    """Hold the loop itself, which only a second signal gets out of."""
-    note(f"stuck {order.order_id}")
-    time.sleep(60)  # noqa: ASYNC251 -- wrong on purpose
-
-
-threaded = Service("cli-threaded", deadline=0.2, grace=0.1)
-
-
-@threaded.on(OrderPlaced)
-def hang(order: OrderPlaced) -> None:
-    """Hang in a thread, which nothing can cancel."""
-    note(f"hung {order.order_id}")
-    time.sleep(60)
 
 
 def note(line: str) -> None:

@@ -1,0 +1,170 @@
+"""What cannot be run is refused at once, in one line, with a code of its own."""
+
+import pytest
+
+from choreo.cli.exit_codes import ExitCode
+from tests.cli.program import Commands
+
+SHOP = "tests.cli.shop"
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("shop", "write module:attribute"),
+        ("shop.nowhere:service", "no module 'shop.nowhere'"),
+        (f"{SHOP}:paymens", "did you mean payments?"),
+        (f"{SHOP}:OrderPlaced", "neither a Service nor a function"),
+        (f"{SHOP}:broken", "RuntimeError: no luck today"),
+        ("faulty:service", "module faulty cannot be imported: ZeroDivisionError"),
+        ("needy:service", "No module named 'not_there_at_all'"),
+    ],
+)
+def test_a_target_that_is_no_service_is_refused_with_the_reason(
+    choreo: Commands, target: str, says: str
+) -> None:
+    (choreo.folder / "faulty.py").write_text("1 / 0\n")
+    (choreo.folder / "needy.py").write_text("import not_there_at_all\n")
+
+    outcome = choreo.run("run", target)
+
+    assert outcome.code == ExitCode.CONFIGURATION
+    assert says in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+
+
+def test_debug_shows_where_it_went_wrong(choreo: Commands) -> None:
+    (choreo.folder / "faulty.py").write_text("1 / 0\n")
+
+    outcome = choreo.run("run", "faulty:service", "--debug")
+
+    assert outcome.code == ExitCode.CONFIGURATION
+    assert "Traceback" in outcome.err
+    assert 'faulty.py", line 1' in outcome.err
+
+
+def test_one_service_cannot_be_run_twice_in_a_process(choreo: Commands) -> None:
+    outcome = choreo.run("run", f"{SHOP}:payments", f"{SHOP}:twin")
+
+    assert outcome.code == ExitCode.CONFIGURATION
+    assert f"{SHOP}:payments and {SHOP}:twin are both the service" in outcome.err
+
+
+def test_an_unknown_scheme_is_a_matter_of_configuration(choreo: Commands) -> None:
+    outcome = choreo.run("run", f"{SHOP}:payments", "--broker", "pigeon://post", "--json")
+
+    assert outcome.code == ExitCode.CONFIGURATION
+    assert outcome.error["kind"] == "ConfigurationError"
+    assert outcome.error["exit_code"] == ExitCode.CONFIGURATION
+    assert "pigeon://" in outcome.error["message"]
+
+
+def test_a_wrong_setting_is_named(choreo: Commands) -> None:
+    outcome = choreo.run("run", f"{SHOP}:payments", concurrency="many")
+
+    assert outcome.code == ExitCode.CONFIGURATION
+    assert "concurrency" in outcome.err
+
+
+@pytest.mark.parametrize("url", ["kafka://127.0.0.1:1", "mqtt://127.0.0.1:1"])
+def test_a_broker_that_is_not_there_has_a_code_of_its_own(choreo: Commands, url: str) -> None:
+    outcome = choreo.run(
+        "run", f"{SHOP}:payments", "--broker", url, "--json", start_timeout="PT0.5S"
+    )
+
+    assert outcome.code == ExitCode.UNREACHABLE
+    assert outcome.error["kind"] == "ConnectionLost"
+
+
+def test_a_service_that_fails_at_start_ends_the_process_with_its_reason(choreo: Commands) -> None:
+    outcome = choreo.run("run", f"{SHOP}:unlucky", f"{SHOP}:payments", "--json")
+
+    assert outcome.code == ExitCode.FAILED
+    assert outcome.error["kind"] == "RuntimeError"
+    assert "no luck today" in outcome.error["message"]
+
+
+@pytest.mark.parametrize("arguments", [("run",), ("run", "--bogus"), ("fly",), ()])
+def test_a_wrong_command_line_is_a_matter_of_usage(
+    choreo: Commands, arguments: tuple[str, ...]
+) -> None:
+    assert choreo.run(*arguments).code == ExitCode.USAGE
+
+
+def test_usage_is_told_as_an_object_too(choreo: Commands) -> None:
+    outcome = choreo.run("services", "--json", "--bogus")
+
+    assert outcome.error == {
+        "kind": "UsageError",
+        "message": "No such option: --bogus",
+        "exit_code": ExitCode.USAGE,
+    }
+
+
+def test_a_service_is_described_without_being_run(choreo: Commands) -> None:
+    outcome = choreo.run("services", f"{SHOP}:payments", f"{SHOP}:made", "--json")
+
+    assert outcome.code == ExitCode.OK
+    (described,) = outcome.objects
+    payments, made = described["services"]
+    (charge,) = payments["handlers"]
+    assert payments["service"] == "cli-payments"
+    assert payments["broker"] == "memory://"
+    assert made["handlers"] == []
+    assert charge["handler"] == "charge"
+    assert charge["type"] == "OrderPlaced.v1"
+    assert charge["topic"] == "cli-orders"
+    assert charge["emits"] == ["PaymentTaken.v1"]
+    assert charge["retry"]["attempts"] == 2
+    assert charge["guarantee"] == (
+        "at least once while the process lives, per key order_id; "
+        "duplicates suppressed while the process lives"
+    )
+
+
+def test_the_table_names_each_handler_with_its_guarantee(choreo: Commands) -> None:
+    outcome = choreo.run("services", f"{SHOP}:payments", "--broker", "kafka://user:pw@h:9092")
+
+    assert outcome.code == ExitCode.OK
+    for words in ("cli-payments on kafka://", "charge", "OrderPlaced.v1", "at least once, per key"):
+        assert words in outcome.out
+    assert "pw" not in outcome.out
+
+
+def test_no_credential_of_a_url_is_shown(choreo: Commands) -> None:
+    outcome = choreo.run(
+        "services", f"{SHOP}:payments", "--json", "--broker", "mqtt://ann:hush-hush@localhost"
+    )
+
+    assert "hush-hush" not in outcome.out + outcome.err
+
+
+def test_workers_are_refused_where_they_could_not_share(choreo: Commands) -> None:
+    memory = choreo.run("run", f"{SHOP}:payments", "--workers", "2")
+    mqtt = choreo.run("run", f"{SHOP}:payments", "--workers", "2", "--broker", "mqtt://localhost")
+
+    assert memory.code == mqtt.code == ExitCode.CONFIGURATION
+    assert "lives inside one process" in memory.err
+    assert "no consumer groups" in mqtt.err
+
+
+def test_help_is_there_at_once(choreo: Commands) -> None:
+    outcome = choreo.run("--help")
+
+    assert outcome.code == ExitCode.OK
+    for command in ("run", "services", "publish", "tail", "dlq"):
+        assert command in outcome.out
+
+
+@pytest.mark.parametrize("command", ["publish", "tail", "dlq"])
+def test_a_broker_inside_another_process_is_out_of_reach(choreo: Commands, command: str) -> None:
+    arguments = {
+        "publish": ("publish", f"{SHOP}:OrderPlaced", '{"order_id": "1"}'),
+        "tail": ("tail", "cli-orders", "--no-follow"),
+        "dlq": ("dlq", "list", "--service", "cli-payments"),
+    }[command]
+
+    outcome = choreo.run(*arguments)
+
+    assert outcome.code == ExitCode.CONFIGURATION
+    assert "lives inside the process" in outcome.err
