@@ -22,8 +22,8 @@ UNREADABLE = (
 )
 
 
-def main() -> None:
-    """Make the orders, mix them, repeat some later on, and spoil some lines."""
+def text() -> str:
+    """Make the orders, mix them with spoilt lines, and repeat some later on."""
     random = Random(SEED)
     lines = (
         [_order(random) for _ in range(GOOD)]
@@ -36,7 +36,7 @@ def main() -> None:
     readable = [line for line in lines if line not in UNREADABLE]
     for line in random.sample(readable[:GOOD], DUPLICATES):
         lines.insert(random.randrange(lines.index(line) + 1, len(lines) + 1), line)
-    FILE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join(lines) + "\n"
 
 
 def _order(
@@ -56,4 +56,4 @@ def _order(
 
 
 if __name__ == "__main__":
-    main()
+    FILE.write_text(text(), encoding="utf-8")

@@ -61,9 +61,7 @@ def test_copies_are_counted_each() -> None:
     ]
 
 
-def test_an_absent_body_and_an_empty_one_are_the_same_to_transports_that_know_no_difference() -> (
-    None
-):
+def test_a_tombstone_that_a_transport_makes_an_empty_body_is_still_it() -> None:
     flight = flying("one")
     flight.published([Message("orders", None)])
 

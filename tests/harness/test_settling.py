@@ -83,7 +83,7 @@ async def test_the_latest_failure_of_what_is_in_flight_is_named() -> None:
     async with Harness(shop.payments) as world:  # real time: the retry is an hour away
         await world.publish(Placed(order=1, fail=1))
 
-        with pytest.raises(NotSettledError, match="charge failed attempt 1.*ConnectionError"):
+        with pytest.raises(NotSettledError, match=r"charge failed attempt 1.*ConnectionError"):
             await world.settle(within=SHORT)
 
 
