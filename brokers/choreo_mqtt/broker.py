@@ -121,7 +121,7 @@ class MqttBroker:
             opening,
             self._settings,
             self._environment,
-            lambda: publisher.epoch,
+            publisher.connection,
         )
         self._consumers.append(consumer)
         try:

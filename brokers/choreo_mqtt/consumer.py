@@ -55,12 +55,12 @@ class MqttConsumer:
         opening: Opening,
         settings: MqttSettings,
         environment: Environment,
-        elsewhere: Callable[[], int],
+        elsewhere: Callable[[], int | None],
     ) -> None:
         """Build it unconnected.
 
-        *elsewhere* counts the ups and downs of another connection to the same broker: one that stays
-        up while ours is closed without a word tells a takeover from a broker that went away.
+        *elsewhere* numbers another connection to the same broker, while it is up: one that stays up
+        while ours is closed without a word tells a takeover from a broker that went away.
         """
         self._subscription = subscription
         self.listener = listener
@@ -120,10 +120,15 @@ class MqttConsumer:
         self._wake()
 
     async def flush(self) -> None:
-        """Send every acknowledgement that is due."""
+        """Send every acknowledgement that is due, and see that the broker has got them.
+
+        The answer to a ping comes behind what was sent before it. A buffer that is full keeps us
+        from reading it, and then nothing is waited for.
+        """
         self._acknowledge()
-        # One turn of the loop, in which the client writes what has collected.
-        await asyncio.sleep(0)
+        client = self._client
+        if client is not None and not client.paused:
+            await asyncio.wait({client.ping()}, timeout=self._close_timeout.total_seconds())
 
     def progress(self) -> Sequence[Progress]:
         """Say where the stream stands; MQTT knows no end."""

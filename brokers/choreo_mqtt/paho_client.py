@@ -14,6 +14,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from collections import deque
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import cast
@@ -85,11 +86,12 @@ class PahoClient(asyncio.Protocol):
         self._where = f"{opening.host}:{opening.port}"
         self._transport: asyncio.Transport | None = None
         self._pipe = Pipe()
-        self._packets = Packets(self._pipe, session)
+        self._packets = Packets(self._pipe, session, self._on_pong)
         self._opened = self._leaving = self._paused = self._congested = self._scheduled = False
         self._heard = 0
         self._keepalive = opening.keepalive
         self._granted: dict[int, asyncio.Future[Sequence[int]]] = {}
+        self._pings: deque[asyncio.Future[None]] = deque()
         self.established: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[Loss] = self._loop.create_future()
         self._packets.on_connect = self._on_connect
@@ -145,8 +147,14 @@ class PahoClient(asyncio.Protocol):
         for mid in mids:
             self._packets.ack(mid, QOS)
 
-    def ping(self) -> None:
-        self._packets.ping()
+    def ping(self) -> asyncio.Future[None]:
+        answered: asyncio.Future[None] = self._loop.create_future()
+        if self._ended.done():
+            answered.cancel()
+        else:
+            self._pings.append(answered)
+            self._packets.ping()
+        return answered
 
     def pause(self) -> None:
         self._paused = True
@@ -295,14 +303,20 @@ class PahoClient(asyncio.Protocol):
         if not self._ended.done():
             self._session.acknowledged(mid, reason.value, str(reason))
 
+    def _on_pong(self) -> None:
+        if self._pings:
+            answered = self._pings.popleft()
+            if not answered.done():
+                answered.set_result(None)
+
     def _end(self, loss: Loss) -> None:
         if self._ended.done():
             return
         self._ended.set_result(loss)
         if self._transport is not None:
             self._transport.abort()
-        for granted in self._granted.values():
-            granted.cancel()
+        for waiting in (*self._granted.values(), *self._pings):
+            waiting.cancel()
         if not self.established.done():
             self.established.set_exception(ConnectionLost(loss.text))
             # Whoever opens may have been cancelled and never look.

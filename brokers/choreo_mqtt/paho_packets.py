@@ -1,5 +1,6 @@
 """paho's packets without its socket: a state machine that reads from a pipe and writes into it."""
 
+from collections.abc import Callable
 from typing import cast
 
 from paho.mqtt.client import Client as Paho
@@ -16,10 +17,11 @@ from choreo_mqtt.wire import QOS, Opening, Session
 class Packets(Paho):
     """paho's state machine on a pipe, with PUBLISH packets read by ourselves."""
 
-    def __init__(self, pipe: "Pipe", session: Session) -> None:
+    def __init__(self, pipe: "Pipe", session: Session, on_pong: Callable[[], None]) -> None:
         super().__init__(CallbackAPIVersion.VERSION2, protocol=MQTTv5, manual_ack=True)
         self._pipe = pipe
         self._session = session
+        self._on_pong = on_pong
         # The window is the publisher's; without a limit paho neither queues nor searches its queue.
         self.max_inflight_messages_set(0)
 
@@ -60,6 +62,11 @@ class Packets(Paho):
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
         self._session.received(incoming)
         return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    @override
+    def _handle_pingresp(self) -> MQTTErrorCode:
+        self._on_pong()
+        return super()._handle_pingresp()
 
     @override
     def _handle_on_message(self, message: MQTTMessage) -> None:

@@ -93,8 +93,7 @@ class MqttPublisher:
         self._answered = self._clock.monotonic()
         self._reported: OrderedDict[str, float] = OrderedDict()
         self._closed = False
-        self.epoch = 0
-        """Counts the connections; even while there is none."""
+        self._epoch = 0
         self.link = Link(opening, self, settings, environment)
 
     # -- publishing ---------------------------------------------------------------------------
@@ -175,7 +174,7 @@ class MqttPublisher:
 
     def opened(self, client: Client, welcome: Welcome, /) -> None:
         """Size the window and send what waits."""
-        self.epoch += 1
+        self._epoch += 1
         self._client = client
         self._answered = self._clock.monotonic()
         self._window = min(self._settings.publish_window, welcome.receive_maximum)
@@ -218,7 +217,6 @@ class MqttPublisher:
 
     def closed(self, loss: Loss, /) -> None:
         """Let every call know that what was sent, and what was to follow it, has no answer."""
-        self.epoch += 1
         self._client = None
         for call, _, _ in self._inflight.values():
             call.lost(loss.text)
@@ -232,6 +230,10 @@ class MqttPublisher:
     def replaced(self, text: str, /) -> None:
         """Tell the operator."""
         self._notice(Notice(kind="rebuilt", text=f"publishing connection replaced: {text}"))
+
+    def connection(self) -> int | None:
+        """Number the connection that is up, or None."""
+        return None if self._client is None else self._epoch
 
     # -- life ---------------------------------------------------------------------------------
 

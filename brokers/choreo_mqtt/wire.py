@@ -170,8 +170,8 @@ class Client(Protocol):
         """Send a PUBACK for each of *mids*, in their order; nothing if the connection is gone."""
         ...
 
-    def ping(self) -> None:
-        """Send a PINGREQ."""
+    def ping(self) -> "asyncio.Future[None]":
+        """Send a PINGREQ; the future is done when it is answered, or cancelled."""
         ...
 
     def pause(self) -> None:

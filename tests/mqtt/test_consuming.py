@@ -379,7 +379,9 @@ async def test_a_packet_that_breaks_the_protocol_replaces_the_connection(
         MqttBroker(fake.url()) as broker,
         broker.subscribe(subscription(), listener) as consumer,
     ):
-        for count, broken in enumerate((b"\x32\x03\x00\x09t", b"\xf0\x00", b"\x34\x05\x00\x01t\x00\x01")):
+        for count, broken in enumerate(
+            (b"\x32\x03\x00\x09t", b"\xf0\x00", b"\x34\x05\x00\x01t\x00\x01")
+        ):
             fake.consumers[-1].writer.write(broken)
             await listener.heard("reconnected", count + 1)
         fake.consumers[-1].deliver(1)
