@@ -4,7 +4,7 @@ The confluent-kafka wheel carries librdkafka with its mock API exported but not 
 called through ctypes here. It keeps everything in memory, speaks the real protocol to any client
 on loopback, and can be told to answer with an error, later, or not at all: what it shows is how a
 *client* behaves. It says nothing about durability, and knows no TLS, no SASL and no admin requests;
-a group's follower that synchronises after its leader is refused, so groups of several are for Kafka.
+a follower that synchronises after its group's leader is refused: groups of several need a Kafka.
 """
 
 import ctypes
