@@ -176,6 +176,7 @@ class MemoryBroker:
 
     def _opened(self) -> Log:
         if self._state == "open":
+            self._log.check_loop()
             return self._log
         if self._state == "new":
             raise BrokerError(f"{self.url} is not open: use it in 'async with'")

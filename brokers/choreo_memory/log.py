@@ -4,7 +4,7 @@ import asyncio
 from itertools import count
 from weakref import WeakValueDictionary
 
-from choreo.errors import ConfigurationError
+from choreo.errors import BrokerError, ConfigurationError
 from choreo_memory.group import Group
 from choreo_memory.partition import TopicLog
 from choreo_memory.settings import Settings, topic_problem
@@ -31,6 +31,14 @@ class Log:
             )
         self._loop = loop
         self._open += 1
+
+    def check_loop(self) -> None:
+        """Raise BrokerError in any event loop but the one it is open in."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise BrokerError(
+                f"memory://{self._settings.name} is open in another event loop: its clients work "
+                "in the loop that opened them"
+            )
 
     def exit(self) -> None:
         """Count one user less."""

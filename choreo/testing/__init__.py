@@ -1,8 +1,17 @@
 """What a test of a service, or of an adapter, is made of."""
 
 from choreo.testing.clock import ManualClock
+from choreo.testing.contract import BrokerContract, BrokerSetup
 from choreo.testing.harness import Harness, NotSettledError
 from choreo.testing.record import Failure
 from choreo.testing.trail import Trail
 
-__all__ = ["Failure", "Harness", "ManualClock", "NotSettledError", "Trail"]
+__all__ = [
+    "BrokerContract",
+    "BrokerSetup",
+    "Failure",
+    "Harness",
+    "ManualClock",
+    "NotSettledError",
+    "Trail",
+]

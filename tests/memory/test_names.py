@@ -8,11 +8,16 @@ from collections.abc import Collection
 import pytest
 
 from choreo.broker import TopicFilter, open_broker
-from choreo.errors import ConfigurationError
+from choreo.errors import BrokerError, ConfigurationError
 from choreo.message import Delivery, Message
 from choreo.testing.clock import ManualClock, rest
 from choreo_memory import MemoryBroker, forget
 from tests.memory.ear import ALL, TOPIC, Ear, keyed
+
+
+async def _open(url: str) -> None:
+    async with MemoryBroker(url):
+        pass
 
 
 async def publish_and_take(url: str, count: int = 100) -> list[tuple[str, int, bytes | None]]:
@@ -96,21 +101,19 @@ class TestName:
         found: list[BaseException] = []
 
         def elsewhere() -> None:
-            async def use() -> None:
-                async with MemoryBroker("memory://loops"):
-                    pass
+            for attempt in (_open("memory://loops"), opened.publish(keyed(1))):
+                try:
+                    asyncio.run(attempt)
+                except (BrokerError, ConfigurationError) as error:
+                    found.append(error)
 
-            try:
-                asyncio.run(use())
-            except ConfigurationError as error:
-                found.append(error)
-
-        async with MemoryBroker("memory://loops"):
+        async with MemoryBroker("memory://loops") as opened:
             thread = threading.Thread(target=elsewhere)
             thread.start()
             await asyncio.to_thread(thread.join, 5)
 
-        assert "another event loop" in str(found[0])
+        assert [type(error) for error in found] == [ConfigurationError, BrokerError]
+        assert all("another event loop" in str(error) for error in found)
 
     def test_one_loop_after_another_finds_the_same_log(self) -> None:
         keep = MemoryBroker("memory://sequence")

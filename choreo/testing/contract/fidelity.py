@@ -1,5 +1,7 @@
 """Every byte arrives, or is refused: nothing is changed, dropped or invented on the way."""
 
+import time
+
 from choreo.errors import PublishError
 from choreo.message import Delivery, Header, Message
 from choreo.testing.contract.bench import Bench, bench, check, need, same
@@ -7,6 +9,7 @@ from choreo.testing.contract.setup import BrokerSetup
 
 EVERY_BYTE = bytes(range(256))
 MEBIBYTE = 1024 * 1024
+DAY = 86_400
 ROOM = 4096
 """Bytes that a client adds to the largest message it takes."""
 
@@ -18,6 +21,15 @@ class Fidelity:
         async with bench(setup) as b:
             key = b"key" if b.keys else None
             await _arrives(b, [Message(b.topic, b"body", key, (("name", b"value"),))])
+
+    async def test_a_record_time_is_in_seconds(self, setup: BrokerSetup) -> None:
+        async with bench(setup) as b, b.join() as member:
+            await b.publish([1])
+
+            (delivery,) = await member.receive(1)
+
+            apart = abs((delivery.timestamp or time.time()) - time.time())
+            check(apart < DAY, f"{delivery.timestamp} is {apart} s from now")
 
     async def test_every_byte_of_a_body_arrives(self, setup: BrokerSetup) -> None:
         async with bench(setup) as b:
