@@ -89,6 +89,8 @@ class Slots:
         self._idle: list[asyncio.Future[None]] = []
         self._waking = False
         self._closed = False
+        self._context = copy_context()
+        """What every slot begins with."""
         self._timer: Timer | None = None
         self._watchers: list[asyncio.Future[None]] = []
         self.zombies: list[Slot] = []
@@ -133,12 +135,18 @@ class Slots:
             for slot in self._slots:
                 if slot.task in stubborn:
                     self._abandon(slot)
-                    logger.error("handler ignored its cancellation", extra=slot.job.names if slot.job else None)
+                    logger.error(
+                        "handler ignored its cancellation",
+                        extra=slot.job.names if slot.job else None,
+                    )
 
     def _start(self) -> None:
         slot = Slot()
         self._slots.append(slot)
-        slot.task = asyncio.get_running_loop().create_task(self._run(slot), name="choreo slot")
+        # A slot may be started from within another one's context, which may be why that one ends.
+        slot.task = asyncio.get_running_loop().create_task(
+            self._run(slot), name="choreo slot", context=self._context.copy()
+        )
         slot.task.add_done_callback(self._ended)
         if self._timer is None:
             self._timer = self._clock.call_later(SWEEP, self._sweep)
@@ -245,4 +253,3 @@ class Slots:
         self._slots.remove(slot)
         self.zombies.append(slot)
         self._left()
-

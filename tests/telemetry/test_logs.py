@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 
 import pytest
 from hypothesis import given
@@ -307,6 +307,9 @@ class Placed(Event, topic="orders", key="order"):
     order: int
 
 
+left: ContextVar[int] = ContextVar("left", default=0)
+
+
 async def test_every_line_of_concurrent_handlers_and_threads_names_its_own_event() -> None:
     """The same as above, through the whole delivery: 40 events, each in a task and in a thread."""
     service = Service("shop", broker=f"memory://{uuid.uuid4().hex}", concurrency=80, threads=8)
@@ -333,3 +336,20 @@ async def test_every_line_of_concurrent_handlers_and_threads_names_its_own_event
     assert {line["handler"] for line in told} == {"charge", "pack"}
     assert all(line["event_id"] == ids[int(line["message"])] for line in told)
     assert all(line["correlation_id"] == line["event_id"] for line in told)
+
+
+async def test_a_context_variable_left_set_is_gone_for_the_next_event_of_the_slot() -> None:  # A10
+    service = Service("shop", broker=f"memory://{uuid.uuid4().hex}", concurrency=1)
+    settled = Settlements()
+    seen: list[int] = []
+
+    @service.on(Placed)
+    async def charge(order: Placed) -> None:
+        seen.append(left.get())
+        left.set(order.order + 1)
+
+    async with started(service, journals=[settled]):
+        await service.publish_many([Placed(order=number) for number in range(6)])
+        await settled.reach(6)
+
+    assert seen == [0] * 6
