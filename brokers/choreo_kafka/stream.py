@@ -41,7 +41,7 @@ class Stream:
         self.found = place
         self.name = stream_name(place.partition)
         self.epoch = epoch
-        self.watermark = Watermark(place.offset)
+        self.watermark = Watermark(place.offset, place.finished)
         self.fetched = place.offset
         """First position the client has not given us yet: where to read on after an error (K17)."""
         self.end: int | None = None

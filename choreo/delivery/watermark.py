@@ -6,8 +6,9 @@ is the lowest taken position that is not finished, or one past everything seen w
 committing it can never pass unfinished work (K1), and holes count as done because nothing was
 handed over (K2).
 
-The finished positions above the watermark travel in the commit's metadata, so that after a crash
-only what was truly unfinished is handed over again.  Format, after the commit metadata of
+What was never taken above the watermark counts as done, too: holes, and what an earlier owner had
+finished.  The finished positions above the watermark travel in the commit's metadata, so that after
+a crash only what was truly unfinished is handed over again.  Format, after the commit metadata of
 Confluent's Parallel Consumer: ``c1`` and then base64 of LEB128 varints, run lengths of alternately
 unfinished and finished positions, beginning with an unfinished run at the committed position.
 """
@@ -28,13 +29,14 @@ MAX_SHIFT = 63
 class Watermark:
     """The done prefix of one stream in one epoch."""
 
-    __slots__ = ("_finished", "_open", "_seen")
+    __slots__ = ("_finished", "_inherited", "_open", "_seen")
 
-    def __init__(self, start: int) -> None:
-        """Begin at *start*: everything below it is done."""
+    def __init__(self, start: int, inherited: "Finished | None" = None) -> None:
+        """Begin at *start*: everything below it is done, and what is *inherited* above it."""
         self._open: deque[int] = deque()
         self._finished: set[int] = set()
         self._seen = start
+        self._inherited = inherited
 
     @property
     def position(self) -> int:
@@ -110,21 +112,32 @@ class Watermark:
 
     def _runs(self) -> list[int]:
         """Alternate lengths of unfinished and finished runs from the watermark up, in pairs."""
-        if not self._finished:
-            return []
         runs: list[int] = []
         cursor = self.position
-        start = cursor
-        for position in self._open:
-            if position in self._finished:
-                continue
-            if position > cursor:
-                runs += [cursor - start, position - cursor]
-                start = position
-            cursor = position + 1
-        if self._seen > cursor:
-            runs += [cursor - start, self._seen - cursor]
+        for start, end in self._done():
+            runs += [start - cursor, end - start]
+            cursor = end
         return runs
+
+    def _done(self) -> list[tuple[int, int]]:
+        """List the ranges above the watermark that need not be handed over again."""
+        inherited = self._inherited
+        if inherited is not None and inherited.end <= self._seen:
+            inherited = self._inherited = None
+        if inherited is None and self.span == self.unfinished:
+            return []
+        ranges: list[tuple[int, int]] = []
+        cursor = self.position
+        for position in self._open:
+            if position not in self._finished:
+                if position > cursor:
+                    ranges.append((cursor, position))
+                cursor = position + 1
+        if self._seen > cursor:
+            ranges.append((cursor, self._seen))
+        if inherited is not None:
+            ranges += inherited.above(self._seen)
+        return ranges
 
 
 class Finished:
@@ -145,6 +158,11 @@ class Finished:
     def __len__(self) -> int:
         """Count the finished positions."""
         return sum(end - start for start, end in zip(self._starts, self._ends, strict=True))
+
+    def above(self, position: int) -> list[tuple[int, int]]:
+        """List the ranges from *position* up."""
+        pairs = zip(self._starts, self._ends, strict=True)
+        return [(max(start, position), end) for start, end in pairs if end > position]
 
     @property
     def end(self) -> int:

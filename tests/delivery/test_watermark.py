@@ -116,3 +116,51 @@ def test_metadata_of_others_means_that_nothing_is_known(committed: int, text: st
 @pytest.mark.parametrize("text", ["", "c1", "c1!!!!", "c1gA==", "c1AQ==", "other", "c1" + "/" * 60])
 def test_damaged_metadata_is_no_error(text: str) -> None:
     assert len(Finished.decode(7, text)) == 0
+
+
+def test_what_an_earlier_owner_had_finished_stays_finished_in_the_next_ones_metadata() -> None:
+    mark = Watermark(10)
+    mark.take(10)
+    mark.take(14)
+    mark.skip_to(17)
+
+    known = Finished.decode(10, mark.metadata(LIMIT)[0])
+
+    assert [position for position in range(10, 20) if position in known] == [11, 12, 13, 15, 16]
+
+
+def test_what_is_inherited_is_handed_on_before_the_stream_has_got_there() -> None:
+    mark = Watermark(10, Finished([(12, 15), (20, 30), (31, 33)]))
+    mark.take(10)
+    mark.take(11)
+    mark.take(15)
+    mark.take(16)
+    mark.finish(16)
+
+    known = Finished.decode(mark.position, mark.metadata(LIMIT)[0])
+
+    assert mark.position == 10
+    expected = [12, 13, 14, 16, *range(20, 30), 31, 32]
+    assert [position for position in range(40) if position in known] == expected
+
+
+@given(streams, streams)
+def test_generations_of_owners_forget_nothing_that_any_of_them_finished(
+    first: tuple[list[int], list[int], int], second: tuple[list[int], list[int], int]
+) -> None:
+    mark, positions, finished = played(*first)
+    known = Finished.decode(mark.position, mark.metadata(LIMIT)[0])
+    heir = Watermark(mark.position, known)
+    left = [p for p in positions if p >= mark.position and p not in known]
+    taken = left[: second[2]]
+    for position in taken:
+        heir.take(position)
+    done = set(taken[::2])
+    for position in done:
+        heir.finish(position)
+
+    again = Finished.decode(heir.position, heir.metadata(LIMIT)[0])
+
+    for position in positions:
+        over = position < heir.position or position in again
+        assert over == (position in finished or position in done)

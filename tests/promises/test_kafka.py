@@ -1,0 +1,141 @@
+"""The promises on real Kafka, with processes that are killed."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from choreo import Service
+from choreo.runner import started
+from tests.local import KafkaPart
+from tests.promises.ledger import Ledger
+from tests.promises.program import step_on
+from tests.promises.workers import Workers
+
+TRACKS = 200
+EACH = 100
+SESSION = "session_timeout=6"
+SLACK = 4.0
+"""Seconds before a kill within which finished work may not have been committed: the interval of one
+second, and what a busy machine of two cores takes to get round to it."""
+
+
+async def published(url: str, topic: str, tracks: int, each: int) -> dict[str, int]:
+    """Publish numbered steps, tracks interleaved; return how many each track has."""
+    step = step_on(topic)
+    producer = Service("producer", broker=url)
+    names = [f"track-{number}" for number in range(tracks)]
+    async with started(producer):
+        for number in range(0, each, 10):
+            await producer.publish_many(
+                [
+                    step.model_validate({"track": name, "number": n})
+                    for n in range(number, min(each, number + 10))
+                    for name in names
+                ]
+            )
+    return dict.fromkeys(names, each)
+
+
+@pytest.mark.timeout(240)
+async def test_kills_and_rebalances_lose_nothing_keep_order_and_repeat_only_the_unfinished(
+    real_kafka: KafkaPart, fresh_name: Callable[[str], str], tmp_path: Path
+) -> None:
+    """K1, K5, K6: 20,000 events, five kills with -9, a second member that joins and leaves."""
+    topic = real_kafka.create_topic(fresh_name("promises"), partitions=8)
+    url = f"{real_kafka.url}?{SESSION}"
+    expected = await published(url, topic, TRACKS, EACH)
+    ledger = Ledger(tmp_path / "ledger")
+
+    with Workers(url, ledger.file, fresh_name("walker"), topic, 12) as workers:
+        first, second = workers.start(), None
+        try:
+            for kill in range(5):
+                goal = 3_000 * (kill + 1)
+                await ledger.until(lambda seen, goal=goal: seen.ended() >= goal, 60)  # type: ignore[misc]
+                workers.kill(first)
+                first = workers.start()
+                if kill in (0, 2):
+                    second = workers.start()
+                elif second is not None:
+                    assert workers.stop(second) == 0
+                    second = None
+            total = TRACKS * EACH
+            await ledger.until(lambda seen: seen.ended() >= total and not seen.missing(expected), 90)
+            assert workers.stop(first) == 0
+        except TimeoutError as error:
+            pytest.fail(f"{error}\n{workers.log()}")
+        killed = workers.deaths
+
+    assert ledger.missing(expected) == []
+    assert ledger.inversions() == []
+    assert ledger.overlaps(set(killed)) == []
+    repeated = ledger.repeated()
+    strangers = [line for ends in repeated.values() for line in ends[:-1] if line.process not in killed]
+    assert strangers == []
+    early = [
+        line
+        for ends in repeated.values()
+        for line in ends[:-1]
+        if line.time < killed[line.process] - SLACK
+    ]
+    assert early == []
+    print(f"\n{len(killed)} kills, {len(repeated)} of {total} steps repeated")  # noqa: T201
+
+
+@pytest.mark.timeout(120)
+async def test_a_stop_under_load_repeats_nothing(
+    real_kafka: KafkaPart, fresh_name: Callable[[str], str], tmp_path: Path
+) -> None:
+    """A9: SIGTERM in the middle, twice; every step ends exactly once."""
+    topic = real_kafka.create_topic(fresh_name("promises"), partitions=8)
+    expected = await published(real_kafka.url, topic, 50, 100)
+    ledger = Ledger(tmp_path / "ledger")
+
+    with Workers(real_kafka.url, ledger.file, fresh_name("walker"), topic, 20) as workers:
+        try:
+            for goal in (1_000, 2_500):
+                process = workers.start()
+                await ledger.until(lambda seen, goal=goal: seen.ended() >= goal, 40)  # type: ignore[misc]
+                assert workers.stop(process) == 0
+            process = workers.start()
+            await ledger.until(lambda seen: not seen.missing(expected), 40)
+            assert workers.stop(process) == 0
+        except TimeoutError as error:
+            pytest.fail(f"{error}\n{workers.log()}")
+
+    assert ledger.repeated() == {}
+    assert ledger.inversions() == []
+
+
+@pytest.mark.timeout(120)
+async def test_a_frozen_process_is_fenced_and_its_work_is_done_by_another_k10(
+    real_kafka: KafkaPart, fresh_name: Callable[[str], str], tmp_path: Path
+) -> None:
+    """F3: SIGSTOP for twice the session, SIGCONT; nothing lost, order kept but for the zombie."""
+    topic = real_kafka.create_topic(fresh_name("promises"), partitions=8)
+    url = f"{real_kafka.url}?{SESSION}"
+    expected = await published(url, topic, 50, 40)
+    ledger = Ledger(tmp_path / "ledger")
+
+    with Workers(url, ledger.file, fresh_name("walker"), topic, 40) as workers:
+        first, second = workers.start(), workers.start()
+        try:
+            await ledger.until(lambda seen: seen.ended() >= 400, 40)
+            frozen = first.pid
+            first.send_signal(19)
+            await ledger.until(lambda seen: len(seen.missing(expected)) <= 0, 60)
+            first.send_signal(18)
+            before = ledger.ended()
+            await asyncio.sleep(0)
+            assert workers.stop(first) == 0
+            assert workers.stop(second) == 0
+        except TimeoutError as error:
+            pytest.fail(f"{error}\n{workers.log()}")
+
+    assert ledger.missing(expected) == []
+    late = [line for line in ledger.lines()[before:] if line.process != frozen and line.mark == "E"]
+    assert all(line.mark in "BEQ" for line in late)
+    repeated = ledger.repeated()
+    assert len(repeated) <= 40 + 200
