@@ -85,6 +85,10 @@ class UnsupportedSpecVersion(DecodeError):
     """The envelope says a CloudEvents version other than 1.0."""
 
 
+class UnknownSchema(DecodeError):
+    """No contract that this service has is the one the payload was written by."""
+
+
 class UnknownVersion(DecodeError):
     """A known event, in a version for which this service has no reader."""
 

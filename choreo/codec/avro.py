@@ -1,0 +1,173 @@
+"""Avro payloads in single-object encoding: a mark, the writer's fingerprint, the datum.
+
+Source: Apache Avro 1.12 specification, "Single-object encoding" and "Schema Resolution".
+"""
+
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any, Generic, cast
+
+import fastavro
+from pydantic import ValidationError
+
+from choreo.codec import Codec, E, Payload
+from choreo.codec.datum import from_datum, to_datum
+from choreo.codec.guard import check_schema
+from choreo.codec.meaning import difference
+from choreo.codec.problems import Describe
+from choreo.codec.schema_folder import Contract, SchemaFolder, contract
+from choreo.contracts.annotations import shape_of
+from choreo.contracts.derive import record_schema
+from choreo.envelope import AVRO, Envelope
+from choreo.errors import DecodeError, EncodeError, UnknownSchema
+
+__all__ = ["AvroCodec", "SchemaFolder"]
+
+# The library types its streams as IO without a parameter.
+read_datum = cast("Callable[..., Any]", fastavro.schemaless_reader)  # pyright: ignore[reportUnknownMemberType]
+write_datum = cast("Callable[..., None]", fastavro.schemaless_writer)  # pyright: ignore[reportUnknownMemberType]
+
+MARK = b"\xc3\x01"
+HEADER = 10
+"""Bytes before the datum: the mark and the fingerprint."""
+MAX_BYTES = 4 * 1024 * 1024
+MAX_READERS = 256
+
+
+class AvroCodec:
+    """Writes events by their committed contracts, and reads them by the writer's.
+
+    A payload whose fingerprint is of no contract in the folder is an UnknownSchema.
+    """
+
+    def __init__(self, schemas: SchemaFolder | None = None, *, max_bytes: int = MAX_BYTES) -> None:
+        self._schemas = schemas or SchemaFolder()
+        self._max_bytes = max_bytes
+
+    @property
+    def content_types(self) -> tuple[str, ...]:
+        """Media types this format reads, lower case, without parameters; it writes the first."""
+        return (AVRO,)
+
+    def encoder(self, event: type[E], /) -> Callable[[E], Payload]:
+        """Compose the function that writes *event*; it raises EncodeError.
+
+        Raises ConfigurationError if the event has no committed contract, or another one.
+        """
+        committed = self._schemas.committed(event)
+        convert = to_datum(shape_of(event))
+        parsed, uri, prefix = committed.parsed, committed.uri, MARK + committed.fingerprint
+
+        def encode(value: E) -> Payload:
+            stream = BytesIO()
+            stream.write(prefix)
+            try:
+                write_datum(stream, parsed, convert(value), strict=True)
+                return Payload(stream.getvalue(), uri)
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 -- the library raises whatever it stumbles on
+                kind = type(error).__name__
+            raise EncodeError(f"{event.__name__} cannot be written as Avro ({kind})")
+
+        return encode
+
+    def decoder(self, event: type[E], /) -> Callable[[Envelope], E]:
+        """Compose the function that reads *event*; it raises DecodeError and nothing else."""
+        reading = _Reading(event, self._schemas)
+        max_bytes = self._max_bytes
+
+        def decode(envelope: Envelope) -> E:
+            data = envelope.data
+            if data is None:
+                raise DecodeError(f"{event.__name__}: there is no data (a tombstone)")
+            if len(data) > max_bytes:
+                raise DecodeError(f"{event.__name__}: more than {max_bytes} bytes of Avro")
+            if data[:2] != MARK or len(data) < HEADER:
+                raise DecodeError(f"{event.__name__}: no Avro in single-object encoding")
+            return reading.read(data, reading.writer(data[2:HEADER], envelope))
+
+        return decode
+
+
+class _Reading(Generic[E]):
+    """Everything that reading one event class takes: one reader, and the writers met so far."""
+
+    def __init__(self, event: type[E], schemas: SchemaFolder) -> None:
+        shape = shape_of(event)
+        self._event = event
+        self._schemas = schemas
+        self._own = contract(record_schema(shape), f"class {event.__name__}")
+        self._convert = from_datum(shape)
+        self._validate: Callable[[Any], E] = event.__pydantic_validator__.validate_python
+        self._describe = Describe(event)
+        self._writers: dict[tuple[bytes, str | None, str], Contract] = {}
+
+    def writer(self, mark: bytes, envelope: Envelope) -> Contract:
+        """Find the schema that wrote a payload; judge it when it is first met."""
+        key = (mark, envelope.dataschema, envelope.type)
+        found = self._writers.get(key)
+        if found is None:
+            found = self._choose(*key)
+            self._judge(found)
+            if len(self._writers) >= MAX_READERS:
+                self._writers.clear()
+            self._writers[key] = found
+        return found
+
+    def read(self, data: bytes, writer: Contract) -> E:
+        """Read *data*, which *writer* wrote; raise DecodeError and nothing else."""
+        same = writer.digest == self._own.digest
+        stream = BytesIO(data)
+        stream.seek(HEADER)
+        try:
+            datum = read_datum(stream, writer.parsed, None if same else self._own.parsed)
+            if stream.tell() == len(data):
+                return self._validate(self._convert(datum))
+            problem = f"{self._event.__name__}: bytes are left over behind the datum"
+        except ValidationError as error:
+            problem = self._describe(error)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- the library raises whatever it stumbles on
+            problem = f"{self._event.__name__}: {type(error).__name__} while reading Avro"
+        # Raised out here so that no error that knows the payload hangs on this one (D10).
+        raise DecodeError(problem)
+
+    def _choose(self, mark: bytes, dataschema: str | None, kind: str) -> Contract:
+        """Pick the contract with this fingerprint, which leaves out scales and defaults.
+
+        Where several share it, ``dataschema`` tells them apart, then the event's name and version.
+        """
+        found = [*self._schemas.find(mark)]
+        if self._own.fingerprint == mark:
+            found.append(self._own)
+        if not found:
+            raise UnknownSchema(
+                f"{self._event.__name__}: no contract in {self._schemas.root} has the fingerprint "
+                f"{mark[::-1].hex()}"
+            )
+        named = [one for one in found if one.uri == dataschema]
+        if not named and len({one.digest for one in found}) > 1:
+            name, _, version = kind.rpartition(".v")
+            named = [one for one in found if one.origin.endswith(f"{name}/{version}.avsc")]
+            if len({one.digest for one in named}) != 1:
+                raise UnknownSchema(
+                    f"{self._event.__name__}: several contracts have the fingerprint "
+                    f"{mark[::-1].hex()}, and nothing in the envelope tells which is meant"
+                )
+        return (named or found)[0]
+
+    def _judge(self, writer: Contract) -> None:
+        try:
+            check_schema(writer.schema)
+        except ValueError as error:
+            raise DecodeError(f"{self._event.__name__}: {writer.origin}: {error}") from error
+        place = difference(writer.schema, self._own.schema)
+        if place is not None:
+            raise DecodeError(
+                f"{self._event.__name__}: {writer.origin} means something else at {place}"
+            )
+
+
+_: type[Codec] = AvroCodec

@@ -1,0 +1,150 @@
+"""The committed contracts, ``schemas/<topic>/<event>/<version>.avsc``: found by event or bytes."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
+from pydantic import JsonValue
+
+from choreo.contracts.derive import derive
+from choreo.errors import ConfigurationError
+from choreo.event import Event, event_type
+
+_WORDS = ("doc", "deprecated")
+"""What people read; it changes no byte and no meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One schema, ready to write or read with."""
+
+    schema: JsonValue
+    parsed: str | list[Any] | dict[str, Any]
+    """As the Avro library keeps it."""
+    fingerprint: bytes
+    """CRC-64-AVRO of the canonical form, little-endian, as single-object encoding has it."""
+    digest: str
+    """SHA-256 of the whole schema: unlike the fingerprint it tells defaults and scales apart."""
+    origin: str
+
+    @property
+    def uri(self) -> str:
+        """What the CloudEvents attribute ``dataschema`` says."""
+        return f"urn:choreo:avro:sha256:{self.digest}"
+
+
+class SchemaFolder:
+    """A folder of committed contracts, read when first needed."""
+
+    def __init__(self, root: Path | str = "schemas") -> None:
+        self.root = Path(root)
+        self._contracts: dict[bytes, list[Contract]] | None = None
+
+    def path(self, event: type[Event]) -> Path:
+        """Tell where the contract of *event* is kept."""
+        declared = event_type(event)
+        return self.root / declared.topic.flat / declared.name / f"{declared.version}.avsc"
+
+    def committed(self, event: type[Event]) -> Contract:
+        """Read the contract of *event*, which must say what the class says.
+
+        Raises ConfigurationError if it is missing, unreadable or different.
+        """
+        path = self.path(event)
+        command = f"choreo contracts export {event.__module__}:{event.__qualname__}"
+        if not path.is_file():
+            raise ConfigurationError(
+                f"{event.__name__} has no contract at {path}: run '{command}' and commit it"
+            )
+        kept = _read(path)
+        found = _first_difference(_spoken(kept.schema), _spoken(derive(event)), "")
+        if found is not None:
+            version = event_type(event).version
+            raise ConfigurationError(
+                f"{event.__name__} and its contract {path} differ at {found}: a contract in use "
+                f"does not change, so declare version={version + 1}; if version {version} was "
+                f"never published, run '{command}'"
+            )
+        return kept
+
+    def find(self, mark: bytes) -> Sequence[Contract]:
+        """Tell the contracts with this fingerprint; several if they differ only in meaning."""
+        if self._contracts is None:
+            contracts: dict[bytes, list[Contract]] = {}
+            for path in sorted(self.root.glob("**/*.avsc")):
+                kept = _read(path)
+                contracts.setdefault(kept.fingerprint, []).append(kept)
+            self._contracts = contracts
+        return self._contracts.get(mark, ())
+
+    def export(self, event: type[Event]) -> Path:
+        """Write the contract that *event* derives to its place, and tell it."""
+        path = self.path(event)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(schema_text(derive(event)), encoding="utf-8")
+        self._contracts = None
+        return path
+
+
+def contract(schema: JsonValue, origin: str) -> Contract:
+    """Make *schema* ready; raise ConfigurationError if it is none."""
+    if not isinstance(schema, (str, list, dict)):
+        raise ConfigurationError(f"{origin} is no Avro schema")
+    try:
+        canonical = to_parsing_canonical_form(schema)
+        return Contract(
+            schema=schema,
+            parsed=parse_schema(schema),
+            fingerprint=bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO")),
+            digest=sha256(
+                json.dumps(schema, sort_keys=True, separators=(",", ":")).encode()
+            ).hexdigest(),
+            origin=origin,
+        )
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ConfigurationError(f"{origin} is no Avro schema: {error}") from error
+
+
+def schema_text(schema: JsonValue) -> str:
+    """Write *schema* as it is kept in a file."""
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _read(path: Path) -> Contract:
+    try:
+        schema: JsonValue = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"the contract {path} cannot be read: {error}") from error
+    return contract(schema, str(path))
+
+
+def _spoken(schema: JsonValue) -> JsonValue:
+    """Leave out what is only said to people."""
+    if isinstance(schema, list):
+        return [_spoken(part) for part in schema]
+    if isinstance(schema, dict):
+        return {key: _spoken(part) for key, part in schema.items() if key not in _WORDS}
+    return schema
+
+
+def _first_difference(was: JsonValue, now: JsonValue, where: str) -> str | None:
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in [*was, *(key for key in now if key not in was)]:
+            if key not in was or key not in now:
+                return f"{where}/{key}"
+            found = _first_difference(was[key], now[key], f"{where}/{key}")
+            if found is not None:
+                return found
+        return None
+    if isinstance(was, list) and isinstance(now, list):
+        for index, (one, other) in enumerate(zip(was, now, strict=False)):
+            name = one.get("name", index) if isinstance(one, dict) else index
+            found = _first_difference(one, other, f"{where}/{name}")
+            if found is not None:
+                return found
+        return None if len(was) == len(now) else f"{where} (length)"
+    return None if was == now and type(was) is type(now) else where or "/"

@@ -1,0 +1,1 @@
+"""Events as contracts: what their annotations say, in the words of Avro."""
