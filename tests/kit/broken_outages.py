@@ -1,11 +1,15 @@
 """Adapters that are each wrong about outages in one way, and the tests that must tell."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import ClassVar
 
-from choreo.broker import Consumer, Subscription
+from choreo.broker import Capabilities, Consumer, Listener, Subscription
+from choreo.errors import ConnectionLost
 from choreo.message import Delivery, Message
+from choreo_memory import MemoryBroker
 from tests.kit.weather import Remote, RemoteConsumer, Sky
 
 
@@ -25,6 +29,7 @@ class HangsWhileAway(Remote):
     caught_by = (
         "test_publishing_without_a_broker_fails_and_works_again_afterwards",
         "test_opening_without_a_broker_says_so",
+        "test_opening_where_nobody_listens_says_so",
     )
 
     def reach(self) -> None:
@@ -104,3 +109,35 @@ class WaitsToLeave(Remote):
 
     caught_by = ("test_leaving_without_a_broker_is_bounded",)
     Consumer = StubbornConsumer
+
+
+class ForgetsWhatItPromised(ForgetsTheGroup):
+    """Calls itself durable."""
+
+    caught_by = ("test_what_was_accepted_survives_a_restart_of_the_broker",)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(self.inner.capabilities, durable=True)
+
+
+class LeavesHalfAMember(Remote):
+    """Joins the group although the way back is cut, and stays in it unheard."""
+
+    caught_by = ("test_a_subscription_begun_without_a_broker_works_or_says_so",)
+    ghosts: ClassVar[list[object]] = []
+
+    def reach(self) -> None:
+        """Find out too late."""
+
+    @asynccontextmanager
+    async def subscribe(
+        self, subscription: Subscription, listener: Listener, /
+    ) -> AsyncGenerator[RemoteConsumer]:
+        if not self.sky.up.is_set():
+            ghost = MemoryBroker(self.inner.url + "?max_message_bytes=1500000")
+            joined = (await ghost.__aenter__()).subscribe(subscription, listener)
+            self.ghosts.append((await joined.__aenter__(), joined))
+            raise ConnectionLost("the broker is away")
+        async with super().subscribe(subscription, listener) as consumer:
+            yield consumer
