@@ -43,6 +43,7 @@ MUTANTS = [
 ]
 
 
+@pytest.mark.timeout(60)
 async def test_the_contract_passes_an_adapter_that_changes_nothing() -> None:
     verdict = await verify(BrokerContract, lambda: setup_for(Wrapper))
 
