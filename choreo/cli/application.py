@@ -105,6 +105,9 @@ def run(
     if reload and workers > 1:
         raise typer.BadParameter("--reload is for one process: leave out --workers")
     with reporting(json=json, debug=debug):
+        from choreo.cli.signals import leave_quietly
+
+        leave_quietly()
         from choreo.cli import running
 
         request = running.Request(

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Protocol
 
 from choreo.cli.description import Subject
 from choreo.cli.exit_codes import ExitCode
@@ -13,6 +15,15 @@ from choreo.cli.signals import Interruption, leave_within
 from choreo.errors import BrokerError
 from choreo.runner import SETTLE_BUDGET, started
 from choreo.settings import Settings
+
+
+class Export(Protocol):
+    """Telemetry on its way out of the process."""
+
+    def shutdown(self) -> None:
+        """Send what is left, within a budget of its own."""
+        ...
+
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +37,27 @@ def serve(subjects: Sequence[Subject], *, lifeline: int | None, json: bool, debu
     *lifeline* is the reading end of a pipe that a supervisor holds open: when it closes, the
     supervisor is gone, and the services stop as if by SIGTERM.
     """
-    return asyncio.run(_serve(subjects, lifeline, json=json, debug=debug))
+    export = _export(subjects)
+    with asyncio.Runner() as runner:
+        code = runner.run(_serve(subjects, lifeline, json=json, debug=debug))
+        if export is not None:
+            export.shutdown()
+        leave_within(THREADS_BUDGET, code)
+    return code
 
 
 def stop_budget(settings: Settings) -> timedelta:
     """Tell how long stopping in order may take at most: the sum of its phases' budgets."""
     return settings.drain + settings.grace + 4 * SETTLE_BUDGET
+
+
+def _export(subjects: Sequence[Subject]) -> Export | None:
+    """Set telemetry up where the environment speaks of it; otherwise spare the SDK's import."""
+    if not any(name.startswith("OTEL_") for name in os.environ):
+        return None
+    from choreo.telemetry.export import configure_from_environment  # noqa: PLC0415 -- as said
+
+    return configure_from_environment("+".join(subject.service.name for subject in subjects))
 
 
 async def _serve(
@@ -53,7 +79,6 @@ async def _serve(
         if debug:
             logger.critical("services failed", exc_info=error)
         code = report(error, as_json=json)
-    leave_within(THREADS_BUDGET, code)
     return code
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-from choreo.cli.exit_codes import SIGNALLED
+from choreo.cli.exit_codes import SIGNALLED, ExitCode
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 AT_ONCE = (
@@ -61,6 +61,12 @@ class Interruption:
         self.first = signal.Signals(number)
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop)
+
+
+def leave_quietly() -> None:
+    """Until ``listen`` is called, let a stop signal end the process: nothing has begun."""
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: os._exit(ExitCode.OK))
 
 
 def leave_within(seconds: float, code: int) -> None:

@@ -36,7 +36,7 @@ def event_class(target: str) -> type[Event]:
     if isinstance(value, type) and issubclass(value, Event):
         event_type(value)
         return value
-    raise ConfigurationError(f"{target} is {_what(cast('object', value))}, no Event class")
+    raise ConfigurationError(f"{target} is {_what(value)}, no Event class")
 
 
 def imported(target: str, kind: type) -> object:

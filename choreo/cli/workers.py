@@ -11,7 +11,7 @@ from random import Random
 
 from choreo.cli.child import Command, alive, command, exit_code, stop
 from choreo.cli.description import Subject
-from choreo.cli.exit_codes import ExitCode
+from choreo.cli.exit_codes import SIGNALLED, ExitCode
 from choreo.cli.signals import Interruption
 from choreo.errors import ConfigurationError
 from choreo.retry import Retry
@@ -111,7 +111,10 @@ class Workers:
             asked.cancel()
             if end.done():
                 return exit_code(end.result())
-            return await stop(process, self._interruption.first or signal.SIGTERM, self._budget)
+            number = self._interruption.first or signal.SIGTERM
+            code = await stop(process, number, self._budget)
+            # A worker that the signal itself ended had not begun: it was still starting.
+            return ExitCode.OK if code == SIGNALLED + number else code
 
     async def _pause(self, number: int, code: int, deaths: int) -> bool:
         """Wait before worker *number* is started again; False if it is not to be."""

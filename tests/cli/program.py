@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,10 @@ class Outcome:
         return [json.loads(line) for line in self.out.splitlines()]
 
     @property
-    def error(self) -> Any:
+    def error(self) -> dict[str, Any]:
         """The error object on stderr."""
-        return json.loads(self.err.splitlines()[-1])["error"]
+        error: dict[str, Any] = json.loads(self.err.splitlines()[-1])["error"]
+        return error
 
 
 class Program:
@@ -69,7 +70,7 @@ class Program:
         return self._out.read_text()
 
     def logged(self, message: str) -> list[Any]:
-        """The log lines that say *message*."""
+        """Return the log lines that say *message*."""
         return [line for line in self.logs if line.get("message") == message]
 
     def until_logged(self, message: str, count: int = 1) -> list[Any]:
@@ -77,7 +78,7 @@ class Program:
         self.until(lambda: len(self.logged(message)) >= count, f"{count} × {message!r}")
         return self.logged(message)
 
-    def until(self, condition: Any, what: str) -> None:
+    def until(self, condition: Callable[[], object], what: str) -> None:
         """Wait for *condition* while the program runs, or those it left behind when killed."""
 
         def holds() -> bool:
@@ -114,6 +115,8 @@ class Commands:
         self.folder = folder
         self.stem = "cli"
         """Begins the names of services and topics; a broker that others use needs a fresh one."""
+        self.settings: dict[str, str] = {}
+        """What every command finds in CHOREO_… variables."""
         self.notes_file = folder / "notes"
         self.notes_file.touch()
         self._programs: list[Program] = []
@@ -130,7 +133,10 @@ class Commands:
             "CLI_NOTES": str(self.notes_file),
             "PYTHONPATH": str(ROOT),
             "CLI_STEM": self.stem,
-            **{f"CHOREO_{name.upper()}": value for name, value in settings.items()},
+            **{
+                f"CHOREO_{name.upper()}": value
+                for name, value in {**self.settings, **settings}.items()
+            },
         }
 
     def start(self, *arguments: str, cwd: Path | None = None, **settings: str) -> Program:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -29,9 +29,7 @@ class TickHeard(Event, topic=f"{STEM}-ticks", key="number"):
     number: int
 
 
-payments = Service(
-    f"{STEM}-payments", retry=Retry(attempts=2, initial=timedelta(milliseconds=10))
-)
+payments = Service(f"{STEM}-payments", retry=Retry(attempts=2, initial=timedelta(milliseconds=10)))
 
 
 @payments.on(OrderPlaced)
@@ -45,7 +43,7 @@ async def charge(order: OrderPlaced) -> PaymentTaken:
 
 
 @asynccontextmanager
-async def beginning(service: Service) -> AsyncIterator[None]:
+async def beginning(service: Service) -> AsyncGenerator[None]:
     """Set the ticks going."""
     await service.publish(TickHeard(number=1))
     yield
@@ -83,7 +81,7 @@ def hang(heard: TickHeard) -> None:
 
 
 @asynccontextmanager
-async def failing(_: Service) -> AsyncIterator[None]:
+async def failing(_: Service) -> AsyncGenerator[None]:
     """Fail at start."""
     raise RuntimeError("no luck today")
     yield

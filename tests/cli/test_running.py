@@ -15,7 +15,8 @@ SHOP = "tests.cli.shop"
 def test_a_signal_under_load_stops_in_order_and_leaves_nothing_half_done(
     choreo: Commands, number: signal.Signals
 ) -> None:
-    program = choreo.start("run", f"{SHOP}:ticker", f"{SHOP}:payments", "--json")
+    services = (f"{SHOP}:ticker", f"{SHOP}:payments")
+    program = choreo.start("run", *services, "--json", max_hops="1000000")
     program.until(lambda: len(choreo.notes) > 200, "orders are being charged")
 
     program.signal(number)
