@@ -24,66 +24,78 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     broker: str = Field(
-        "memory://", description="URL of the broker: memory://, kafka://… or mqtt://…"
+        default="memory://", description="URL of the broker: memory://, kafka://… or mqtt://…"
     )
     codec: Literal["json", "avro"] = Field(
-        "json", description="Format in which events are written."
+        default="json", description="Format in which events are written."
     )
-    schemas: Path = Field(Path("schemas"), description="Folder of the committed Avro contracts.")
-    concurrency: int = Field(100, ge=1, description="Handlers running at once.")
-    threads: int = Field(16, ge=1, description="Threads for plain functions as handlers.")
-    prefetch: int = Field(500, ge=1, description="Deliveries ready or running at once.")
+    schemas: Path = Field(
+        default=Path("schemas"), description="Folder of the committed Avro contracts."
+    )
+    concurrency: int = Field(default=100, ge=1, description="Handlers running at once.")
+    threads: int = Field(default=16, ge=1, description="Threads for plain functions as handlers.")
+    prefetch: int = Field(default=500, ge=1, description="Deliveries ready or running at once.")
     max_unsettled: int = Field(
-        5_000, ge=1, description="Deliveries held in all, waiting ones included."
+        default=5_000, ge=1, description="Deliveries held in all, waiting ones included."
     )
     max_unsettled_bytes: int = Field(
-        64 * 1024 * 1024, ge=1, description="Bytes of payload held in all; checked between polls."
+        default=64 * 1024 * 1024,
+        ge=1,
+        description="Bytes of payload held in all; checked between polls.",
     )
     max_span: int = Field(
-        10_000,
+        default=10_000,
         ge=1,
         description="Positions from the oldest unsettled event of a stream to the newest taken.",
     )
     duplicates_window: int = Field(
-        100_000,
+        default=100_000,
         ge=0,
         description="Finished events remembered, to suppress duplicates in a process.",
     )
     order: Literal["handler", "key"] = Field(
-        "handler", description="Keep a key in order within each handler, or across all handlers."
+        default="handler",
+        description="Keep a key in order within each handler, or across all handlers.",
     )
     start: Literal["earliest", "latest"] = Field(
-        "earliest", description="Where a service begins that has never read a topic."
+        default="earliest", description="Where a service begins that has never read a topic."
     )
     foreign: Literal["ignore", "dead_letter"] = Field(
-        "dead_letter",
+        default="dead_letter",
         description="What becomes of records that are no CloudEvents and not declared.",
     )
     max_hops: int = Field(
-        64, ge=1, description="Longest chain of causes before an event is a loop."
+        default=64, ge=1, description="Longest chain of causes before an event is a loop."
     )
-    deadline: timedelta = Field(timedelta(seconds=60), description="Longest run of a handler.")
+    deadline: timedelta = Field(
+        default=timedelta(seconds=60), description="Longest run of a handler."
+    )
     grace: timedelta = Field(
-        timedelta(seconds=5),
+        default=timedelta(seconds=5),
         description="Time a cancelled handler has to end; then it is abandoned.",
     )
     drain: timedelta = Field(
-        timedelta(seconds=20), description="Time for running handlers when stopping or rebalancing."
+        default=timedelta(seconds=20),
+        description="Time for running handlers when stopping or rebalancing.",
     )
     start_timeout: timedelta = Field(
-        timedelta(seconds=60), description="Time to reach the broker at start before giving up."
+        default=timedelta(seconds=60),
+        description="Time to reach the broker at start before giving up.",
     )
     create_topics: bool = Field(default=False, description="Create missing topics at start.")
     telemetry: bool = Field(
         default=True, description="Trace and measure where an OpenTelemetry provider is set up."
     )
     trace_parent: Literal["parent", "link"] = Field(
-        "parent", description="Handle an event as part of its trace, or in a new one linked to it."
+        default="parent",
+        description="Handle an event as part of its trace, or in a new one linked to it.",
     )
     trace_create: bool = Field(
         default=True, description="Give each event of a batch a trace span of its own."
     )
-    partitions: int | None = Field(None, ge=1, description="Partitions of topics created at start.")
+    partitions: int | None = Field(
+        default=None, ge=1, description="Partitions of topics created at start."
+    )
 
     @classmethod
     def load(cls, **arguments: Any) -> Self:  # noqa: ANN401 -- validated by the model
