@@ -1,4 +1,4 @@
-"""Which PUBACKs may go out: strictly in the order in which the messages came (MQTT 5.0 §4.6, M4)."""
+"""Which PUBACKs may go out: strictly in the order of receipt (MQTT 5.0 §4.6, M4)."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from choreo.delivery.watermark import Watermark
 class Acks:
     """The unacknowledged messages of one connection.
 
-    Each message gets a position as it arrives, and positions go on over all connections. What may be
-    acknowledged is the prefix of finished positions; packet ids of an earlier connection are forgotten
-    with it, because the broker may have given them to other messages since (M3).
+    Each message gets a position as it arrives, and positions go on over all connections. What may
+    be acknowledged is the prefix of finished positions; packet ids of an earlier connection are
+    forgotten with it, because the broker may have given them to other messages since (M3).
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Acks:
         return self._watermark.seen
 
     def arrived(self, mid: int) -> int:
-        """Note a message and tell its position; *mid* is 0 for one that wants no acknowledgement."""
+        """Note a message and tell its position; *mid* is 0 for one that wants no PUBACK."""
         position = self._watermark.seen
         self._watermark.take(position)
         self._mids.append(mid)

@@ -1,9 +1,9 @@
 """Reading what a broker keeps: the retained messages under a filter, and on request what follows.
 
 The end of the kept messages is not marked in MQTT.  They are sent when a subscription is made, so a
-message that we publish to ourselves after that comes behind them: on Mosquitto, which serves a client
-from one queue.  Where the broker lets us not do that, or sends kept messages from somewhere else, the end is
-taken to be a pause of QUIET after the last of them.
+message that we publish to ourselves after that comes behind them: on Mosquitto, which serves a
+client from one queue.  Where the broker lets us not do that, or sends kept messages from somewhere
+else, the end is taken to be a pause of QUIET after the last of them.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from choreo.message import Delivery, Message
 from choreo_mqtt.acks import Acks
 from choreo_mqtt.buffer import Buffer
 from choreo_mqtt.link import Link
-from choreo_mqtt.mapping import outgoing
+from choreo_mqtt.mapping import delivered, outgoing
 from choreo_mqtt.settings import MqttSettings
 from choreo_mqtt.wire import (
     QOS,
@@ -145,15 +145,7 @@ class Browser:
         self._news.set()
 
     def _keep(self, incoming: Incoming, position: int) -> None:
-        delivery = Delivery(
-            topic=incoming.topic,
-            body=incoming.body,
-            headers=incoming.headers,
-            retain=incoming.retain,
-            stream=self._stream,
-            position=position,
-            epoch=self._epoch,
-        )
+        delivery = delivered(incoming, stream=self._stream, position=position, epoch=self._epoch)
         self._buffer.put(delivery, incoming.size)
         if self._buffer.full and self._client is not None:
             self._client.pause()
@@ -164,7 +156,7 @@ class Browser:
     def writable(self) -> None:
         """Nothing waits to be written."""
 
-    def closed(self, loss: Loss, /) -> None:
+    def closed(self, _: Loss, /) -> None:
         """Begin anew: what is kept is sent again, what is in the buffer stays valid."""
         self._client = None
         self._acks.restart()

@@ -1,11 +1,11 @@
 """One subscription: messages in, acknowledgements out, over as many connections as it takes.
 
-Theory of operation.  Every connection is an epoch.  What arrives gets a position, waits in a bounded
-buffer until it is asked for, and is acknowledged when all before it is done.  A full buffer stops the
-reading of the socket, because Receive Maximum alone bounds nothing on Mosquitto 2.0.11; pings go on.
-When a connection is lost, its buffer is dropped and its acknowledgements are void: the broker sends all
-of it again.  The listener then ends what it has of the old epoch, and only after that is anything of
-the new one handed over, so that nothing runs twice at a time.
+Theory of operation.  Every connection is an epoch.  What arrives gets a position, waits in a
+bounded buffer until it is asked for, and is acknowledged when all before it is done.  A full buffer
+stops the reading of the socket, because Receive Maximum alone bounds nothing on Mosquitto 2.0.11;
+pings go on. When a connection is lost, its buffer is dropped and its acknowledgements are void: the
+broker sends all of it again.  The listener then ends what it has of the old epoch, and only after
+that is anything of the new one handed over, so that nothing runs twice at a time.
 """
 
 import asyncio
@@ -20,9 +20,10 @@ from choreo.message import Delivery
 from choreo_mqtt.acks import Acks
 from choreo_mqtt.buffer import Buffer
 from choreo_mqtt.link import Link
-from choreo_mqtt.reconnect import Takeovers
+from choreo_mqtt.mapping import delivered
 from choreo_mqtt.settings import MqttSettings
-from choreo_mqtt.topics import matcher
+from choreo_mqtt.sieve import Sieve
+from choreo_mqtt.takeovers import Takeovers, Verdict
 from choreo_mqtt.wire import (
     QOS,
     REFUSED,
@@ -37,10 +38,6 @@ from choreo_mqtt.wire import (
 )
 
 logger = logging.getLogger(__name__)
-
-TAKEOVERS = 3
-"""Takeovers within a minute that may still be a restart; more are two clients with one id (M11)."""
-CERTAIN = -1
 
 Kind = Literal["session_lost", "rebuilt", "revoked", "taken_over", "reconnected"]
 
@@ -68,8 +65,7 @@ class MqttConsumer:
         self._close_timeout = settings.close_timeout
         self._elsewhere = elsewhere
         self._asked = tuple(each.name for each in subscription.topics)
-        self._wanted = matcher(self._asked)
-        self._kept = matcher(each.name for each in subscription.topics if each.retained)
+        self._sieve = Sieve(subscription.topics, opening.client_id)
         self._acks = Acks()
         self._buffer = Buffer(count=subscription.read_ahead, size=subscription.read_ahead_bytes)
         self._stream = f"mqtt/{opening.client_id}"
@@ -80,9 +76,7 @@ class MqttConsumer:
         self._subscribed = False
         self._stopped = self._closing = False
         self._failure: BrokerError | None = None
-        self._suspicion: int | None = None
-        self._takeovers = Takeovers(TAKEOVERS)
-        self._stray = False
+        self._takeovers = Takeovers()
         self._flushing = False
         self._waiter: asyncio.Future[None] | None = None
         self._revocation: asyncio.Task[None] | None = None
@@ -177,6 +171,14 @@ class MqttConsumer:
         self._epoch += 1
         self._client = client
         self._present = welcome.session_present
+        if welcome.session_expiry is not None:
+            logger.warning(
+                "the broker keeps sessions for another time than asked for",
+                extra={
+                    "client_id": self.link.client_id,
+                    "seconds": welcome.session_expiry.total_seconds(),
+                },
+            )
         # Known at once, because the backlog may come in the very bytes that brought the welcome.
         self._getting_ready = not (self._subscribed and welcome.session_present)
         self._overflowed = False
@@ -185,7 +187,7 @@ class MqttConsumer:
         """See that the broker has our filters, all of them granted at QoS 1 (M9)."""
         again, present = self._subscribed, self._present
         first = not self._got_ready
-        self._judge_takeover(session_present=present)
+        self._judge_takeover()
         if again and not present:
             self._notice(
                 "session_lost",
@@ -213,25 +215,11 @@ class MqttConsumer:
             return
         acks = self._acks
         position = acks.arrived(incoming.mid)
-        topic = incoming.topic
-        if incoming.retain and not self._kept.fullmatch(topic):
+        if not self._sieve.passes(incoming):
             if acks.finish(position):
                 self._acknowledge_soon()
             return
-        if not self._wanted.fullmatch(topic):
-            self._report_stray(topic)
-            if acks.finish(position):
-                self._acknowledge_soon()
-            return
-        delivery = Delivery(
-            topic=topic,
-            body=incoming.body,
-            headers=incoming.headers,
-            retain=incoming.retain,
-            stream=self._stream,
-            position=position,
-            epoch=self._epoch,
-        )
+        delivery = delivered(incoming, stream=self._stream, position=position, epoch=self._epoch)
         self._buffer.put(delivery, incoming.size)
         if self._buffer.full and self._client is not None and not self._getting_ready:
             self._client.pause()
@@ -252,7 +240,11 @@ class MqttConsumer:
         self._epoch += 1
         self._acks.restart()
         self._handed = max(self._handed, self._acks.position)
-        self._suspicion = self._suspect(loss)
+        self._takeovers.closed(
+            certain=loss.code == SESSION_TAKEN_OVER,
+            silent=loss.silent,
+            elsewhere=self._elsewhere(),
+        )
         if unsettled and self._revocation is None and not self._closing:
             self._revocation = asyncio.create_task(self._revoke(), name=f"revoke {self._stream}")
 
@@ -285,12 +277,16 @@ class MqttConsumer:
             Filter(each.name, Retained.IF_NEW if each.retained else Retained.NEVER)
             for each in self._subscription.topics
         ]
-        granted = await client.subscribe(filters)
+        answer = client.subscribe(filters)
+        # Not awaited itself: it is cancelled with the connection, and we are not (A4).
+        await asyncio.wait({answer})
+        if answer.cancelled():
+            raise ConnectionLost("the connection broke before our filters were granted")
         refused = [
             f"{name!r} (reason code 0x{code:02X})"
             if code >= REFUSED
             else f"{name!r} (only QoS {code})"
-            for name, code in zip(self._asked, granted, strict=True)
+            for name, code in zip(self._asked, answer.result(), strict=True)
             if code != QOS
         ]
         if refused:
@@ -298,27 +294,23 @@ class MqttConsumer:
                 # Else the broker would go on collecting for the filters it did grant.
                 await client.disconnect(self._close_timeout, forget=True)
             raise ConfigurationError(
-                f"the broker refuses to let {self.link.client_id!r} subscribe to {', '.join(refused)}"
+                f"the broker does not let {self.link.client_id!r} subscribe to {', '.join(refused)}"
             )
 
-    def _suspect(self, loss: Loss) -> int | None:
-        """Remember what tells a takeover from other losses, once we are connected again."""
-        if loss.code == SESSION_TAKEN_OVER:
-            return CERTAIN
-        return self._elsewhere() if loss.silent else None
-
-    def _judge_takeover(self, *, session_present: bool) -> None:
-        suspicion, self._suspicion = self._suspicion, None
-        if suspicion is None:
-            return
-        if suspicion != CERTAIN and not (session_present and suspicion == self._elsewhere()):
+    def _judge_takeover(self) -> None:
+        verdict = self._takeovers.judge(
+            session_present=self._present,
+            elsewhere=self._elsewhere(),
+            now=self._clock.monotonic(),
+        )
+        if verdict is Verdict.NONE:
             return
         client_id = self.link.client_id
         self._notice("taken_over", f"another connection uses the client id {client_id!r}")
-        if self._takeovers.happened(now=self._clock.monotonic()):
+        if verdict is Verdict.WAR:
             text = (
-                f"the client id {client_id!r} is used by another process, and each keeps throwing the "
-                "other out: run one process per group on MQTT, or give each its own client_id"
+                f"the client id {client_id!r} is used by another process, and each keeps throwing "
+                "the other out: run one process per group on MQTT, or give each its own client_id"
             )
             self._fail(text)
             self.link.give_up(text)
@@ -343,15 +335,6 @@ class MqttConsumer:
         finally:
             self._revocation = None
             self._wake()
-
-    def _report_stray(self, topic: str) -> None:
-        if not self._stray:
-            self._stray = True
-            logger.warning(
-                "the session still has a filter that this subscription does not ask for: "
-                "what comes through it is dropped",
-                extra={"client_id": self.link.client_id, "topic": topic[:200]},
-            )
 
     def _notice(self, kind: Kind, text: str) -> None:
         self.listener.notice(Notice(kind=kind, text=text, streams=(self._stream,)))

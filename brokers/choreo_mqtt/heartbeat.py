@@ -14,9 +14,9 @@ class Beat(Enum):
 class Heartbeat:
     """Decides from what was heard and how long ago; asked at every tick, in monotonic seconds.
 
-    Waiting is counted in ticks, none longer than *longest_tick*: when the loop was blocked, the answer
-    may lie unread in the socket, and the connection must not be given up for our own sleep (M19).
-    While nothing is read, pings go on for the broker's sake and silence says nothing.
+    Waiting is counted in ticks, none longer than *longest_tick*: when the loop was blocked, the
+    answer may lie unread in the socket, and the connection must not be given up for our own sleep
+    (M19). While nothing is read, pings go on for the broker's sake and silence says nothing.
     """
 
     def __init__(self, *, interval: float, timeout: float, longest_tick: float, now: float) -> None:

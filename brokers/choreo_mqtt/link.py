@@ -1,9 +1,9 @@
 """Keeps one session connected: opens, watches, and opens again, for as long as it is wanted.
 
-Theory of operation.  One task goes round: connect; let the session get ready (subscribe); tick until
-the connection has ended, pinging and giving it up when nothing answers; wait a little longer than last
-time; again.  Each round makes a new client, so a client that is stuck is never mended but replaced.
-The session is told of each opening and closing by the client itself, at once.
+Theory of operation.  One task goes round: connect; let the session get ready (subscribe); tick
+until the connection has ended, pinging and giving it up when nothing answers; wait a little longer
+than last time; again.  Each round makes a new client, so a client that is stuck is never mended but
+replaced. The session is told of each opening and closing by the client itself, at once.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import logging
 from typing import Protocol
 
 from choreo.environment import Environment
-from choreo.errors import BrokerError, ConfigurationError, ConnectionLost
+from choreo.errors import ConfigurationError, ConnectionLost
 from choreo_mqtt.heartbeat import Beat, Heartbeat
 from choreo_mqtt.paho_client import connect
 from choreo_mqtt.reconnect import Backoff
@@ -30,7 +30,8 @@ class LinkedSession(Session, Protocol):
     async def ready(self, client: Client, /) -> bool:
         """Do what must be done on a fresh connection before it counts as up.
 
-        False asks for another connection at once, now that this one has done its part. Raises ConnectionLost to have it replaced, ConfigurationError if that would not help.
+        False asks for another connection at once, now that this one has done its part. Raises
+        ConnectionLost to have it replaced, ConfigurationError if that would not help.
         """
         ...
 
@@ -109,36 +110,43 @@ class Link:
             self._client.abort(text)
 
     async def _keep(self, client: Client) -> None:
-        refusals = 0
         while True:
             started = self._clock.monotonic()
             loss = await self._watch(client)
-            pause = self._backoff.failed(lasted=self._clock.monotonic() - started)
             if self._given_up:
                 return
             logger.warning(
                 "MQTT connection lost, connecting again",
-                extra={"client_id": self._opening.client_id, "loss": loss.text, "delay": pause},
+                extra={"client_id": self._opening.client_id, "loss": loss.text},
             )
-            while True:
-                await self._clock.sleep(pause)
-                if self._given_up:
-                    return
-                try:
-                    client = await self._open()
-                    refusals = 0
-                    break
-                except ConfigurationError as error:
-                    refusals += 1
-                    if refusals >= PATIENCE:
-                        self._session.refused(error)
-                except BrokerError as error:
-                    refusals = 0
-                    logger.info(
-                        "MQTT broker cannot be reached",
-                        extra={"client_id": self._opening.client_id, "error": str(error)},
-                    )
-                pause = self._backoff.failed()
+            lasted = self._clock.monotonic() - started
+            again = await self._open_again(self._backoff.failed(lasted=lasted))
+            if again is None:
+                return
+            client = again
+
+    async def _open_again(self, pause: float) -> Client | None:
+        """Try for as long as it takes; None when it is no longer wanted."""
+        refusals = 0
+        while True:
+            await self._clock.sleep(pause)
+            if self._given_up:
+                return None
+            try:
+                return await self._open()
+            except ConfigurationError as error:
+                refusals += 1
+                if refusals >= PATIENCE:
+                    self._session.refused(error)
+            except ConnectionLost as error:
+                refusals = 0
+                logger.info(
+                    "MQTT broker cannot be reached",
+                    extra={"client_id": self._opening.client_id, "error": str(error)},
+                )
+            except Exception:  # a task boundary: a bug must not leave us unconnected for ever
+                logger.exception("connecting failed", extra={"client_id": self._opening.client_id})
+            pause = self._backoff.failed()
 
     async def _open(self) -> Client:
         while True:
@@ -180,4 +188,5 @@ class Link:
                 self._session.replaced(text)
                 client.abort(text)
             elif beat is Beat.PING:
-                client.ping()
+                # Anything heard is an answer, so that nobody waits for this one.
+                _ = client.ping()

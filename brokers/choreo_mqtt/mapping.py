@@ -1,15 +1,17 @@
-"""How a Message becomes a PUBLISH: what MQTT can say is said, what it cannot is refused with a reason.
+"""How a Message becomes a PUBLISH, and a PUBLISH a Delivery.
 
-Headers are User Properties, in order, with duplicates; the first ``content-type`` is the Content Type
-property.  A key stays behind: order holds per topic.  An empty body with ``retain`` deletes
+What MQTT can say is said, the rest is refused with a reason.
+
+Headers are User Properties, in order, with duplicates; the first ``content-type`` is the Content
+Type property.  A key stays behind: order holds per topic.  An empty body with ``retain`` deletes
 the value the broker keeps, and so does a tombstone (a body of None); a tombstone without ``retain``
 cannot be told from an empty message and is refused.
 """
 
-from choreo.message import Message
+from choreo.message import Delivery, Message
 from choreo_mqtt.publish_packet import CONTENT_TYPE, MAX_REMAINING, pack_properties, varint
 from choreo_mqtt.topics import MAX_BYTES, name_problem, text_problem
-from choreo_mqtt.wire import Outgoing
+from choreo_mqtt.wire import Incoming, Outgoing
 
 
 class Unsendable(Exception):
@@ -44,6 +46,19 @@ def outgoing(message: Message) -> Outgoing:
     return Outgoing(message.topic, body, properties, message.retain, size)
 
 
+def delivered(incoming: Incoming, *, stream: str, position: int, epoch: int) -> Delivery:
+    """Make the delivery that *incoming* is."""
+    return Delivery(
+        topic=incoming.topic,
+        body=incoming.body,
+        headers=incoming.headers,
+        retain=incoming.retain,
+        stream=stream,
+        position=position,
+        epoch=epoch,
+    )
+
+
 def _value(name: str, value: bytes | None) -> bytes:
     if value is None:
         raise Unsendable(f"header {name[:100]!r} has no value, which a User Property cannot say")
@@ -63,7 +78,7 @@ def _text(name: str, value: bytes) -> bytes:
 
 
 def _is_utf8(body: bytes) -> bool:
-    """A Payload Format Indicator that is not true makes strict brokers refuse the message (0x99)."""
+    """Tell whether *body* may be called text; strict brokers refuse what is not (0x99)."""
     if body.isascii():
         return True
     try:

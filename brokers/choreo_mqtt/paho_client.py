@@ -1,9 +1,10 @@
 """paho-mqtt 2 behind the inner port: asyncio owns the socket, paho only the packets.
 
-Theory of operation.  paho believes in a socket of its own; it is given a pipe instead.  What asyncio's
-transport receives is laid into the pipe and read by paho from there, what paho sends collects in the
-pipe and is written once per turn of the loop.  So name lookup, TLS, cancellation and back-pressure are
-asyncio's, one system call carries many packets, nothing runs in another thread, and nothing blocks.
+Theory of operation.  paho believes in a socket of its own; it is given a pipe instead.  What
+asyncio's transport receives is laid into the pipe and read by paho from there, what paho sends
+collects in the pipe and is written once per turn of the loop.  So name lookup, TLS, cancellation
+and back-pressure are asyncio's, one system call carries many packets, nothing runs in another
+thread, and nothing blocks.
 
 paho's own keep-alive, reconnecting, queueing and resending are not used: a client lives for one
 connection, the link above it pings, and the publisher above it never hands over more than may be in
@@ -27,8 +28,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 from typing_extensions import override
 
-from choreo.errors import BrokerError, ConfigurationError, ConnectionLost
-from choreo_mqtt.paho_packets import PackedProperties, Packets, Pipe
+from choreo.errors import ConfigurationError, ConnectionLost
+from choreo_mqtt.paho_packets import PackedProperties, Packets, Pipe, refusal, welcome
 from choreo_mqtt.wire import (
     QOS,
     Client,
@@ -38,13 +39,9 @@ from choreo_mqtt.wire import (
     Opening,
     Outgoing,
     Session,
-    Welcome,
 )
 
 logger = logging.getLogger(__name__)
-
-NOT_OURS_TO_RETRY = {0x81, 0x82, 0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x95, 0x9A, 0x9B}
-"""CONNACK codes that waiting does not mend (MQTT 5.0 §3.2.2.2): credentials, client id, protocol."""
 
 
 async def connect(opening: Opening, session: Session) -> Client:
@@ -265,13 +262,13 @@ class PahoClient(asyncio.Protocol):
         if self.established.done():
             return
         if reason.is_failure:
-            self.established.set_exception(_refusal(self._where, reason))
+            self.established.set_exception(refusal(self._where, reason))
             return
         self._opened = True
-        welcome = _welcome(flags.session_present, connack)
-        if welcome.keepalive:
-            self._keepalive = welcome.keepalive
-        self._session.opened(self, welcome)
+        said = welcome(connack, session_present=flags.session_present)
+        if said.keepalive:
+            self._keepalive = said.keepalive
+        self._session.opened(self, said)
         self.established.set_result(None)
 
     def _on_disconnect(
@@ -315,8 +312,10 @@ class PahoClient(asyncio.Protocol):
         self._ended.set_result(loss)
         if self._transport is not None:
             self._transport.abort()
-        for waiting in (*self._granted.values(), *self._pings):
-            waiting.cancel()
+        for granted in self._granted.values():
+            granted.cancel()
+        for answered in self._pings:
+            answered.cancel()
         if not self.established.done():
             self.established.set_exception(ConnectionLost(loss.text))
             # Whoever opens may have been cancelled and never look.
@@ -325,28 +324,8 @@ class PahoClient(asyncio.Protocol):
             self._session.closed(loss)
 
 
-def _refusal(where: str, reason: ReasonCode) -> BrokerError | ConfigurationError:
-    text = f"{where} refuses us: {reason}"
-    return ConfigurationError(text) if reason.value in NOT_OURS_TO_RETRY else ConnectionLost(text)
-
-
-def _welcome(session_present: bool, connack: Properties | None) -> Welcome:  # noqa: FBT001 -- a wire flag
-    said = cast("dict[str, int]", connack.json()) if connack else {}
-    keepalive = said.get("ServerKeepAlive")
-    expiry = said.get("SessionExpiryInterval")
-    return Welcome(
-        session_present=session_present,
-        receive_maximum=said.get("ReceiveMaximum", 65535),
-        maximum_packet_size=said.get("MaximumPacketSize"),
-        maximum_qos=said.get("MaximumQoS", 2),
-        retain_available=bool(said.get("RetainAvailable", 1)),
-        keepalive=None if keepalive is None else timedelta(seconds=keepalive),
-        session_expiry=None if expiry is None else timedelta(seconds=expiry),
-    )
-
-
 def _detect_dead_peer(transport: asyncio.BaseTransport, keepalive: timedelta) -> None:
-    """Let the kernel give up a peer that takes no data: a paused client cannot see pings' answers."""
+    """Let the kernel give up a peer that takes no data: a paused client sees no answers."""
     connection: socket.socket | None = transport.get_extra_info("socket")
     if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
         milliseconds = int(keepalive.total_seconds() * 1500)

@@ -1,6 +1,7 @@
 """paho's packets without its socket: a state machine that reads from a pipe and writes into it."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import cast
 
 from paho.mqtt.client import Client as Paho
@@ -8,10 +9,15 @@ from paho.mqtt.client import MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.exception import MalformedPacket
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 from typing_extensions import override
 
+from choreo.errors import ConfigurationError, ConnectionLost
 from choreo_mqtt.publish_packet import MalformedPublish, read_publish
-from choreo_mqtt.wire import QOS, Opening, Session
+from choreo_mqtt.wire import QOS, Opening, Session, Welcome
+
+NOT_OURS_TO_RETRY = {0x81, 0x82, 0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x95, 0x9A, 0x9B}
+"""CONNACK codes that waiting does not mend (§3.2.2.2): credentials, client id, protocol."""
 
 
 class Packets(Paho):
@@ -127,3 +133,25 @@ class PackedProperties(Properties):
     @override
     def pack(self) -> bytes:
         return cast("bytes", object.__getattribute__(self, "packed"))
+
+
+def refusal(where: str, reason: ReasonCode) -> ConnectionLost | ConfigurationError:
+    """Say by its class whether waiting may mend it."""
+    text = f"{where} refuses us: {reason}"
+    return ConfigurationError(text) if reason.value in NOT_OURS_TO_RETRY else ConnectionLost(text)
+
+
+def welcome(connack: Properties | None, *, session_present: bool) -> Welcome:
+    """Read what the broker tells of itself."""
+    said = cast("dict[str, int]", connack.json()) if connack else {}
+    keepalive = said.get("ServerKeepAlive")
+    expiry = said.get("SessionExpiryInterval")
+    return Welcome(
+        session_present=session_present,
+        receive_maximum=said.get("ReceiveMaximum", 65535),
+        maximum_packet_size=said.get("MaximumPacketSize"),
+        maximum_qos=said.get("MaximumQoS", 2),
+        retain_available=bool(said.get("RetainAvailable", 1)),
+        keepalive=None if keepalive is None else timedelta(seconds=keepalive),
+        session_expiry=None if expiry is None else timedelta(seconds=expiry),
+    )

@@ -1,9 +1,9 @@
 """The PUBLISH packet of MQTT 5 (OASIS MQTT 5.0 §3.3) as bytes, and nothing else of the protocol.
 
 Client libraries spend most of their time here, and some refuse strings that the standard allows (a
-byte order mark, §1.5.4).  A message that cannot be read would be sent again after every reconnect for
-ever, so reading is as tolerant as the framing allows: header values stay bytes, and bytes that are no
-UTF-8 in a name are shown escaped.  Only lengths that reach beyond the packet are an error.
+byte order mark, §1.5.4).  A message that cannot be read would be sent again after every reconnect
+for ever, so reading is as tolerant as the framing allows: header values stay bytes, and bytes that
+are no UTF-8 in a name are shown escaped.  Only lengths that reach beyond the packet are an error.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,9 @@ USER_PROPERTY = 0x26
 FIXED_LENGTHS = {PAYLOAD_FORMAT: 1, 0x02: 4, 0x23: 2}
 LENGTH_PREFIXED = {0x08, 0x09}
 MAX_REMAINING = 268_435_455
+MORE = 0x80
+"""Bit of a Variable Byte Integer that says another byte follows (§1.5.5)."""
+MAX_SHIFT = 28
 TEXT_PAYLOAD = bytes((PAYLOAD_FORMAT, 1))
 
 
@@ -69,8 +72,8 @@ def pack_properties(
 def varint(value: int) -> bytes:
     """Encode a Variable Byte Integer (§1.5.5)."""
     out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
+    while value >= MORE:
+        out.append(value & 0x7F | MORE)
         value >>= 7
     out.append(value)
     return bytes(out)
@@ -115,8 +118,8 @@ def _varint(packet: bytes | bytearray, at: int) -> tuple[int, int]:
         byte = packet[at]
         at += 1
         value |= (byte & 0x7F) << shift
-        if byte < 0x80:
+        if byte < MORE:
             return value, at
         shift += 7
-        if shift > 21:
+        if shift == MAX_SHIFT:
             raise MalformedPublish("a length has more than four bytes")

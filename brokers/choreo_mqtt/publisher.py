@@ -1,14 +1,14 @@
 """Publishing at QoS 1 with an own window, each message's fate told by its PUBACK.
 
-Theory of operation.  Publishing has a connection of its own: a consumer that reads nothing because its
-buffer is full would not read the answers to its own publishes either, and they are what it waits for.
-That connection starts clean and its session ends with it, so no side can send anything again later: a
-message whose fate became unknown was stored once or not at all.
+Theory of operation.  Publishing has a connection of its own: a consumer that reads nothing because
+its buffer is full would not read the answers to its own publishes either, and they are what it
+waits for. That connection starts clean and its session ends with it, so no side can send anything
+again later: a message whose fate became unknown was stored once or not at all.
 
-Calls send in the order in which they came, each message when the window has room (M16, M18).  A call
-ends when each of its messages was answered, when its connection is gone, or when nothing moved for
-``publish_timeout``: what is unanswered then is *unknown*, the unsent included, so that whoever sends
-again sends in order.
+Calls send in the order in which they came, each message when the window has room (M16, M18).  A
+call ends when each of its messages was answered, when its connection is gone, or when nothing moved
+for ``publish_timeout``: what is unanswered then is *unknown*, the unsent included, so that whoever
+sends again sends in order.
 """
 
 import asyncio
@@ -184,11 +184,11 @@ class MqttPublisher:
         if qos_0_only:
             self._window = 0
 
-    async def ready(self, client: Client, /) -> bool:
+    async def ready(self, _: Client, /) -> bool:
         """Send what waits; a broker without QoS 1 is refused."""
         if not self._window:
             raise ConfigurationError(
-                f"the broker at {self._settings.address} does not take QoS 1: nothing sent to it is safe"
+                f"{self._settings.address} does not take QoS 1: nothing sent to it is safe"
             )
         self._send()
         return True
@@ -232,7 +232,7 @@ class MqttPublisher:
         self._notice(Notice(kind="rebuilt", text=f"publishing connection replaced: {text}"))
 
     def connection(self) -> int | None:
-        """Number the connection that is up, or None."""
+        """Tell the number of the connection that is up, or None."""
         return None if self._client is None else self._epoch
 
     # -- life ---------------------------------------------------------------------------------

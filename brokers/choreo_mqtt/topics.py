@@ -1,4 +1,4 @@
-"""Topic names and filters of MQTT (OASIS MQTT 5.0 §4.7): which are usable, and what matches what."""
+"""Topic names and filters of MQTT (OASIS MQTT 5.0 §4.7): which are usable, and which match."""
 
 import re
 from collections.abc import Iterable
@@ -43,8 +43,8 @@ def filter_problem(name: str) -> str | None:
         return "is empty"
     if name.startswith(SHARED):
         return (
-            "is a shared subscription, which is no consumer group: what a member held when it left is "
-            "lost or parked, and keys are not kept in order; scale by topics with one service each"
+            "is a shared subscription, which is no consumer group: what a member held when it left "
+            "is lost or parked, and keys are not kept in order; scale by topics, a service each"
         )
     levels = name.split("/")
     if "#" in levels[:-1] or any("#" in level and level != "#" for level in levels):

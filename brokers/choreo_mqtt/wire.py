@@ -1,8 +1,9 @@
-"""The inner port: one MQTT 5 connection as the rest of this adapter needs it, whoever implements it.
+"""The inner port: one MQTT 5 connection as the rest of this adapter needs it.
 
-A client lives from CONNECT to the end of its connection and is never used again: reconnecting makes a
-new one, so that nothing of a dead connection (packet ids, queued publishes, a stuck state machine) can
-reach the next.  All of it runs on the event loop; no callback ever comes from another thread.
+A client lives from CONNECT to the end of its connection and is never used again: reconnecting makes
+a new one, so that nothing of a dead connection (packet ids, queued publishes, a stuck state
+machine) can reach the next.  All of it runs on the event loop; no callback ever comes from another
+thread.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from pydantic import SecretStr
 from choreo.message import Header
 
 QOS = 1
-"""The only quality of service spoken: 0 loses, and 2 acknowledges before the handler has run (M2)."""
+"""The only quality of service spoken: 0 loses, and 2 acknowledges before the handler ran (M2)."""
 
 REFUSED = 0x80
 """First reason code that says no (OASIS MQTT 5.0 §2.4)."""
@@ -107,7 +108,7 @@ class Outgoing(NamedTuple):
 
 
 class Session(Protocol):
-    """What hears from a client; called on the event loop, in the order of the wire, never blocking."""
+    """What hears from a client; called on the event loop, in the order of the wire."""
 
     def opened(self, client: "Client", welcome: Welcome, /) -> None:
         """Take note that *client* is connected; called before anything else of it."""
@@ -183,7 +184,7 @@ class Client(Protocol):
         ...
 
     async def disconnect(self, timeout: timedelta, *, forget: bool = False) -> None:
-        """Send all that is due, say goodbye and close, within *timeout*; *forget* ends the session."""
+        """Send what is due, say goodbye and close, within *timeout*; *forget* ends the session."""
         ...
 
     def abort(self, text: str, /) -> None:
@@ -192,5 +193,5 @@ class Client(Protocol):
 
 
 Connect = Callable[[Opening, Session], Awaitable[Client]]
-"""Open a client, welcomed by the broker, or raise ConnectionLost, or ConfigurationError when the broker
-refuses us in a way that waiting does not mend."""
+"""Open a client, welcomed by the broker, or raise ConnectionLost, or ConfigurationError when the
+broker refuses us in a way that waiting does not mend."""

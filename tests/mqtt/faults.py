@@ -1,6 +1,15 @@
 """What is done to clients, brokers and the way between them."""
 
+from collections.abc import Callable
+
 from choreo_mqtt import MqttBroker
+from tests.local import Mosquitto, MosquittoOptions
+
+Start = Callable[[MosquittoOptions], Mosquitto]
+Name = Callable[[str], str]
+
+QUICK = "?publish_timeout=2&connect_timeout=2&reconnect_delay=0.05&reconnect_delay_max=0.3"
+WATCHFUL = QUICK + "&keepalive=1&ping_timeout=0.5&close_timeout=0.5"
 
 
 def kill_client(broker: MqttBroker) -> None:

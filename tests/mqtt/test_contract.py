@@ -1,7 +1,7 @@
 """What every adapter must keep, kept on a real Mosquitto that is killed, restarted and cut off."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ OPTIONS = "?publish_timeout=2&connect_timeout=3&reconnect_delay=0.05&reconnect_d
 @pytest.mark.timeout(60)
 class TestMosquitto(BrokerContract):
     @pytest.fixture
-    def setup(self, mqtt_broker: Callable[[MosquittoOptions], Mosquitto]) -> Iterator[BrokerSetup]:
+    def setup(self, mqtt_broker: Callable[[MosquittoOptions], Mosquitto]) -> BrokerSetup:
         server = mqtt_broker(MosquittoOptions())
 
         def open_client() -> Broker:
@@ -43,7 +43,7 @@ class TestMosquitto(BrokerContract):
             await asyncio.to_thread(server.start)
 
         nobody = free_ports(1)[0]
-        yield BrokerSetup(
+        return BrokerSetup(
             open=open_client,
             crash=crash,
             outage=outage,

@@ -8,8 +8,7 @@ from choreo.errors import BrokerError, ConfigurationError, ConnectionLost, Publi
 from choreo.message import Message
 from choreo_mqtt import MqttBroker
 from tests.mqtt.fake_broker import FakeBroker
-from tests.mqtt.listener import numbered, subscription
-from tests.mqtt.listener import Recorder
+from tests.mqtt.listener import Recorder, numbered, subscription
 
 RECEIVE_MAXIMUM = b"\x21"
 MAXIMUM_PACKET_SIZE = b"\x27"
@@ -79,7 +78,7 @@ async def test_nobody_subscribing_is_success_and_is_noticed_once(
 async def test_what_is_unanswered_when_the_connection_breaks_is_unknown_and_never_sent_again(
     fake: FakeBroker,
 ) -> None:
-    """M15: nothing is resent behind our back, and a broker session that could resend does not exist."""
+    """M15: nothing is resent behind our back, and no session exists that could do it."""
     fake.answer = lambda incoming: 0 if incoming.body in {b"0", b"9"} else None
     async with MqttBroker(fake.url(publish_timeout=5)) as broker:
         publishing = asyncio.ensure_future(broker.publish(numbered("t", 4)))

@@ -1,7 +1,9 @@
-"""The adapter's pure parts: topics, packets, mapping, acknowledgement order, heartbeat, back-off."""
+"""The adapter's pure parts: topics, packets, mapping, acknowledgements, heartbeat, back-off."""
 
 import itertools
+from contextlib import suppress
 from random import Random
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -15,7 +17,8 @@ from choreo_mqtt.acks import Acks
 from choreo_mqtt.heartbeat import Beat, Heartbeat
 from choreo_mqtt.mapping import Unsendable, outgoing
 from choreo_mqtt.publish_packet import MalformedPublish, pack_properties, read_publish
-from choreo_mqtt.reconnect import Backoff, Takeovers
+from choreo_mqtt.reconnect import Backoff
+from choreo_mqtt.takeovers import Takeovers, Verdict
 from choreo_mqtt.topics import filter_problem, matcher, name_problem, text_problem
 
 LEVELS = st.sampled_from(["a", "b", "", "$SYS", "a.b", "+", "#"])
@@ -96,7 +99,7 @@ def test_properties_are_written_as_paho_writes_them(
         text=True,
     )
 
-    assert ours == bytes(oracle.pack())
+    assert ours == cast("bytes", oracle.pack())
 
 
 def test_every_property_of_a_publish_can_be_read_past() -> None:
@@ -109,17 +112,15 @@ def test_every_property_of_a_publish_can_be_read_past() -> None:
     oracle.SubscriptionIdentifier = 200
     oracle.UserProperty = ("a", "b")
 
-    read = read_publish(0b1011, b"\x00\x01t\x00\x05" + bytes(oracle.pack()) + b"body")
+    read = read_publish(0b1011, b"\x00\x01t\x00\x05" + cast("bytes", oracle.pack()) + b"body")
 
     assert read[:6] == ("t", b"body", (("content-type", b"text/plain"), ("a", b"b")), 5, 1, True)
 
 
 @given(st.binary(max_size=40), st.integers(0, 15))
 def test_any_bytes_are_a_publish_or_malformed(packet: bytes, flags: int) -> None:
-    try:
+    with suppress(MalformedPublish):
         read_publish(flags, packet)
-    except MalformedPublish:
-        pass
 
 
 # ── mapping ───────────────────────────────────────────────────────────────────────────────────
@@ -277,9 +278,37 @@ def test_back_off_grows_to_its_limit_and_starts_again_after_a_steady_connection(
     assert backoff.failed(lasted=60) <= 1
 
 
+def taken(watch: Takeovers, now: float) -> Verdict:
+    watch.closed(certain=True, silent=False, elsewhere=None)
+    return watch.judge(session_present=True, elsewhere=None, now=now)
+
+
 def test_takeovers_are_counted_per_minute() -> None:
     """M11."""
-    slow, fast = Takeovers(3), Takeovers(3)
+    slow, fast = Takeovers(), Takeovers()
+    takeover = Verdict.TAKEOVER
 
-    assert not any(slow.happened(now=21.0 * n) for n in range(20))
-    assert [fast.happened(now=1.0 * n) for n in range(4)] == [False, False, False, True]
+    assert [taken(slow, 21.0 * n) for n in range(20)] == [takeover] * 20
+    assert [taken(fast, 1.0 * n) for n in range(4)] == [takeover] * 3 + [Verdict.WAR]
+
+
+@pytest.mark.parametrize(
+    ("silent", "before", "after", "present", "verdict"),
+    [
+        (True, 1, 1, True, Verdict.TAKEOVER),
+        (True, 1, 2, True, Verdict.NONE),
+        (True, None, None, True, Verdict.NONE),
+        (True, 1, None, True, Verdict.NONE),
+        (True, 1, 1, False, Verdict.NONE),
+        (False, 1, 1, True, Verdict.NONE),
+    ],
+)
+def test_a_silent_end_is_a_takeover_only_if_all_else_stayed(
+    *, silent: bool, before: int | None, after: int | None, present: bool, verdict: Verdict
+) -> None:
+    """M11: a broker or a network that went away takes the other connection, or the session."""
+    watch = Takeovers()
+    watch.closed(certain=False, silent=silent, elsewhere=before)
+
+    assert watch.judge(session_present=present, elsewhere=after, now=0) is verdict
+    assert watch.judge(session_present=present, elsewhere=after, now=0) is Verdict.NONE
