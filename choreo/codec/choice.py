@@ -60,7 +60,8 @@ def _choosing(
         read = remembered.get(envelope.content_type)
         if read is None:
             media = media_type(envelope.content_type)
-            read = readers.get(media) or readers.get(f"*/*+{media.rpartition('+')[2]}")
+            kind, _, suffix = media.rpartition("+")
+            read = readers.get(media) or (readers.get(f"*/*+{suffix}") if "/" in kind else None)
             if read is None:
                 known = ", ".join(readers)
                 raise DecodeError(
