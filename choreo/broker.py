@@ -61,6 +61,8 @@ class TopicFilter:
     name: str
     retained: bool = False
     """Hand over the values the broker has kept, too."""
+    fresh: bool = False
+    """Browsing with *follow* only: leave out what is there, begin with what comes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +236,7 @@ class Broker(Protocol):
     def browse(
         self, topic: TopicFilter, /, *, follow: bool = False
     ) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
-        """Read a topic from its beginning, in no group and settling nothing.
+        """Read a topic from its beginning, unless it is *fresh*, in no group, settling nothing.
 
         Ends at what was the end on entry, or goes on for ever with *follow*. Where the capabilities
         say ``retained`` and not ``browsable``, the kept values are all there is to read; where they

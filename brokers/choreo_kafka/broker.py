@@ -126,7 +126,7 @@ class KafkaBroker:
         """Read a topic from its beginning, in no group and settling nothing."""
         self._opened()
         _check(topic)
-        async with browsing(self._clients, self._settings, topic.name, follow=follow) as reading:
+        async with browsing(self._clients, self._settings, topic, follow=follow) as reading:
             yield reading
 
     def _opened(self) -> Producer:

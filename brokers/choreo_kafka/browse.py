@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
+from choreo.broker import TopicFilter
 from choreo.errors import BrokerError, ConfigurationError, ConnectionLost
 from choreo.message import Delivery
 from choreo_kafka.client import Clients, RawConsumer, Record, described, stop
@@ -21,14 +22,14 @@ READ_TIMEOUT = 30.0
 
 @asynccontextmanager
 async def browsing(
-    clients: Clients, settings: KafkaSettings, topic: str, *, follow: bool
+    clients: Clients, settings: KafkaSettings, topic: TopicFilter, *, follow: bool
 ) -> AsyncGenerator[AsyncIterator[Delivery]]:
     """Open a reading of *topic*; raise ConfigurationError if it does not exist."""
     raw = clients.reader()
     try:
         async with asyncio.timeout(settings.connect_timeout.total_seconds()):
             await raw.start()
-            places = await _places(raw, topic)
+            places = await _places(raw, topic.name)
             raw.assign(places)
             begins = await raw.beginning_offsets(places)
             ends = await raw.end_offsets(places)
@@ -37,7 +38,7 @@ async def browsing(
         if isinstance(error, KafkaError | TimeoutError | OSError):
             raise ConnectionLost(f"{settings.url} cannot be read: {error!r}") from error
         raise
-    for place, begin in begins.items():
+    for place, begin in (ends if topic.fresh else begins).items():
         raw.seek(place, begin)
     reading = _follow(raw) if follow else _read(raw, ends)
     try:

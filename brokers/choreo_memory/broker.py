@@ -168,7 +168,9 @@ class MemoryBroker:
         """Read a topic from its beginning, partition by partition, in no group."""
         _check(topic)
         partitions = self._opened().topic(topic.name).partitions
-        reading = _read(partitions, [partition.end for partition in partitions], follow=follow)
+        ends = [partition.end for partition in partitions]
+        begins = ends if topic.fresh else [partition.start for partition in partitions]
+        reading = _read(partitions, begins, ends, follow=follow)
         try:
             yield reading
         finally:
@@ -216,10 +218,10 @@ def _size(message: Message) -> int:
 
 
 async def _read(
-    partitions: Sequence[Partition], ends: list[int], *, follow: bool
+    partitions: Sequence[Partition], begins: list[int], ends: list[int], *, follow: bool
 ) -> AsyncGenerator[Delivery]:
     """Read every partition up to its one of *ends*; with *follow* go on as more comes."""
-    cursors = [partition.start for partition in partitions]
+    cursors = list(begins)
     more = asyncio.Event()
     while True:
         for index, partition in enumerate(partitions):

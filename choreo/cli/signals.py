@@ -66,7 +66,11 @@ class Interruption:
 def leave_quietly() -> None:
     """Until ``listen`` is called, let a stop signal end the process: nothing has begun."""
     for number in SIGNALS:
-        signal.signal(number, lambda *_: os._exit(ExitCode.OK))
+        signal.signal(number, _leave)
+
+
+def _leave(_: int, __: FrameType | None) -> None:
+    os._exit(ExitCode.OK)
 
 
 def leave_within(seconds: float, code: int) -> None:

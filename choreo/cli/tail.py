@@ -11,7 +11,6 @@ from choreo.broker import Broker, TopicFilter
 from choreo.cli.reaching import reached
 from choreo.cli.record import Record, Recorder, as_json, lines
 from choreo.cli.screen import print_json, print_line
-from choreo.clock import SystemClock
 from choreo.message import Delivery
 from choreo.settings import Settings
 
@@ -61,15 +60,12 @@ async def tail(request: Request) -> None:
 
 async def _tail(broker: Broker, request: Request) -> None:
     recorder = Recorder(broker.capabilities)
-    begin = SystemClock().now() if request.follow and not request.from_beginning else None
     last: deque[Record] | None = None
     if not request.follow and not request.from_beginning:
         last = deque(maxlen=request.limit or LAST)
     shown = 0
     async with _deliveries(broker, request) as deliveries:
         async for delivery in deliveries:
-            if begin is not None and _older(delivery, begin.timestamp()):
-                continue
             record = recorder.read(delivery)
             if not record.matches(request.kind, request.correlation):
                 continue
@@ -88,7 +84,8 @@ async def _tail(broker: Broker, request: Request) -> None:
 async def _deliveries(broker: Broker, request: Request) -> AsyncGenerator[AsyncGenerator[Delivery]]:
     """Read all topics: one after the other to their ends, or at once if they are followed."""
     kept = broker.capabilities.retained
-    filters = [TopicFilter(topic, retained=kept) for topic in request.topics]
+    fresh = request.follow and not request.from_beginning
+    filters = [TopicFilter(topic, retained=kept, fresh=fresh) for topic in request.topics]
     if not request.follow:
         async with aclosing(_in_turn(broker, filters)) as reading:
             yield reading
@@ -117,13 +114,6 @@ async def _pump(broker: Broker, topic: TopicFilter, queue: asyncio.Queue[Deliver
 async def _taken(queue: asyncio.Queue[Delivery]) -> AsyncGenerator[Delivery]:
     while True:
         yield await queue.get()
-
-
-def _older(delivery: Delivery, begin: float) -> bool:
-    """Tell what was there before *begin*, by the broker's word where it has no clock."""
-    if delivery.timestamp is None:
-        return delivery.retain
-    return delivery.timestamp < begin
 
 
 def _print(record: Record, *, json: bool) -> None:

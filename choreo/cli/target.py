@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from types import ModuleType
-from typing import cast
+from typing import TypeGuard, cast
 
 from choreo.errors import ChoreoError, ConfigurationError
 from choreo.event import Event, event_type
@@ -33,7 +33,7 @@ def services(targets: Sequence[str]) -> list[Service]:
 def event_class(target: str) -> type[Event]:
     """Import one concrete event class; raise ConfigurationError if it is none."""
     value = imported(target, Event)
-    if isinstance(value, type) and issubclass(value, Event):
+    if _is_event(value):
         event_type(value)
         return value
     raise ConfigurationError(f"{target} is {_what(value)}, no Event class")
@@ -109,6 +109,10 @@ def _suggestion(module: object, path: str, kind: type) -> str:
     ]
     close = get_close_matches(path, names, n=1) or names[:5]
     return f" (did you mean {', '.join(close)}?)" if close else ""
+
+
+def _is_event(value: object) -> TypeGuard[type[Event]]:
+    return isinstance(value, type) and issubclass(value, Event)
 
 
 def _what(value: object) -> str:

@@ -137,8 +137,11 @@ async def test_tail_cannot_be_made_to_write_to_the_terminal(on_kafka: Commands) 
 
 
 @pytest.mark.parametrize("broker", ["on_kafka", "on_mqtt"])
-def test_tail_follows_until_a_signal(request: pytest.FixtureRequest, broker: str) -> None:
+def test_tail_follows_what_comes_until_a_signal(
+    request: pytest.FixtureRequest, broker: str
+) -> None:
     choreo: Commands = request.getfixturevalue(broker)
+    choreo.run("publish", ORDER, '{"order_id": "before"}')
     program = choreo.start("tail", f"{choreo.stem}-orders", "--json")
 
     def published() -> bool:
