@@ -50,6 +50,8 @@ class Capabilities:
     """Past messages of a topic can be read again."""
     max_message_bytes: int | None = None
     """Largest message the adapter is set up to send, where it is known."""
+    remembers: bool = True
+    """What was settled above an unsettled delivery is not handed over again after a restart."""
     in_process: bool = False
     """It lives in this process: others that open its URL meet a broker of their own."""
 

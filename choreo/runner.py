@@ -25,9 +25,10 @@ from choreo.assembly import Assembly, Ground, assemble
 from choreo.broker import Broker, Consumer, open_broker
 from choreo.delivery.burial import Burial
 from choreo.delivery.journal import Journal
+from choreo.delivery.limits import Limits
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.publisher import Publisher
-from choreo.delivery.worker import Limits, Worker
+from choreo.delivery.worker import Worker
 from choreo.environment import Environment
 from choreo.errors import ConnectionLost
 from choreo.event import Event
@@ -206,6 +207,7 @@ async def _consume(
         max_unsettled_bytes=settings.max_unsettled_bytes,
         duplicates_window=settings.duplicates_window,
         grace=settings.grace,
+        finish_begun=not broker.capabilities.remembers,
     )
     worker = Worker(assembly.intake, publisher, burial, limits, environment, journals)
     consumer = await stack.enter_async_context(broker.subscribe(assembly.subscription, worker))

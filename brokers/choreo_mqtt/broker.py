@@ -69,6 +69,7 @@ class MqttBroker:
             topic_levels=True,
             retained=True,
             browsable=False,
+            remembers=False,
         )
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Dead-lettering: original bytes and reason, accepted by the broker before the source is settled."""
+"""Dead-lettering: bytes and reason, accepted by the broker before the source is settled."""
 
 import logging
 

@@ -14,7 +14,6 @@ from choreo.errors import DecodeError, UnknownVersion, UnsupportedSpecVersion
 from choreo.message import Delivery
 from choreo.reason import Reason
 
-
 logger = logging.getLogger(__name__)
 
 

@@ -8,17 +8,18 @@ it: handled, filtered, a duplicate, or in the dead letters with the broker's wor
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
 
 from choreo.broker import Consumer, Notice
 from choreo.dead_letter import error_text
 from choreo.delivery.burial import Burial, reason_for
+from choreo.delivery.custody import Custody
+from choreo.delivery.demand import Demand
 from choreo.delivery.inbox import Inbox
 from choreo.delivery.intake import Intake
 from choreo.delivery.job import Handler, Job, Outcome, Received
 from choreo.delivery.journal import Journal
 from choreo.delivery.lanes import Lanes
+from choreo.delivery.limits import Limits
 from choreo.delivery.publisher import Publisher
 from choreo.delivery.slots import Slot, Slots
 from choreo.delivery.waiting import Waiting
@@ -35,26 +36,6 @@ Going = Callable[[Received], bool]
 
 ROUTINE = ("assigned", "revoked", "reconnected", "no_subscribers")
 """Notices that belong to a normal day."""
-
-POLL = 256
-"""Deliveries asked for at once: small batches with a drain after each are the cheapest."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much one service takes on at a time."""
-
-    concurrency: int = 100
-    """Handlers running at once."""
-    prefetch: int = 500
-    """Deliveries that may be ready or running; more are asked for when there are fewer."""
-    max_unsettled: int = 5_000
-    """Deliveries held in all, those behind another of their key or at rest included."""
-    max_unsettled_bytes: int = 64 * 1024 * 1024
-    duplicates_window: int = 100_000
-    """Events per service whose end is remembered, to tell duplicates."""
-    grace: timedelta = timedelta(seconds=5)
-    """How long a cancelled handler may take to end before it is abandoned."""
 
 
 class Worker:
@@ -80,21 +61,17 @@ class Worker:
         self._inbox: Inbox[Job] = Inbox(limits.duplicates_window)
         self._waiting: Waiting[Job] = Waiting(self._clock, self._ready_again)
         self._slots = Slots(limits.concurrency, limits.grace, self._clock, self._lanes.ready, self)
-        self._consumer: Consumer | None = None
-        self._held = 0
-        self._held_bytes = 0
-        self._done: list[Delivery] = []
-        self._room: asyncio.Future[None] | None = None
+        self._custody = Custody(limits, self._journals)
+        self._demand = Demand(limits, self._custody, self._lanes.ready, self._slots)
         self._leaving: list[Going] = []
         self._crash: BaseException | None = None
-        self._idle: list[asyncio.Future[None]] = []
 
     # -- what its owner calls -----------------------------------------------------------------
 
     @property
     def held(self) -> int:
         """Count the deliveries taken in and not settled."""
-        return self._held
+        return self._custody.held
 
     @property
     def busy(self) -> int:
@@ -113,10 +90,9 @@ class Worker:
 
     async def run(self, consumer: Consumer) -> None:
         """Pull and handle until the intake stops; raises BrokerError if it cannot go on."""
-        self._consumer = consumer
+        self._custody.consumer = consumer
         while True:
-            await self._until_room()
-            deliveries = await consumer.poll(min(POLL, self._capacity()))
+            deliveries = await consumer.poll(await self._demand.ask())
             if self._crash is not None:
                 raise self._crash
             if not deliveries:
@@ -127,15 +103,25 @@ class Worker:
             await asyncio.sleep(0)
 
     async def drain(self) -> None:
-        """Give up what has not begun, and return when what runs has ended and is settled."""
-        await self._leave(lambda _: True)
+        """Give up what has not begun, and return when what runs has ended and is settled.
+
+        Where the broker forgets what is settled above something unsettled, that is finished first.
+        """
+        self._leaving.append(_everything)
+        try:
+            if self._limits.finish_begun:
+                self._drop(
+                    lambda received: not self._custody.lies_before_begun(received.delivery),
+                    _everything,
+                )
+                await self._slots.until(lambda: not self._slots.busy and not self._lanes.ready)
+            await self._leave(_everything)
+        finally:
+            self._leaving.remove(_everything)
 
     async def idle(self) -> None:
         """Return once nothing is held."""
-        while self._held:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._idle.append(waiter)
-            await waiter
+        await self._custody.idle()
 
     async def close(self) -> None:
         """Cancel what still runs; it stays unsettled."""
@@ -146,6 +132,7 @@ class Worker:
     async def revoking(self, streams: Collection[str], /) -> None:
         """Drop what has not begun of *streams*; return when what runs has ended and is settled."""
         await self._leave(lambda received: received.delivery.stream in streams)
+        self._custody.forget(streams)
 
     def notice(self, notice: Notice, /) -> None:
         """Log it and tell the journals."""
@@ -157,27 +144,11 @@ class Worker:
 
     # -- taking in ----------------------------------------------------------------------------
 
-    def _capacity(self) -> int:
-        """Count the deliveries that may be asked for now."""
-        limits = self._limits
-        if self._held_bytes >= limits.max_unsettled_bytes:
-            return 0
-        runnable = len(self._lanes.ready) + self._slots.busy
-        return min(limits.prefetch - runnable, limits.max_unsettled - self._held)
-
-    async def _until_room(self) -> None:
-        while self._capacity() <= 0:
-            self._room = asyncio.get_running_loop().create_future()
-            await self._room
-
     def _accept(self, delivery: Delivery) -> None:
         envelope, handlers, reason, error, outcome = self._intake.sort(delivery)
         size = len(delivery.body or b"")
         received = Received(delivery, envelope, size, max(1, len(handlers)))
-        self._held += 1
-        self._held_bytes += size
-        for journal in self._journals:
-            journal.received(received)
+        self._custody.take(received)
         for handler in handlers:
             lane = self._intake.lane(delivery, envelope, handler)
             self._lanes.add(lane, Job(received, handler, lane))
@@ -187,7 +158,7 @@ class Worker:
         job = Job(received, None, lane, reason=reason, error=error)
         if outcome is not None:
             self._count(job, outcome)
-            self._settle(received)
+            self._custody.release(received)
         else:
             self._lanes.add(lane, job)
 
@@ -195,6 +166,8 @@ class Worker:
 
     async def advance(self, job: Job, slot: Slot) -> None:
         """Take *job* as far as it gets: to its end, or to a wait for another attempt."""
+        if self._limits.finish_begun:
+            self._custody.note_begun(job.received.delivery)
         handler = job.handler
         if handler is not None and not job.decided:
             outcome = await self._attempt(job, handler, slot)
@@ -273,50 +246,33 @@ class Worker:
 
     def freed(self) -> None:
         """Ask for more once enough room has come about, or nothing else is left to do."""
-        room = self._room
-        if room is None or room.done():
-            return
-        capacity = self._capacity()
-        if capacity >= self._limits.prefetch // 2 or (capacity > 0 and not self._lanes.ready):
-            room.set_result(None)
+        self._demand.freed()
 
     def crashed(self, error: BaseException, /) -> None:
         """Stop the intake; run() raises *error*."""
         self._crash = error
         logger.critical("the worker failed", exc_info=error)
-        if self._consumer is not None:
-            self._consumer.stop_intake()
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        if self._custody.consumer is not None:
+            self._custody.consumer.stop_intake()
+        self._demand.wake()
 
     def _trouble(self, job: Job, error: BrokerError) -> None:
         """Hold the job and its lane until the broker takes what it has for it (D1)."""
         job.troubles += 1
         refused = isinstance(error, PublishError) and error.refused and not error.unknown
-        if (
-            job.reason is None
-            and refused
-            and job.handler
-            and job.troubles >= job.handler.retry.attempts
-        ):
+        tries = job.handler.retry.attempts if job.handler else 0
+        if refused and job.reason is None and job.troubles >= tries:
             job.reason, job.error, job.outbound, job.troubles = Reason.HANDLER_ERROR, error, (), 0
             self._ready_again(job)
             return
         delay = FOREVER.backoff(job.troubles, self._random)
-        logger.warning(
-            "broker did not take it, holding on",
-            extra={
-                "reason": job.reason,
-                "error": str(error),
-                "delay": delay,
-                "tries": job.troubles,
-            },
-        )
+        names = {**job.names, "reason": job.reason, "error": str(error), "delay": delay}
+        logger.warning("broker did not take it, holding on", extra=names)
         self._later(job, delay)
 
     def _later(self, job: Job, delay: float) -> None:
         if any(going(job.received) for going in self._leaving):
-            self._drop(job)
+            self._give_up(job)
         else:
             self._waiting.add(job, delay)
 
@@ -336,9 +292,9 @@ class Worker:
         received = job.received
         received.owed -= 1
         if not received.owed:
-            self._settle(received)
+            self._custody.release(received)
 
-    def _drop(self, job: Job) -> None:
+    def _give_up(self, job: Job) -> None:
         job.received.dropped = True
         self._end(job, Outcome.DROPPED)
 
@@ -346,49 +302,34 @@ class Worker:
         for journal in self._journals:
             journal.ended(job, outcome)
 
-    def _settle(self, received: Received) -> None:
-        self._held -= 1
-        self._held_bytes -= received.size
-        if not received.dropped:
-            if not self._done:
-                asyncio.get_running_loop().call_soon(self._flush)
-            self._done.append(received.delivery)
-        for journal in self._journals:
-            journal.settled(received)
-        if not self._held and self._idle:
-            idle, self._idle = self._idle, []
-            for waiter in idle:
-                if not waiter.done():
-                    waiter.set_result(None)
-
-    def _flush(self) -> None:
-        if self._done and self._consumer is not None:
-            done, self._done = self._done, []
-            self._consumer.settle(done)
-
     # -- leaving ------------------------------------------------------------------------------
 
     async def _leave(self, going: Going) -> None:
         """Drop all jobs of deliveries that are *going* and have not begun; wait for the others."""
         self._leaving.append(going)
-        for job in self._lanes.drop(lambda job: going(job.received)):
-            self._drop_queued(job)
-        ready = [job for job in self._lanes.ready if going(job.received)]
-        for job in ready:
-            self._lanes.ready.remove(job)
-        waiting = self._waiting.drop(lambda job: going(job.received))
-        duplicates = [job for job in self._inbox.waiting() if going(job.received)]
-        for job in duplicates:
-            self._inbox.leave(job)
-        for job in (*ready, *waiting, *duplicates):
-            self._drop(job)
         try:
+            self._drop(going, going)
             await self._slots.until(
                 lambda: not any(going(job.received) for job in self._slots.running)
             )
         finally:
             self._leaving.remove(going)
-            self._flush()
+            self._custody.flush()
+
+    def _drop(self, going: Going, resting: Going) -> None:
+        """Drop what is *going* of the jobs that may or could run, and *resting* of the others."""
+        for job in self._lanes.drop(lambda job: going(job.received)):
+            self._drop_queued(job)
+        ready = [job for job in self._lanes.ready if going(job.received)]
+        for job in ready:
+            self._lanes.ready.remove(job)
+        waiting = self._waiting.drop(lambda job: resting(job.received))
+        duplicates = [job for job in self._inbox.waiting() if resting(job.received)]
+        for job in duplicates:
+            self._inbox.leave(job)
+        for job in (*ready, *waiting, *duplicates):
+            self._give_up(job)
+        self._slots.wake()
 
     def _drop_queued(self, job: Job) -> None:
         """Drop a job that its lane had not let out yet: there is no lane to release."""
@@ -397,7 +338,11 @@ class Worker:
         self._count(job, Outcome.DROPPED)
         received.owed -= 1
         if not received.owed:
-            self._settle(received)
+            self._custody.release(received)
+
+
+def _everything(_: Received) -> bool:
+    return True
 
 
 def _key(job: Job, handler: Handler) -> tuple[int, str, str]:

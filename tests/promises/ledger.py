@@ -35,6 +35,14 @@ class Ledger:
                 found.append(Line(mark, int(process), track, int(number), float(time)))
         return found
 
+    def ready(self, process: int) -> bool:
+        """Say whether that process has come up."""
+        return f"R {process} ".encode() in self.file.read_bytes()
+
+    def ended_by(self, process: int) -> int:
+        """Count the ends that one process wrote."""
+        return self.file.read_bytes().count(f"E {process} ".encode())
+
     def ended(self) -> int:
         """Count the ends, repetitions included; cheap."""
         return self.file.read_bytes().count(b"E ")
@@ -44,11 +52,11 @@ class Ledger:
         return len({(line.track, line.number) for line in self.lines() if line.mark == "E"})
 
     async def until(self, reached: Callable[["Ledger"], bool], within: float) -> None:
-        """Return once *reached* holds; raise TimeoutError, with the counts, after *within* seconds."""
+        """Return once *reached* holds; raise TimeoutError with the counts after *within* s."""
         try:
             async with asyncio.timeout(within):
-                while not reached(self):
-                    await asyncio.sleep(0.05)  # the only news of another process is its file
+                while not reached(self):  # noqa: ASYNC110 -- another process tells by a file
+                    await asyncio.sleep(0.05)
         except TimeoutError:
             raise TimeoutError(
                 f"after {within} s: {self.ended()} ends, {self.distinct()} distinct"

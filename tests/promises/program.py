@@ -2,8 +2,8 @@
 
     python -m tests.promises.program URL LEDGER SERVICE TOPIC LONGEST_MS
 
-Every line of the ledger is one write: ``B`` when a handler begins and ``E`` when it has ended, then
-the process, its incarnation's start, the key, the number and the time.
+Every line of the ledger is one write: ``R`` when the service is ready, ``B`` when a handler begins,
+``E`` when it has ended, ``Q`` after an orderly stop; then process, track, number and time.
 """
 
 import asyncio
@@ -14,7 +14,8 @@ import sys
 import time
 
 from choreo import Event, Service
-from choreo.runner import run
+from choreo.runner import started
+
 
 def step_on(topic_name: str) -> type[Event]:
     """Declare the event of one test run: topics differ, so that runs never meet."""
@@ -53,7 +54,9 @@ async def main(url: str, ledger: str, name: str, topic: str, longest: str) -> No
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        await run(service)
+        async with started(service) as running:
+            os.write(file, f"R {os.getpid()} - 0 {time.time():.6f}\n".encode())
+            await running.wait()
     except asyncio.CancelledError:
         os.write(file, f"Q {os.getpid()} - 0 {time.time():.6f}\n".encode())
 

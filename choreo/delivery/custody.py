@@ -1,0 +1,83 @@
+"""What a worker has taken in and not given back: counted, and settled in batches."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+
+from choreo.broker import Consumer
+from choreo.delivery.job import Received
+from choreo.delivery.journal import Journal
+from choreo.delivery.limits import Limits
+from choreo.message import Delivery
+
+
+class Custody:
+    """The deliveries of one worker, from intake to settlement."""
+
+    def __init__(self, limits: Limits, journals: Sequence[Journal]) -> None:
+        self._limits = limits
+        self._journals = journals
+        self._bytes = 0
+        self._done: list[Delivery] = []
+        self._idle: list[asyncio.Future[None]] = []
+        self._begun: dict[tuple[str, int], int] = {}
+        self.consumer: Consumer | None = None
+        self.held = 0
+        """Deliveries taken in and not settled."""
+
+    @property
+    def room(self) -> int:
+        """Count the deliveries that may still be taken in, however many are runnable."""
+        if self._bytes >= self._limits.max_unsettled_bytes:
+            return 0
+        return self._limits.max_unsettled - self.held
+
+    def take(self, received: Received) -> None:
+        """Take responsibility for *received*."""
+        self.held += 1
+        self._bytes += received.size
+        for journal in self._journals:
+            journal.received(received)
+
+    def release(self, received: Received) -> None:
+        """Settle *received* soon, with others, unless it was dropped."""
+        self.held -= 1
+        self._bytes -= received.size
+        if not received.dropped:
+            if not self._done:
+                asyncio.get_running_loop().call_soon(self.flush)
+            self._done.append(received.delivery)
+        for journal in self._journals:
+            journal.settled(received)
+        if not self.held and self._idle:
+            idle, self._idle = self._idle, []
+            for waiter in idle:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def flush(self) -> None:
+        """Settle now whatever is to be settled."""
+        if self._done and self.consumer is not None:
+            done, self._done = self._done, []
+            self.consumer.settle(done)
+
+    async def idle(self) -> None:
+        """Return once nothing is held."""
+        while self.held:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._idle.append(waiter)
+            await waiter
+
+    def note_begun(self, delivery: Delivery) -> None:
+        """Remember how far its stream has been begun."""
+        place = (delivery.stream, delivery.epoch)
+        if delivery.position > self._begun.get(place, -1):
+            self._begun[place] = delivery.position
+
+    def lies_before_begun(self, delivery: Delivery) -> bool:
+        """Say whether something at or after it was begun in its stream."""
+        return delivery.position <= self._begun.get((delivery.stream, delivery.epoch), -1)
+
+    def forget(self, streams: Collection[str]) -> None:
+        """Forget how far *streams* were begun: they went to another consumer."""
+        for place in [place for place in self._begun if place[0] in streams]:
+            del self._begun[place]
