@@ -21,6 +21,7 @@ from choreo.errors import (
     RetryLater,
     StoreError,
     UndeclaredEmit,
+    UnknownSchema,
     UnknownVersion,
     UnsupportedSpecVersion,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "Settings",
     "StoreError",
     "UndeclaredEmit",
+    "UnknownSchema",
     "UnknownVersion",
     "UnsupportedSpecVersion",
 ]

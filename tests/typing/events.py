@@ -52,4 +52,3 @@ Foreign()  # error -- an id must be found or derived
 Foreign(id="id")  # error
 Foreign(id=Digest(), type=Position())  # error -- a type is text
 Foreign(id=Digest(), content_type="text/plain")  # error
-

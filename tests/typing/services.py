@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from decimal import Decimal
 
-from choreo import Context, Event, Retry, RetryLater, Router, Service
+from choreo import Context, Event, Retry, RetryLater, Router, Service, Settings
 from choreo.runner import started
 from choreo.testing import Harness, ManualClock
 
@@ -63,6 +63,7 @@ def make_text() -> str:
 
 shop = Service("shop")
 Service("shop", broker="kafka://localhost:9092", retry=Retry(attempts=2), lifespan=lifespan)
+Settings(broker="memory://", deadline=timedelta(seconds=5))
 shop.provide(Gateway, Gateway())
 shop.provide(Gateway, Gateway)
 shop.provide(Gateway, FakeGateway())
@@ -86,6 +87,8 @@ Service("shop", retry=3)  # error
 Service("shop", broker=9092)  # error
 Service("shop", lifespan=wrong_lifespan)  # error
 Service("shop", "memory://")  # error
+Settings(order="lane")  # error: pyright -- the pydantic plugin of mypy takes any value by default
+Settings(prefetsch=5)  # error: pyright
 Retry(attempts="3")  # error
 Retry(initial=1.5)  # error -- durations are timedelta
 Retry(3)  # error
