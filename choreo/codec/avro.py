@@ -73,7 +73,10 @@ class AvroCodec:
         return encode
 
     def decoder(self, event: type[E], /) -> Callable[[Envelope], E]:
-        """Compose the function that reads *event*; it raises DecodeError and nothing else."""
+        """Compose the function that reads *event*; it raises DecodeError and nothing else.
+
+        Raises ConfigurationError for a class Avro cannot express, or a contract that is no schema.
+        """
         reading = _Reading(event, self._schemas)
         max_bytes = self._max_bytes
 
@@ -97,6 +100,8 @@ class _Reading(Generic[E]):
         shape = shape_of(event)
         self._event = event
         self._schemas = schemas
+        # Now, not at the first event: a file that is no schema is the operator's to mend at start.
+        schemas.load()
         self._own = contract(record_schema(shape), f"class {event.__name__}")
         self._convert = from_datum(shape)
         self._validate: Callable[[Any], E] = event.__pydantic_validator__.validate_python

@@ -1,7 +1,7 @@
 """The committed contracts, ``schemas/<topic>/<event>/<version>.avsc``: found by event or bytes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -71,15 +71,19 @@ class SchemaFolder:
             )
         return kept
 
-    def find(self, mark: bytes) -> Sequence[Contract]:
-        """Tell the contracts with this fingerprint; several if they differ only in meaning."""
+    def load(self) -> Mapping[bytes, Sequence[Contract]]:
+        """Read every contract, once; raise ConfigurationError for a file that is none."""
         if self._contracts is None:
             contracts: dict[bytes, list[Contract]] = {}
             for path in sorted(self.root.glob("**/*.avsc")):
                 kept = _read(path)
                 contracts.setdefault(kept.fingerprint, []).append(kept)
             self._contracts = contracts
-        return self._contracts.get(mark, ())
+        return self._contracts
+
+    def find(self, mark: bytes) -> Sequence[Contract]:
+        """Tell the contracts with this fingerprint; several if they differ only in meaning."""
+        return self.load().get(mark, ())
 
     def export(self, event: type[Event]) -> Path:
         """Write the contract that *event* derives to its place, and tell it."""
