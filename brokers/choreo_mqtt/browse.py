@@ -7,11 +7,10 @@ else, the end is taken to be a pause of QUIET after the last of them.
 """
 
 import asyncio
-from collections.abc import Sequence
 
 from choreo.broker import TopicFilter
 from choreo.environment import Environment
-from choreo.errors import ConfigurationError
+from choreo.errors import ConfigurationError, ConnectionLost
 from choreo.message import Delivery, Message
 from choreo_mqtt.acks import Acks
 from choreo_mqtt.buffer import Buffer
@@ -54,7 +53,7 @@ class Browser:
         self._clock = environment.clock
         self._stream = f"mqtt/{opening.client_id}"
         self._mark = MARK + opening.client_id
-        self._marked = self._granted = False
+        self._marked = False
         self._acks = Acks()
         self._buffer = Buffer(count=READ_AHEAD, size=READ_AHEAD_BYTES)
         self._client: Client | None = None
@@ -91,7 +90,7 @@ class Browser:
     def _over(self) -> bool:
         """Whether all kept messages have come: our mark came behind them, and a pause."""
         quiet = self._clock.monotonic() - self._latest
-        return self._granted and quiet >= (QUIET if self._marked else 4 * QUIET)
+        return quiet >= (QUIET if self._marked else 4 * QUIET)
 
     async def _wait(self) -> None:
         self._news.clear()
@@ -107,30 +106,29 @@ class Browser:
         """Begin an epoch."""
         self._epoch += 1
         self._client = client
-        self._marked = self._granted = False
+        self._marked = False
         if self._buffer.full:
             client.pause()
 
     async def ready(self, client: Client, /) -> bool:
         """Subscribe with everything kept, and send our mark."""
-        # Nothing is waited for here: the answer comes behind kept messages, which the reader must
-        # take first. Packets are served in order, so the mark is behind them all the same.
-        filters = [Filter(self._topic.name, Retained.ALWAYS), Filter(self._mark, Retained.NEVER)]
-        client.subscribe(filters).add_done_callback(self._judge)
-        client.publish(outgoing(Message(topic=self._mark, body=b"")))
-        return True
-
-    def _judge(self, granted: "asyncio.Future[Sequence[int]]") -> None:
-        if granted.cancelled():
-            return
-        self._granted = True
-        self._latest = self._clock.monotonic()
-        code = granted.result()[0]
+        # First without the kept messages, so that the answer is not behind more of them than may
+        # be held; what comes from here on is not missed. Then again, with them, unanswered: packets
+        # are served in order, so that the mark is behind them all the same.
+        name = self._topic.name
+        filters = [Filter(name, Retained.NEVER), Filter(self._mark, Retained.NEVER)]
+        answer = client.subscribe(filters)
+        await asyncio.wait({answer})
+        if answer.cancelled():
+            raise ConnectionLost(f"the connection broke before we could read {name!r}")
+        code = answer.result()[0]
         if code != QOS:
-            name = self._topic.name
-            self.refused(
-                ConfigurationError(f"the broker refuses to let us read {name!r} (0x{code:02X})")
-            )
+            raise ConfigurationError(f"the broker does not let us read {name!r} (0x{code:02X})")
+        if not self._topic.fresh:
+            _ = client.subscribe([Filter(name, Retained.ALWAYS)])
+        client.publish(outgoing(Message(topic=self._mark, body=b"")))
+        self._latest = self._clock.monotonic()
+        return True
 
     def received(self, incoming: Incoming, /) -> None:
         """Keep what was asked for."""

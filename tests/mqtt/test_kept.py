@@ -83,3 +83,28 @@ async def test_a_retained_message_is_one_effect_however_often_we_reconnect(
                     got.extend(batch)
 
     assert numbers(got) == list(range(6))
+
+
+async def test_following_begins_with_what_comes_where_that_is_asked_for(
+    mosquitto: MqttPart, fresh_name: Name
+) -> None:
+    topic = fresh_name("t")
+    async with MqttBroker(mosquitto.url) as broker:
+        await broker.publish([Message(f"{topic}/kept", b"1", retain=True)])
+        wanted = TopicFilter(f"{topic}/#", fresh=True)
+        async with broker.browse(wanted, follow=True) as reading:
+            await broker.publish([Message(f"{topic}/live", b"2")])
+            first = await anext(reading)
+
+    assert first.body == b"2"
+
+
+async def test_what_is_published_after_entering_is_followed(
+    mosquitto: MqttPart, fresh_name: Name
+) -> None:
+    topic = fresh_name("t")
+    async with MqttBroker(mosquitto.url) as broker:
+        for number in range(20):
+            async with broker.browse(TopicFilter(topic), follow=True) as reading:
+                await broker.publish([Message(topic, b"%d" % number)])
+                assert (await anext(reading)).body == b"%d" % number

@@ -224,3 +224,31 @@ async def test_a_first_connection_that_breaks_while_subscribing_says_so(
         fake.consumers[0].cut()
         with pytest.raises(ConnectionLost):
             await entering
+
+
+async def test_browsing_what_may_not_be_read_is_refused_on_entering(fake: FakeBroker) -> None:
+    """M9."""
+    fake.grant = lambda name: 0x87 if name == "secret" else 1
+    async with MqttBroker(fake.url()) as broker:
+        with pytest.raises(ConfigurationError, match="'secret'"):
+            await broker.browse(TopicFilter("secret")).__aenter__()
+
+
+async def test_a_browser_outlives_a_lost_connection(fake: FakeBroker) -> None:
+    async with (
+        MqttBroker(fake.url()) as broker,
+        broker.browse(TopicFilter("t"), follow=True) as reading,
+    ):
+        for count in (1, 2):
+            browsers = [each for each in fake.publishers if "browse" in each.client_id]
+            assert len(browsers) == count
+            browsers[-1].deliver(1, body=b"%d" % count)
+            assert (await anext(reading)).body == b"%d" % count
+            connections = len(fake.connections)
+            browsers[-1].cut()
+            await fake.until(
+                lambda: (
+                    len(fake.connections) > connections  # noqa: B023 -- awaited here
+                    and len(fake.connections[-1].filters) == 3
+                )
+            )
