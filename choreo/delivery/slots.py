@@ -148,8 +148,7 @@ class Slots:
             self._run(slot), name="choreo slot", context=self._context.copy()
         )
         slot.task.add_done_callback(self._ended)
-        if self._timer is None:
-            self._timer = self._clock.call_later(SWEEP, self._sweep)
+        self._watch()
 
     async def _run(self, slot: Slot) -> None:
         decimal.getcontext()  # set before a handler does, so that it is not taken for a leak
@@ -180,6 +179,7 @@ class Slots:
         self._idle.append(waiter)
         await waiter
         self._waking = False
+        self._watch()
 
     async def _one(self, slot: Slot, job: Job) -> None:
         slot.job = job
@@ -228,6 +228,11 @@ class Slots:
             if not watcher.done():
                 watcher.set_result(None)
 
+    def _watch(self) -> None:
+        """Look at deadlines from now on, as long as a slot is at work."""
+        if self._timer is None and not self._closed:
+            self._timer = self._clock.call_later(SWEEP, self._sweep)
+
     def _sweep(self) -> None:
         now = self._clock.monotonic()
         for slot in list(self._slots):
@@ -246,7 +251,9 @@ class Slots:
                 self._abandon(slot)
                 logger.error("handler ignored its deadline and was abandoned", extra=job.names)
                 self._owner.timed_out(job, abandoned=True)
-        self._timer = None if self._closed else self._clock.call_later(SWEEP, self._sweep)
+        self._timer = None
+        if len(self._idle) < len(self._slots):  # else nothing runs, and who wakes watches again
+            self._watch()
 
     def _abandon(self, slot: Slot) -> None:
         slot.abandoned = True

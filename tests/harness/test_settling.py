@@ -14,6 +14,7 @@ from choreo.testing import Harness, ManualClock, NotSettledError
 from tests.harness.shop import Booked, Placed, Shop, Taken
 
 SHORT = timedelta(milliseconds=50)
+DAY = 24 * 3600.0
 
 
 async def test_a_chain_of_events_has_ended_when_settle_returns() -> None:
@@ -98,7 +99,7 @@ async def test_a_handler_in_a_thread_is_waited_for_with_a_manual_clock() -> None
         assert len(world.handled(shop.book)) == 20
 
 
-async def test_a_day_of_asking_for_later_passes_in_no_time() -> None:
+async def test_months_of_asking_for_later_pass_in_no_time() -> None:
     clock = ManualClock()
     patient = Service("patient")
     asked: list[float] = []
@@ -107,13 +108,24 @@ async def test_a_day_of_asking_for_later_passes_in_no_time() -> None:
     async def wait(placed: Placed) -> None:
         asked.append(clock.monotonic())
         if len(asked) < 3:
-            raise RetryLater(timedelta(hours=1))
+            raise RetryLater(timedelta(days=100))
 
     async with Harness(patient, clock=clock) as world:
         await world.publish(Placed(order=1))
         await world.settle()
 
-    assert asked == [0.0, 3600.0, 7200.0]
+    assert asked == [0.0, 100 * DAY, 200 * DAY]
+
+
+async def test_a_service_at_rest_sets_no_timers() -> None:
+    clock = ManualClock()
+
+    async with Harness(Shop().payments, clock=clock) as world:
+        await world.publish(Placed(order=1))
+        await world.settle()
+        await world.advance(timedelta(seconds=1))
+
+        assert clock.next_due is None
 
 
 async def test_events_published_while_services_start_are_waited_for() -> None:

@@ -88,7 +88,7 @@ Service("shop", broker=9092)  # error
 Service("shop", lifespan=wrong_lifespan)  # error
 Service("shop", "memory://")  # error
 Settings(order="lane")  # error: pyright -- the pydantic plugin of mypy takes any value by default
-Settings(prefetsch=5)  # error: pyright
+Settings(prefetsch=5)  # error
 Retry(attempts="3")  # error
 Retry(initial=1.5)  # error -- durations are timedelta
 Retry(3)  # error
