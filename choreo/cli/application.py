@@ -6,11 +6,9 @@ a table: hence the imports inside functions.
 
 # ruff: noqa: PLC0415, PLR0913, PLR0917 -- as said above; Typer reads options from parameters
 
-import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from enum import StrEnum
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -62,7 +60,7 @@ Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most
 def invoke(arguments: Sequence[str]) -> int:
     """Run one command line; return its exit code."""
     try:
-        result = cast("object", app(list(arguments), standalone_mode=False))
+        result = cast("object", app(list(arguments), prog_name="choreo", standalone_mode=False))
     except typer.Abort:
         return SIGNALLED + 2
     except Exception as error:
@@ -79,6 +77,8 @@ def choreo(
 ) -> None:
     """Run and look into services that react to events."""
     if show_version:
+        from importlib.metadata import version
+
         print(version("choreo"))  # noqa: T201 -- a command speaks
         raise typer.Exit
     if context.invoked_subcommand is None:
@@ -167,8 +167,7 @@ def publish(
             correlation=correlation,
             json=json,
         )
-        _logs(json=json, debug=debug)
-        asyncio.run(publishing.publish(request))
+        _complete(publishing.publish(request), json=json, debug=debug)
 
 
 @app.command()
@@ -201,8 +200,7 @@ def tail(
             correlation=correlation,
             json=json,
         )
-        _logs(json=json, debug=debug)
-        asyncio.run(tailing.tail(request))
+        _complete(tailing.tail(request), json=json, debug=debug)
 
 
 @dlq.command("list")
@@ -222,8 +220,7 @@ def dlq_list(
         request = letters.Request(
             service=service, broker=broker, reason=reason, handler=handler, limit=limit, json=json
         )
-        _logs(json=json, debug=debug)
-        asyncio.run(letters.summarise(request))
+        _complete(letters.summarise(request), json=json, debug=debug)
 
 
 @dlq.command("show")
@@ -256,15 +253,17 @@ def dlq_show(
             limit=limit,
             json=json,
         )
-        _logs(json=json, debug=debug)
-        asyncio.run(letters.show(request))
+        _complete(letters.show(request), json=json, debug=debug)
 
 
-def _logs(*, json: bool, debug: bool) -> None:
-    """Let libraries be silent while a short command runs: its own failure is the one line."""
+def _complete(work: Coroutine[None, None, None], *, json: bool, debug: bool) -> None:
+    """Do *work*, with libraries silent: the command's own failure is the one line."""
+    import asyncio
+
     from choreo.logs import configure
 
     configure("DEBUG" if debug else "CRITICAL", json=json)
+    asyncio.run(work)
 
 
 def _usage(error: Exception, *, as_json: bool) -> int:

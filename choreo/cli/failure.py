@@ -40,13 +40,13 @@ def reporting(*, json: bool, debug: bool) -> Generator[None]:
         yield
     except KeyboardInterrupt:
         raise typer.Exit(SIGNALLED + signal.SIGINT) from None
-    except BrokenPipeError:
-        # Whoever read our output has gone: nothing more can be said, not even while exiting.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(SIGNALLED + signal.SIGPIPE) from None
     except (Exception, BaseExceptionGroup) as error:  # the boundary of the process
         if isinstance(error, typer.Exit | typer.Abort) or is_usage(error):
             raise
+        if any(isinstance(leaf, BrokenPipeError) for leaf in _leaves(error)):
+            # Whoever read our output has gone: nothing more can be said, not even while exiting.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(SIGNALLED + signal.SIGPIPE) from None
         if debug:
             traceback.print_exception(error)
         raise typer.Exit(report(error, as_json=json)) from None

@@ -187,7 +187,7 @@ async def _all(desk: Desk, batches: AsyncIterator[Sequence[Line]], advance: Adva
         try:
             await desk.send([line for line in lines if line.text.strip()])
         except (InvalidInput, PublishError) as error:
-            note = f"{error} ({desk.published} events before it were published)"
+            note = f"{error} ({desk.published} events were published)"
             raise type(error)(note) from error
         advance(sum(len(line.text) + 1 for line in lines))
 

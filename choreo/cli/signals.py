@@ -1,6 +1,7 @@
 """Stop signals: the first asks to stop in order, the second stops at once."""
 
 import asyncio
+import json
 import os
 import signal
 import threading
@@ -10,9 +11,8 @@ from types import FrameType
 from choreo.cli.exit_codes import SIGNALLED, ExitCode
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-AT_ONCE = (
-    b"choreo: second signal, stopping at once; what is not settled will be handed over again\n"
-)
+AT_ONCE = "second signal, stopping at once; what is not settled will be handed over again"
+WITHOUT = "a thread did not end, leaving without it"
 STDERR = 2
 
 
@@ -55,7 +55,7 @@ class Interruption:
 
     def _take(self, number: int, _: FrameType | None) -> None:
         if self.first is not None:
-            os.write(STDERR, AT_ONCE)
+            _say(AT_ONCE)
             self._before_leaving()
             os._exit(SIGNALLED + number)
         self.first = signal.Signals(number)
@@ -80,9 +80,15 @@ def leave_within(seconds: float, code: int) -> None:
     """
 
     def leave() -> None:
-        os.write(STDERR, b"choreo: a thread did not end, leaving without it\n")
+        _say(WITHOUT)
         os._exit(code)
 
     timer = threading.Timer(seconds, leave)
     timer.daemon = True
     timer.start()
+
+
+def _say(text: str) -> None:
+    """Write one line past all buffers and locks: on a terminal as text, else as logs are."""
+    line = f"choreo: {text}" if os.isatty(STDERR) else json.dumps({"message": text})
+    os.write(STDERR, f"{line}\n".encode())

@@ -117,6 +117,7 @@ class Commands:
         """Begins the names of services and topics; a broker that others use needs a fresh one."""
         self.settings: dict[str, str] = {}
         """What every command finds in CHOREO_… variables."""
+        self.variables: dict[str, str] = {}
         self.notes_file = folder / "notes"
         self.notes_file.touch()
         self._programs: list[Program] = []
@@ -133,6 +134,7 @@ class Commands:
             "CLI_NOTES": str(self.notes_file),
             "PYTHONPATH": str(ROOT),
             "CLI_STEM": self.stem,
+            **self.variables,
             **{
                 f"CHOREO_{name.upper()}": value
                 for name, value in {**self.settings, **settings}.items()
@@ -161,6 +163,25 @@ class Commands:
             env=self.environment(settings),
         )
         return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def run_for_one_line(self, *arguments: str) -> tuple[int, str, str]:
+        """Run a command, read one line of it and hang up; return its code, the line and stderr."""
+        with subprocess.Popen(
+            [SCRIPT, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            env=self.environment({}),
+        ) as child:
+            assert child.stdout is not None
+            assert child.stderr is not None
+            line = child.stdout.readline()
+            child.stdout.close()
+            try:
+                return child.wait(PATIENCE), line, child.stderr.read()
+            finally:
+                child.kill()
 
     def close(self) -> None:
         for program in self._programs:

@@ -68,7 +68,7 @@ def test_lines_are_published_in_order_until_one_is_no_event(on_kafka: Commands) 
     assert published.code == ExitCode.INVALID_INPUT
     assert published.error["kind"] == "InvalidInput"
     assert "line 1001 is no OrderPlaced: total:" in published.error["message"]
-    assert "1000 events before it were published" in published.error["message"]
+    assert "1000 events were published" in published.error["message"]
     assert [record["data"]["total"] for record in read.objects] == list(range(1000))
     ids = [line["id"] for line in published.objects]
     assert [record["envelope"]["id"] for record in read.objects] == ids
@@ -154,6 +154,18 @@ def test_tail_follows_what_comes_until_a_signal(
 
     assert outcome.code == ExitCode.OK
     assert outcome.objects[0]["data"] == {"order_id": "1", "total": 0}
+
+
+def test_tail_ends_with_whoever_reads_it(on_kafka: Commands) -> None:
+    lines = "\n".join(f'{{"order_id": "{number}"}}' for number in range(5000))
+    on_kafka.run("publish", ORDER, "-", stdin=lines)
+    program = ["tail", f"{on_kafka.stem}-orders", "--from-beginning", "--json"]
+
+    code, first, err = on_kafka.run_for_one_line(*program)
+
+    assert json.loads(first)["envelope"]["type"] == "OrderPlaced.v1"
+    assert code == 128 + signal.SIGPIPE
+    assert err == ""
 
 
 @pytest.mark.parametrize("broker", ["on_kafka", "on_mqtt"])

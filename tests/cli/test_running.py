@@ -121,3 +121,17 @@ def test_when_the_supervisor_is_killed_its_children_stop_in_order(choreo: Comman
     program.ended()
 
     program.until_logged("stopped")
+
+
+def test_what_the_environment_asks_for_is_exported_before_the_end(choreo: Commands) -> None:
+    choreo.variables = {"OTEL_TRACES_EXPORTER": "console"}
+    services = (f"{SHOP}:ticker", f"{SHOP}:payments")
+    program = choreo.start("run", *services, max_hops="1000000")
+    program.until(lambda: len(choreo.notes) > 20, "orders are being charged")
+
+    program.signal(signal.SIGTERM)
+    outcome = program.ended()
+
+    assert outcome.code == ExitCode.OK
+    assert '"service.name": "cli-ticker+cli-payments"' in outcome.out
+    assert "process cli-orders" in outcome.out

@@ -168,3 +168,13 @@ def test_a_broker_inside_another_process_is_out_of_reach(choreo: Commands, comma
 
     assert outcome.code == ExitCode.CONFIGURATION
     assert "lives inside the process" in outcome.err
+
+
+def test_a_shell_can_complete_commands(choreo: Commands) -> None:
+    choreo.variables = {
+        "_CHOREO_COMPLETE": "complete_bash",
+        "COMP_WORDS": "choreo pub",
+        "COMP_CWORD": "1",
+    }
+
+    assert choreo.run().out.split() == ["publish"]
