@@ -13,7 +13,7 @@ from choreo.event import event_type
 from choreo.message import Delivery
 from choreo.telemetry import conventions as names
 from choreo.telemetry.labels import Attributes, span_name
-from choreo.telemetry.operations import Attempt, Nothing, Scene, Timed, harmless
+from choreo.telemetry.operations import Attempt, Nothing, Scene, Timed, Unrecorded, harmless
 from choreo.telemetry.propagation import (
     below,
     creation_context,
@@ -51,7 +51,12 @@ class Consuming:
         span = token = None
         if scene.spans is not None:
             span = self._process_span(scene.spans, site, job, envelope)
-            token = attach(with_baggage(set_span_in_context(span, Context()), envelope))
+            inside = set_span_in_context(span, Context())
+            if envelope.baggage is not None:
+                inside = with_baggage(inside, envelope.baggage)
+            token = attach(inside)
+            if scene.instruments is None and not span.is_recording():
+                return Unrecorded(job, span, token)
         return Attempt(
             clock=scene.clock,
             began=scene.clock.monotonic(),
@@ -109,7 +114,10 @@ class Consuming:
             site.name,
             below(self._adopted(creation)),
             SpanKind.CONSUMER,
-            {**site.start, names.DESTINATION_NAME: delivery.topic},
+            # A filled topic differs from event to event; all others are in what they share.
+            site.start
+            if names.DESTINATION_NAME in site.start
+            else {**site.start, names.DESTINATION_NAME: delivery.topic},
             links_to(creation),
         )
         if span.is_recording():

@@ -62,6 +62,28 @@ class Nothing:
         """Do nothing."""
 
 
+class Unrecorded:
+    """An attempt that the sampler did not want: ambient, so that what it calls knows."""
+
+    __slots__ = ("_job", "_span", "_token")
+
+    def __init__(self, job: Job, span: Span, token: Token[Context]) -> None:
+        self._job = job
+        self._span = span
+        self._token = token
+
+    @property
+    def traceparent(self) -> str | None:
+        """Trace context that says so, too."""
+        return traceparent(self._span.get_span_context())
+
+    def end(self, error: BaseException | None, /) -> None:
+        """Be ambient no more."""
+        detach(self._token)
+        if error is not None:
+            self._job.trace = self.traceparent
+
+
 def harmless(
     begin: Callable[Concatenate[S, P], Operation],
 ) -> Callable[Concatenate[S, P], Operation]:

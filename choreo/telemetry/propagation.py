@@ -84,11 +84,9 @@ def links_to(context: SpanContext | None) -> Sequence[Link]:
     return () if context is None else (Link(context),)
 
 
-def with_baggage(context: Context, envelope: Envelope) -> Context:
-    """Add what the envelope carries as baggage, for the handler to read."""
-    if envelope.baggage is None:
-        return context
-    context = _BAGGAGE.extract({"baggage": envelope.baggage}, context)
+def with_baggage(context: Context, text: str) -> Context:
+    """Add what an envelope carries as baggage, for the handler to read."""
+    context = _BAGGAGE.extract({"baggage": text}, context)
     return set_value(_RECEIVED, dict(baggage.get_all(context)), context)
 
 

@@ -16,7 +16,7 @@ Where nothing is recorded (the sampler's word) no attribute beyond those a sampl
 gathered, and sends below an unsampled span pass its context on without spans of their own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from choreo.delivery.job import Job
 from choreo.delivery.tracing import Draft, Operation, Tracer
@@ -30,24 +30,12 @@ class ServiceTracer:
     """Follows the operations of one service on one broker: with spans, durations, or both."""
 
     def __init__(self, scene: Scene) -> None:
-        self._consuming = Consuming(scene)
-        self._producing = Producing(scene)
-
-    def process(self, job: Job, /) -> Operation:
-        """Begin a process span for one attempt and make it the ambient one."""
-        return self._consuming.process(job)
-
-    def write(self, drafts: Sequence[Draft], /) -> Operation:
-        """Begin a send span, after create spans for a batch, and give its context to *drafts*."""
-        return self._producing.write(drafts)
-
-    def send(self, messages: Sequence[Message], /) -> Operation:
-        """Go on with what write() began; what was made elsewhere gets a CLIENT span."""
-        return self._producing.send(messages)
-
-    def bury(self, job: Job, /) -> Operation:
-        """Begin a settle span, below the attempt that failed last, and make it the ambient one."""
-        return self._consuming.bury(job)
+        consuming, producing = Consuming(scene), Producing(scene)
+        # Bound once, so that an operation costs no call that only passes it on.
+        self.process: Callable[[Job], Operation] = consuming.process
+        self.bury: Callable[[Job], Operation] = consuming.bury
+        self.write: Callable[[Sequence[Draft]], Operation] = producing.write
+        self.send: Callable[[Sequence[Message]], Operation] = producing.send
 
 
 _: type[Tracer] = ServiceTracer
