@@ -113,7 +113,10 @@ def decoded(body: bytes | None, content_type: str | None) -> tuple[str, object]:
     media = None if content_type is None else media_type(content_type)
     if media is None or media == "application/json" or media.endswith("+json"):
         try:
-            return "json", json.loads(body, parse_constant=_no_constant)
+            data: object = json.loads(body, parse_constant=_no_constant)
+            # What was read may still be too deep or too large a number to be written again.
+            json.dumps([[[[data]]]], allow_nan=False)
+            return "json", data
         except (ValueError, RecursionError):
             pass
     try:
