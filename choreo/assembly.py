@@ -55,7 +55,7 @@ def assemble(service: Service, ground: Ground, provided: Mapping[type[object], o
         writer=EnvelopeWriter(capabilities.binding),
         codec=formats,
         clock=environment.clock,
-        topic_levels=capabilities.topic_levels,
+        capabilities=capabilities,
         tracer=ground.tracer,
     )
     parts = Parts(
@@ -138,7 +138,7 @@ def _subscription(
     for plan in service.plans:
         declared = event_type(plan.event)
         name = declared.topic.filter if capabilities.topic_levels else declared.topic.flat
-        filters[name] = filters.get(name, False) or declared.retain
+        filters[name] = filters.get(name, False) or (declared.retain and capabilities.retained)
     if not filters:
         return None
     return Subscription(

@@ -92,7 +92,7 @@ class Desk:
             writer=_writer(broker, request.correlation),
             codec=codecs(settings),
             clock=SystemClock(),
-            topic_levels=broker.capabilities.topic_levels,
+            capabilities=broker.capabilities,
         )
         self._outgoing.prepare(kind)
         self.published = 0

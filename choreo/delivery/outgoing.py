@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from choreo.broker import Capabilities
 from choreo.clock import Clock
 from choreo.codec import Codec, Payload
 from choreo.delivery.tracing import Draft, Outbound, Tracer
@@ -42,7 +43,7 @@ class Outgoing:
         writer: Writer,
         codec: Codec,
         clock: Clock,
-        topic_levels: bool,
+        capabilities: Capabilities,
         tracer: Tracer | None = None,
     ) -> None:
         self.source = source
@@ -50,7 +51,8 @@ class Outgoing:
         self._writer = writer
         self._codec = codec
         self._clock = clock
-        self._topic_levels = topic_levels
+        self._topic_levels = capabilities.topic_levels
+        self._retained = capabilities.retained
         self._tracer = tracer
         self._routes: dict[type[Event], _Route] = {}
 
@@ -136,7 +138,7 @@ class Outgoing:
         route = self._route(type(event))
         key = None if envelope.key is None else envelope.key.encode()
         message = self._writer.write(envelope, self._topic(event), key)
-        message.retain = route.declared.retain
+        message.retain = route.declared.retain and self._retained
         return message
 
     def _topic(self, event: Event) -> str:

@@ -1,6 +1,7 @@
 """A world for tests: real services on a real broker, in this process, watched from all sides."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
@@ -14,7 +15,7 @@ from choreo.clock import Clock, SystemClock
 from choreo.dead_letter import DeadLetter
 from choreo.delivery.job import Outcome
 from choreo.environment import Environment
-from choreo.errors import ConfigurationError
+from choreo.errors import BrokerError, ConfigurationError
 from choreo.event import Event, event_type
 from choreo.ids import SystemIds
 from choreo.message import Message
@@ -27,6 +28,8 @@ from choreo.testing.flight import Covers, Flight
 from choreo.testing.namespace import NamespacedBroker
 from choreo.testing.record import Failure, Record, Watch
 from choreo.testing.trail import Trail
+
+logger = logging.getLogger(__name__)
 
 E = TypeVar("E", bound=Event)
 
@@ -85,6 +88,8 @@ class Harness:
         async with AsyncExitStack() as stack:
             driver = Service("harness")
             self._driver = await self._start(stack, driver)
+            if self._remote:
+                stack.push_async_callback(self._forget_kept)
             if not capabilities.topic_levels:  # a log keeps what comes before its readers do
                 self._join(self._services, capabilities)
             for service in self._services:
@@ -199,6 +204,14 @@ class Harness:
     def _connect(self, url: str) -> Broker:
         broker = open_broker(url)
         return NamespacedBroker(broker, self._namespace) if self._namespace else broker
+
+    async def _forget_kept(self) -> None:
+        """Take the values away that a shared broker would keep for ever: ours, dead letters too."""
+        kept = {message.topic for message in self._record.messages if message.retain}
+        try:
+            await self._open().send([Message(topic, b"", retain=True) for topic in sorted(kept)])
+        except BrokerError as error:
+            logger.warning("kept values stay on the broker", extra={"error": str(error)})
 
     async def _progress(self) -> None:
         """Wait until something moves, and see to it that something can."""

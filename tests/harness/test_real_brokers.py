@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from choreo import Message
+from choreo import Event, Message, Service
+from choreo.broker import TopicFilter, open_broker
 from choreo.reason import Reason
 from choreo.testing import Harness
 from tests.harness.shop import Booked, Placed, Shop, Taken
@@ -61,13 +62,42 @@ async def a_burst_settles_once_all_of_it_is_handled(url: str) -> None:
         assert len(world.dead_letters) == 300
 
 
+class Measured(Event, topic="building/{building}/temperature", key="building", retain=True):
+    building: str
+    celsius: float
+
+
+class Alarmed(Event, topic="building/{building}/alarm", key="building"):
+    building: str
+
+
+async def templates_fill_and_wildcards_are_waited_for(url: str) -> None:
+    climate, guard = Service("climate"), Service("guard")
+
+    @climate.on(Measured, when=lambda measured: measured.celsius > 50)
+    async def alarm(measured: Measured) -> Alarmed:
+        return Alarmed(building=measured.building)
+
+    @guard.on(Alarmed)
+    async def run(alarmed: Alarmed) -> None: ...
+
+    async with Harness(climate, guard, broker=url) as world:
+        for celsius in (20.0, 60.0, 70.0):
+            await world.publish(Measured(building=f"north {celsius}", celsius=celsius))
+        await world.settle()
+
+        handled = {alarmed.building for alarmed in world.handled(run)}
+        assert handled == {"north 60.0", "north 70.0"}
+
+
 Scenario = Callable[[str], Awaitable[None]]
 SCENARIOS: tuple[Scenario, ...] = (
     a_chain_a_rejection_and_spoilt_bytes_end,
     worlds_do_not_meet,
     a_burst_settles_once_all_of_it_is_handled,
+    templates_fill_and_wildcards_are_waited_for,
 )
-SCENARIO_NAMES = ("chain", "isolation", "burst")
+SCENARIO_NAMES = ("chain", "isolation", "burst", "templates")
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=SCENARIO_NAMES)
@@ -78,3 +108,19 @@ async def test_on_mosquitto(mosquitto: MqttPart, scenario: Scenario) -> None:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=SCENARIO_NAMES)
 async def test_on_kafka(kafka: KafkaPart, scenario: Scenario) -> None:
     await scenario(kafka.url)
+
+
+async def test_a_world_leaves_no_kept_values_on_a_shared_broker(mosquitto: MqttPart) -> None:
+    shop = Shop()
+
+    async with Harness(shop.payments, broker=mosquitto.url, namespace="leaves-nothing") as world:
+        await world.publish(Placed(order=-1))
+        await world.settle()
+        assert len(world.dead_letters) == 1
+
+    everything = TopicFilter("leaves-nothing/choreo/dlq/payments/+", retained=True)
+    async with (
+        open_broker(mosquitto.url) as broker,
+        broker.browse(everything) as deliveries,
+    ):
+        assert [delivery.topic async for delivery in deliveries] == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from choreo import Message
+from choreo import Event, Message, Service
 from choreo.delivery.job import Outcome
 from choreo.reason import Reason
 from choreo.testing import Harness, ManualClock
@@ -162,3 +162,21 @@ async def test_a_namespace_keeps_worlds_on_one_broker_apart() -> None:
         assert two.attempts == {2: 1}
         assert first.dead_letters == []
         assert [letter.topic for letter in second.dead_letters] == ["orders"]
+
+
+async def test_an_event_that_is_kept_where_brokers_can_is_an_event_elsewhere() -> None:
+    class Measured(Event, topic="climate", key="room", retain=True):
+        room: int
+
+    climate = Service("climate")
+    seen: list[int] = []
+
+    @climate.on(Measured)
+    async def note(measured: Measured) -> None:
+        seen.append(measured.room)
+
+    async with Harness(climate) as world:
+        await world.publish(Measured(room=1))
+        await world.settle()
+
+    assert seen == [1]
