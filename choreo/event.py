@@ -47,7 +47,8 @@ class Event(BaseModel):
     and ``idempotency_key`` name fields; ``foreign`` says how records that are no CloudEvents are
     read. A subclass without a topic is a parent for others and cannot be published.
 
-    Unknown fields are ignored on reading (tolerant reader); NaN and infinities are refused.
+    Unknown fields are ignored on reading (tolerant reader); NaN and infinities are refused; bytes
+    are base64 in JSON.
     """
 
     # No class arguments: pyright takes frozen=True there for a promise that every subclass repeats.

@@ -97,21 +97,17 @@ def _emitter(plan: Plan, source: str) -> Callable[[Context, Event], str]:
     return emit
 
 
-def _collect(context: Context, result: object) -> None:
+def _collect(context: Context, result: Any) -> None:  # noqa: ANN401 -- whatever a handler returned
     """Emit what a handler returned: one event, or several."""
-    if isinstance(result, Event):
-        context._emit(context, result)  # noqa: SLF001 -- the pipeline owns the context it made
-        return
-    if not isinstance(result, Iterable) or isinstance(result, str | bytes | dict):
-        raise UndeclaredEmit(
-            f"handler {context.handler} returned a {type(result).__name__}, which is no event"
-        )
-    for event in cast("Iterable[object]", result):
+    events = (result,) if isinstance(result, Event) else result
+    if not isinstance(events, Iterable) or isinstance(events, str | bytes):
+        events = (events,)
+    for event in cast("Iterable[object]", events):
         if not isinstance(event, Event):
             raise UndeclaredEmit(
                 f"handler {context.handler} emitted a {type(event).__name__}, which is no event"
             )
-        context._emit(context, event)  # noqa: SLF001 -- as above
+        context._emit(context, event)  # noqa: SLF001 -- the pipeline owns the context it made
 
 
 def _invoker(plan: Plan, provided: Mapping[str, object], threads: Executor) -> Invoke:

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -117,7 +117,7 @@ def test_a_callable_object_is_a_handler() -> None:
     assert plan.emits == {Paid}
 
 
-def untyped(order, extra=None): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def untyped(*_: Any) -> None: ...
 
 
 def fine(_: Placed) -> None: ...
@@ -145,13 +145,16 @@ def loose(_: Placed, *names: Gateway) -> None: ...
 def unresolved(_: Placed, gateway: "Missing") -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
 
+NAMELESS: Callable[[Placed], None] = lambda _: None  # noqa: E731 -- the case
+
+
 def keyword(*, order: Placed) -> None: ...
 
 
 @pytest.mark.parametrize(
     ("handler", "complaint"),
     [
-        (untyped, "annotate its first parameter with Placed"),
+        (untyped, "must be positional"),
         (no_event, "registered on Placed but takes"),
         (nothing, "its first parameter must take Placed"),
         (text, "which is no event"),
@@ -160,7 +163,7 @@ def keyword(*, order: Placed) -> None: ...
         (loose, "cannot be provided by type"),
         (unresolved, "'Missing' cannot be resolved"),
         (keyword, "must be positional"),
-        (lambda order: None, "has no name"),  # noqa: ARG005
+        (NAMELESS, "has no name"),
     ],
 )
 def test_a_handler_that_could_not_work_is_refused_at_registration(

@@ -1,18 +1,18 @@
 """The broker will not take what an event led to: nothing is settled, nothing is lost."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import pytest
-from choreo_memory import MemoryBroker
 
 from choreo import Message, PublishError, Reject, Retry, Service
-from choreo.broker import TopicFilter
+from choreo.broker import Broker, TopicFilter
 from choreo.environment import Environment
 from choreo.reason import Reason
 from choreo.runner import started
 from choreo.testing import ManualClock
+from choreo_memory import MemoryBroker
 from tests.failures.events import Paid, Placed
 
 DEAD = "choreo.dlq.shop"
@@ -46,6 +46,10 @@ class Gated(MemoryBroker):
             raise PublishError("the topic is shut", **kind)
 
 
+def behind(gate: Gate) -> Callable[[str], Broker]:
+    return lambda url: Gated(url, gate)
+
+
 async def letters(url: str) -> list[Message]:
     async with MemoryBroker(url) as broker, broker.browse(TopicFilter(DEAD)) as found:
         return [message async for message in found]
@@ -64,7 +68,7 @@ async def test_a_dead_letter_that_is_refused_is_held_until_it_is_taken_d1() -> N
 
     keep = MemoryBroker(url)
     environment = Environment(clock=clock)
-    async with started(shop, environment=environment, connect=lambda url: Gated(url, gate)) as running:
+    async with started(shop, environment=environment, connect=behind(gate)) as running:
         assert running.worker is not None
         assert running.consumer is not None
         await shop.publish_many([Placed(order="bad"), Placed(order="good")])
@@ -87,9 +91,7 @@ async def test_a_dead_letter_that_is_refused_is_held_until_it_is_taken_d1() -> N
 
 
 @pytest.mark.parametrize("unknown", [True, False])
-async def test_a_handler_is_not_run_again_because_its_emits_are_not_taken(
-    *, unknown: bool
-) -> None:
+async def test_a_handler_is_not_run_again_because_its_emits_are_not_taken(*, unknown: bool) -> None:
     url, clock, gate = f"memory://emits-{unknown}", ManualClock(), Gate("payments", unknown=unknown)
     shop = Service("shop", broker=url, retry=Retry(attempts=100))
     runs: list[str] = []
@@ -100,7 +102,7 @@ async def test_a_handler_is_not_run_again_because_its_emits_are_not_taken(
         return Paid(order=order.order)
 
     environment = Environment(clock=clock)
-    async with started(shop, environment=environment, connect=lambda url: Gated(url, gate)) as running:
+    async with started(shop, environment=environment, connect=behind(gate)) as running:
         assert running.worker is not None
         await shop.publish(Placed(order="a"))
         await gate.tried.wait()
@@ -125,7 +127,7 @@ async def test_emits_that_are_refused_for_good_end_their_cause_in_the_dead_lette
         return Paid(order=order.order)
 
     environment = Environment(clock=clock)
-    async with started(shop, environment=environment, connect=lambda url: Gated(url, gate)) as running:
+    async with started(shop, environment=environment, connect=behind(gate)) as running:
         assert running.worker is not None
         await shop.publish(Placed(order="a"))
         await gate.tried.wait()
@@ -141,7 +143,7 @@ async def test_a_publisher_is_told_what_was_not_taken() -> None:
     gate = Gate("orders")
     shop = Service("shop", broker="memory://told")
 
-    async with started(shop, connect=lambda url: Gated(url, gate)):
+    async with started(shop, connect=behind(gate)):
         with pytest.raises(PublishError) as caught:
             await shop.publish_many([Placed(order="a"), Placed(order="b")])
 

@@ -1,6 +1,7 @@
 """What happens to an event whose handler fails: the failure table of the docs, row by row."""
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -51,10 +52,10 @@ async def test_a_retry_is_never_early() -> None:
         await world.publish(Placed(order="a"))
         await world.settle()
 
-    assert [later - earlier for earlier, later in zip(times, times[1:], strict=False)] == [1, 2]
+    assert [later - earlier for earlier, later in pairwise(times)] == [1, 2]
 
 
-class Ordinary(Exception):  # noqa: N818 -- somebody's own
+class Ordinary(Exception):
     pass
 
 

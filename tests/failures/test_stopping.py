@@ -4,10 +4,9 @@ import asyncio
 from collections import Counter
 from datetime import timedelta
 
-from choreo_memory import MemoryBroker
-
 from choreo import Context, Retry, Service
 from choreo.runner import started
+from choreo_memory import MemoryBroker
 from tests.failures.events import Placed
 
 

@@ -53,7 +53,7 @@ async def receive(
 async def until(condition: Callable[[], object], within: float = PATIENCE) -> None:
     """Wait for what no event tells."""
     async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - another process sets no event
+        while not condition():
             await asyncio.sleep(0.01)
 
 

@@ -237,7 +237,7 @@ class StopsForOne(Wrapper):
 
     class Member(WrappedConsumer):
         async def poll(self, limit: int, /) -> Sequence[Delivery]:
-            while any(p.handed - p.settled >= 8 for p in self.inner.progress()):  # noqa: ASYNC110
+            while any(p.handed - p.settled >= 8 for p in self.inner.progress()):
                 await asyncio.sleep(0.001)
             return await self.inner.poll(limit)
 

@@ -55,7 +55,7 @@ class Ledger:
         """Return once *reached* holds; raise TimeoutError with the counts after *within* s."""
         try:
             async with asyncio.timeout(within):
-                while not reached(self):  # noqa: ASYNC110 -- another process tells by a file
+                while not reached(self):
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise TimeoutError(

@@ -157,7 +157,7 @@ async def test_dead_letters_that_kafka_refuses_are_held_until_it_takes_them_d1(
         await shop.publish(Here(track="bad"))
         await shop.publish_many([Here(track=f"good-{n}") for n in range(50)])
         async with asyncio.timeout(20):
-            while len(handled) < 50 or worker.waiting.next_due is None:  # noqa: ASYNC110 -- no news
+            while len(handled) < 50 or worker.waiting.next_due is None:
                 await asyncio.sleep(0.05)
         assert worker.held == 1
         await consumer.flush()

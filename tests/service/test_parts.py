@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import pytest
 
@@ -265,9 +266,7 @@ async def test_two_classes_of_one_wire_type_are_refused_at_start() -> None:
         ({"codec": "xml"}, "codec"),
     ],
 )
-def test_wrong_options_fail_where_they_are_given(
-    options: dict[str, object], complaint: str
-) -> None:
+def test_wrong_options_fail_where_they_are_given(options: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         Service("shop", **options)
 
