@@ -2,15 +2,16 @@
 
 import ast
 import re
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import pytest
 
-from choreo.reason import Reason
-from choreo.settings import Settings
+from tests.docs import tables
 from tests.docs.pages import ROOT, Page, pages
 
 PAGES = pages()
+README = Page(ROOT / "README.md")
 GUARANTEES = Page(ROOT / "docs" / "guarantees.md")
 NAMED_TEST = re.compile(r"`((?:tests|choreo/testing/contract)/[\w/]+\.py)::(test_\w+)`")
 TWO_SENTENCES = re.compile(r"[a-zäöü)`]\. [A-Z`]")
@@ -51,18 +52,37 @@ def test_every_row_of_the_ledger_names_a_test() -> None:
     assert [row for row in promises if not NAMED_TEST.search(row)] == []
 
 
-def test_the_readme_lists_every_setting_with_its_default_and_meaning() -> None:
-    table = [line for line in Page(ROOT / "README.md").text.splitlines() if line.startswith("| `")]
+@pytest.mark.parametrize(
+    ("page", "table"),
+    [
+        ("README.md", tables.settings),
+        ("docs/brokers.md", tables.kafka_options),
+        ("docs/brokers.md", tables.mqtt_options),
+        ("docs/telemetry.md", tables.metrics),
+        ("docs/failures.md", tables.reasons),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_table_says_what_the_code_says(page: str, table: Callable[[], Iterable[str]]) -> None:
+    """What differs is printed by `python -m tests.docs.tables`."""
+    lines = Page(ROOT / page).text.splitlines()
 
-    for name, field in Settings.model_fields.items():
-        row = f"| `{name}` | `{Settings().model_dump(mode='json')[name]}` | {field.description} |"
-        assert row in table
+    assert [row for row in table() if row not in lines] == []
 
 
-def test_the_failure_page_lists_every_reason_for_a_dead_letter() -> None:
-    text = Page(ROOT / "docs" / "failures.md").text
+def test_the_first_screen_holds_a_service_and_the_two_commands() -> None:
+    screen = "\n".join(README.text.splitlines()[:40])
+    service = next(README.blocks("python"))
 
-    assert [reason.value for reason in Reason if f"| `{reason.value}` |" not in text] == []
+    assert "make demo" in screen
+    assert "make test" in screen
+    assert len([line for line in service.text.splitlines() if line]) <= 15
+
+
+def test_the_readme_counts_the_orders_of_the_example() -> None:
+    count = len((ROOT / "examples/order_fulfilment/orders.jsonl").read_bytes().splitlines())
+
+    assert f"fulfil {count} orders" in README.text
 
 
 @cache
