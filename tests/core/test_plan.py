@@ -151,21 +151,21 @@ NAMELESS: Callable[[Placed], None] = lambda _: None  # noqa: E731 -- the case
 def keyword(*, order: Placed) -> None: ...
 
 
-@pytest.mark.parametrize(
-    ("handler", "complaint"),
-    [
-        (untyped, "must be positional"),
-        (no_event, "registered on Placed but takes"),
-        (nothing, "its first parameter must take Placed"),
-        (text, "which is no event"),
-        (parent, "which has no topic"),
-        (unprovidable, "provided by class"),
-        (loose, "cannot be provided by type"),
-        (unresolved, "'Missing' cannot be resolved"),
-        (keyword, "must be positional"),
-        (NAMELESS, "has no name"),
-    ],
-)
+REFUSED: list[tuple[Any, str]] = [
+    (untyped, "must be positional"),
+    (no_event, "registered on Placed but takes"),
+    (nothing, "its first parameter must take Placed"),
+    (text, "which is no event"),
+    (parent, "which has no topic"),
+    (unprovidable, "provided by class"),
+    (loose, "cannot be provided by type"),
+    (unresolved, "'Missing' cannot be resolved"),
+    (keyword, "must be positional"),
+    (NAMELESS, "has no name"),
+]
+
+
+@pytest.mark.parametrize(("handler", "complaint"), REFUSED)
 def test_a_handler_that_could_not_work_is_refused_at_registration(
     handler: Any,  # noqa: ANN401 -- wrong on purpose
     complaint: str,
