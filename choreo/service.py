@@ -6,9 +6,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
 from choreo.broker import Broker
-from choreo.delivery.pipeline import Middleware
 from choreo.errors import ConfigurationError
 from choreo.event import Event
+from choreo.middleware import Middleware
 from choreo.retry import Retry
 from choreo.router import Router
 from choreo.settings import Settings

@@ -21,11 +21,8 @@ from choreo.errors import UndeclaredEmit
 from choreo.event import Event
 from choreo.ids import derived
 from choreo.message import Message
+from choreo.middleware import Call, Middleware
 from choreo.plan import Kind, Plan
-
-Call = Callable[[Context], Awaitable[None]]
-Middleware = Callable[[Context, Call], Awaitable[None]]
-"""Wraps every attempt of every handler: ``async def timed(ctx, call): … await call(ctx) …``."""
 
 Invoke = Callable[[Event, Context], Awaitable[object]]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from choreo import ConfigurationError, Context, Event, Retry, Router, Service
-from choreo.delivery.pipeline import Call
+from choreo.middleware import Call
 from choreo.runner import started
 from choreo.testing import Harness
 
