@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from choreo.errors import ConnectionLost
 from choreo.message import Message
 from choreo_kafka.client import Batch, Clients, described, stop
+from choreo_kafka.deadlines import Deadlines
 from choreo_kafka.generation import Generation
 from choreo_kafka.outlet import Outlet, TopicLimits
 from choreo_kafka.partitioner import Partitioner
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 RETRY_DELAY = 0.2
 """Seconds before the next attempt to build a producer; doubles up to MAX_RETRY_DELAY."""
 MAX_RETRY_DELAY = 2.0
+RECOUNT_SECONDS = 1.0
+"""How often to look whether topics have grown."""
 
 
 class Producer:
@@ -43,7 +46,9 @@ class Producer:
         self.limits: dict[str, TopicLimits] = {}
         """What topics are known to refuse."""
         self._outlets: dict[tuple[str, int], Outlet] = {}
-        self._known: set[str] = set()
+        self._counts: dict[str, int] = {}
+        self._recount_at = 0.0
+        self._deadlines = Deadlines(settings.publish_timeout.total_seconds())
         self._current: Generation | None = None
         self._building = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -57,6 +62,7 @@ class Producer:
     async def close(self) -> None:
         """Give up what was not answered and let go of the client; bounded."""
         self._closed = True
+        self._deadlines.close()
         for outlet in self._outlets.values():
             if outlet.task is not None:
                 outlet.task.cancel()
@@ -75,37 +81,66 @@ class Producer:
         if self._closed:
             raise ConnectionLost(f"{self._settings.url} is closed")
         receipt = Receipt(messages)
-        timeout = self._settings.publish_timeout.total_seconds()
+        watched = self._deadlines.watch(receipt)
         try:
-            async with asyncio.timeout(timeout):
-                self._enqueue(receipt, await self._partitions(receipt))
+            counts = self._counted(receipt)
+            if counts is None:
+                counts = await self._count(receipt)
+            if not receipt.done.done():
+                self._enqueue(receipt, counts)
                 await receipt.done
-        except TimeoutError:
-            receipt.expire(f"no acknowledgement within {timeout:g} s")
         finally:
             receipt.closed = True
+            watched.discard(receipt)
         receipt.raise_unless_accepted()
 
     # where to
 
-    async def _partitions(self, receipt: Receipt) -> Mapping[str, int]:
-        """Count the partitions of each topic; topics that do not exist are left out (K33)."""
-        counts: dict[str, int] = {}
-        for topic in {message.topic: None for message in receipt.messages}:
-            if topic_problem(topic) is None:
-                counts[topic] = await self._count(topic)
-        return counts
+    def _counted(self, receipt: Receipt) -> Mapping[str, int] | None:
+        """Tell the partitions of every topic, if all are known; look now and then for more."""
+        now = asyncio.get_running_loop().time()
+        if now > self._recount_at:
+            self._recount_at = now + RECOUNT_SECONDS
+            _ = self._spawn(self._recount(), "count partitions")
+        known = self._counts
+        return known if all(message.topic in known for message in receipt.messages) else None
 
-    async def _count(self, topic: str) -> int:
-        """Count the partitions of *topic*, 0 if it does not exist; wait until a broker tells."""
+    async def _count(self, receipt: Receipt) -> Mapping[str, int]:
+        """Count the partitions of topics not seen before; those that do not exist have none (K33).
+
+        Waits for a broker that tells, but no longer than *receipt* has time.
+        """
+        counting = self._spawn(self._count_all(receipt), "count partitions")
+        try:
+            await asyncio.wait({counting, receipt.done}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            counting.cancel()
+        return self._counts
+
+    async def _count_all(self, receipt: Receipt) -> None:
+        for topic in {message.topic: None for message in receipt.messages}:
+            if topic not in self._counts and topic_problem(topic) is None:
+                count = await self._count_one(topic)
+                if count:
+                    self._counts[topic] = count
+
+    async def _recount(self) -> None:
+        """Follow topics that grow; the client refreshes what it knows of them by itself."""
+        for topic in tuple(self._counts):
+            if self._current is not None:
+                try:
+                    async with asyncio.timeout(RETRY_DELAY):
+                        self._counts[topic] = len(await self._current.raw.partitions_for(topic))
+                except (KafkaError, TimeoutError):
+                    continue  # what was known of it must do
+
+    async def _count_one(self, topic: str) -> int:
         while True:
             generation = await self._generation()
             try:
-                if generation is not None and topic not in self._known:
-                    if not (found := await described(generation.raw, [topic])):
-                        return 0
-                    self._known.update(found)
                 if generation is not None:
+                    if not await described(generation.raw, [topic]):
+                        return 0
                     return len(await generation.raw.partitions_for(topic))
             except KafkaError as error:
                 if not error.retriable:
@@ -123,7 +158,7 @@ class Producer:
             topic, key = message.topic, message.key
             count = counts.get(topic)
             if not count or message.retain:
-                receipt.refuse(index, _unfit(message, counts))
+                receipt.refuse(index, _unfit(message))
                 continue
             if key is not None:
                 partition = of(key, count)
@@ -241,9 +276,9 @@ def _settle(fate: Fate, outlet: Outlet, items: list[Item], reason: str) -> None:
             doubt(items, reason)
 
 
-def _unfit(message: Message, counts: Mapping[str, int]) -> str:
+def _unfit(message: Message) -> str:
     if message.retain:
         return "Kafka keeps no last value per topic: publish without retain"
-    if message.topic in counts:
-        return f"topic {message.topic!r} does not exist: let prepare create it"
-    return topic_problem(message.topic) or "no such topic"
+    return topic_problem(message.topic) or (
+        f"topic {message.topic!r} does not exist: let prepare create it"
+    )

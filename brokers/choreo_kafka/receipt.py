@@ -67,6 +67,8 @@ class Receipt:
         for index in range(len(self.messages)):
             if index not in known:
                 self._unknown[index] = reason
+        if not self.done.done():
+            self.done.set_result(None)
 
     def raise_unless_accepted(self) -> None:
         """Raise PublishError if any message was not accepted."""
