@@ -54,7 +54,7 @@ P = ParamSpec("P")
 
 
 class Nothing:
-    """What is under way when telemetry itself failed to begin."""
+    """What is under way where nothing is to be told, or telemetry itself failed to begin."""
 
     traceparent: str | None = None
 

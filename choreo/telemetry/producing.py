@@ -11,7 +11,7 @@ from choreo.message import Message
 from choreo.telemetry import conventions as names
 from choreo.telemetry.instruments import Tally
 from choreo.telemetry.labels import Attributes, destination_of, span_name
-from choreo.telemetry.operations import Scene, Sending, harmless
+from choreo.telemetry.operations import Nothing, Scene, Sending, harmless
 from choreo.telemetry.propagation import below, header_context, inject, inject_baggage, links_to
 
 
@@ -31,19 +31,23 @@ class Producing:
     def write(self, drafts: Sequence[Draft], /) -> Operation:
         """Begin a send span, after create spans for a batch, and give its context to *drafts*."""
         scene = self._scene
-        places = [scene.labels.destination(each.topic, each.declared) for each in drafts]
-        span: Span | None = None
-        if scene.spans is not None and drafts:
+        spans = scene.spans
+        if spans is not None and drafts:
             for draft in drafts:
                 inject_baggage(draft.envelope)
             ambient = get_current_span().get_span_context()
             if ambient.is_valid and not ambient.trace_flags.sampled:
                 for draft in drafts:
                     inject(draft.envelope, ambient)
-            elif len(drafts) == 1 or not scene.options.create:
-                span = self._producer_span(scene.spans, drafts, places)
-            else:
-                span = self._batch_span(scene.spans, drafts, places)
+                spans = None
+                if scene.instruments is None:
+                    return Nothing()
+        places = [scene.labels.destination(each.topic, each.declared) for each in drafts]
+        span: Span | None = None
+        if spans is not None and drafts:
+            alone = len(drafts) == 1 or not scene.options.create
+            begin = self._producer_span if alone else self._batch_span
+            span = begin(spans, drafts, places)
         return self._sending(span, places)
 
     @harmless
