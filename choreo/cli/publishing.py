@@ -194,14 +194,14 @@ async def _all(desk: Desk, batches: AsyncIterator[Sequence[Line]], advance: Adva
 
 @contextmanager
 def _progress() -> Generator[Advance]:
-    """Show a bar on a terminal while the block runs."""
+    """Show a bar on a terminal while the block runs, unless somebody types there."""
     console = err()
     columns = (TextColumn("publishing"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(
         *columns,
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=sys.stdin.isatty() or not console.is_terminal,
         redirect_stdout=sys.stdout.isatty(),
     ) as progress:
         task = progress.add_task("", total=size_of_stdin())

@@ -1,5 +1,8 @@
 """What cannot be run is refused at once, in one line, with a code of its own."""
 
+import subprocess
+import sys
+
 import pytest
 
 from choreo.cli.exit_codes import ExitCode
@@ -154,6 +157,17 @@ def test_help_is_there_at_once(choreo: Commands) -> None:
     assert outcome.code == ExitCode.OK
     for command in ("run", "services", "publish", "tail", "dlq"):
         assert command in outcome.out
+
+
+def test_help_needs_nothing_of_what_the_commands_need() -> None:
+    heavy = ("aiokafka", "fastavro", "opentelemetry.sdk", "paho", "rich", "watchfiles")
+    code = f"import choreo.cli.application, sys; print(*set({heavy}) & set(sys.modules))"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
+
+    assert done.stdout.strip() == ""
 
 
 @pytest.mark.parametrize("command", ["publish", "tail", "dlq"])
