@@ -91,7 +91,8 @@ class Harness:
             if self._remote:
                 stack.push_async_callback(self._forget_kept)
             if not capabilities.topic_levels:  # a log keeps what comes before its readers do
-                self._join(self._services, capabilities)
+                early = [s for s in self._services if self._settings(s).start == "earliest"]
+                self._join(early, capabilities)
             for service in self._services:
                 self._running.append(await self._start(stack, service))
                 self._join((service,), capabilities)

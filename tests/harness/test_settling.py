@@ -131,17 +131,25 @@ async def test_a_service_at_rest_sets_no_timers() -> None:
 async def test_events_published_while_services_start_are_waited_for() -> None:
     shop = Shop()
 
-    @asynccontextmanager
-    async def announce(service: Service) -> AsyncGenerator[None]:
-        await service.publish(Placed(order=1))
-        yield
-
-    early = Service("early", lifespan=announce)
-
-    async with Harness(early, shop.payments, shop.books) as world:
+    async with Harness(announcer(), shop.payments, shop.books) as world:
         await world.settle()
 
         assert world.published(Booked) == [Booked(order=1)]
+
+
+async def test_what_a_service_comes_too_late_for_is_not_waited_for() -> None:
+    late = Service("late", start="latest")
+    seen: list[int] = []
+
+    @late.on(Placed)
+    async def note(placed: Placed) -> None:
+        seen.append(placed.order)
+
+    async with Harness(announcer(), late) as world:
+        await world.publish(Placed(order=2))
+        await world.settle()
+
+    assert seen == [2]
 
 
 async def test_what_ends_a_services_consumption_is_raised() -> None:
@@ -187,6 +195,17 @@ async def test_messages_that_nobody_subscribes_to_are_not_waited_for() -> None:
     async with Harness(Shop().payments) as world:
         await world.send(Message("elsewhere", b"{}"))
         await world.settle()
+
+
+def announcer() -> Service:
+    """Make a service that places order 1 as soon as it can, before those behind it are up."""
+
+    @asynccontextmanager
+    async def announce(service: Service) -> AsyncGenerator[None]:
+        await service.publish(Placed(order=1))
+        yield
+
+    return Service("announcer", lifespan=announce)
 
 
 class Hop(Event, topic="hops", key="order"):
