@@ -54,7 +54,7 @@ class NamespacedBroker:
     async def publish(self, messages: Sequence[Message], /) -> None:
         """Return once the broker has accepted every message."""
         await self._broker.publish(
-            [replace(message, topic=self._prefix + message.topic) for message in messages]
+            [replace(message, topic=self._inner(message.topic)) for message in messages]
         )
 
     @asynccontextmanager
@@ -79,7 +79,11 @@ class NamespacedBroker:
             yield _without(self._prefix, deliveries)
 
     def _within(self, topic: Named) -> Named:
-        return replace(topic, name=self._prefix + topic.name)
+        return replace(topic, name=self._inner(topic.name))
+
+    def _inner(self, name: str) -> str:
+        # What no broker takes stays as it is, for the adapter to refuse.
+        return name if name == "" or name.startswith("$") else self._prefix + name
 
 
 class _NamespacedConsumer:
