@@ -1,0 +1,51 @@
+"""The event that every measure handles: five fields, as many headers as choreo writes."""
+
+from choreo import Event
+
+
+class Order(Event, topic="bench-orders", key="customer"):
+    customer: str
+    number: int
+    article: str
+    note: str
+    total: float
+
+
+class Receipt(Event, topic="bench-receipts", key="customer"):
+    customer: str
+    number: int
+
+
+KEYS = 1_000
+
+
+def orders(count: int) -> list[Order]:
+    """Make *count* orders over 1,000 customers, numbered per customer."""
+    return [
+        Order(
+            customer=f"customer-{n % KEYS}",
+            number=n // KEYS,
+            article="article-" + str(n % 97),
+            note="as discussed on the phone",
+            total=n * 0.25,
+        )
+        for n in range(count)
+    ]
+
+
+class Tally:
+    """Counts what was handled and insists on the order of each key."""
+
+    def __init__(self, expected: int) -> None:
+        self._expected = expected
+        self._next: dict[str, int] = {}
+        self.count = 0
+
+    def note(self, order: Order) -> bool:
+        """Count *order*; say whether it was the last. Raises AssertionError out of order."""
+        due = self._next.get(order.customer, 0)
+        if order.number != due:
+            raise AssertionError(f"{order.customer}: {order.number} came instead of {due}")
+        self._next[order.customer] = due + 1
+        self.count += 1
+        return self.count == self._expected
