@@ -9,6 +9,8 @@ from pydantic import BaseModel, Field
 from choreo import Event, Foreign, foreign
 
 Quantity = Annotated[int, Field(gt=0)]
+Money = Annotated[Decimal, Field(max_digits=12, decimal_places=2)]
+"""Avro wants to know how many digits there are at most."""
 
 
 class Item(BaseModel, frozen=True):
@@ -16,7 +18,7 @@ class Item(BaseModel, frozen=True):
 
     sku: str
     quantity: Quantity
-    price: Decimal
+    price: Money
 
 
 class OrderReceived(
@@ -37,7 +39,7 @@ class OrderPlaced(Event, topic="orders", key="order_id"):
     customer: str
     card: str
     items: tuple[Item, ...]
-    total: Decimal
+    total: Money
 
 
 class OrderCancelled(Event, topic="orders", key="order_id"):
@@ -51,7 +53,7 @@ class PaymentTaken(Event, topic="payments", key="order_id"):
     """The money is ours."""
 
     order_id: UUID
-    amount: Decimal
+    amount: Money
     receipt: str
 
 
