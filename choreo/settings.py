@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from choreo.duration import Duration
 from choreo.errors import ConfigurationError
 
 PREFIX = "CHOREO_"
@@ -67,18 +68,18 @@ class Settings(BaseModel):
     max_hops: int = Field(
         default=64, ge=1, description="Longest chain of causes before an event is a loop."
     )
-    deadline: timedelta = Field(
+    deadline: Duration = Field(
         default=timedelta(seconds=60), description="Longest run of a handler."
     )
-    grace: timedelta = Field(
+    grace: Duration = Field(
         default=timedelta(seconds=5),
         description="Time a cancelled handler has to end; then it is abandoned.",
     )
-    drain: timedelta = Field(
+    drain: Duration = Field(
         default=timedelta(seconds=20),
         description="Time for running handlers when stopping or rebalancing.",
     )
-    start_timeout: timedelta = Field(
+    start_timeout: Duration = Field(
         default=timedelta(seconds=60),
         description="Time to reach the broker at start before giving up.",
     )

@@ -4,12 +4,11 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -17,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from choreo.duration import Duration
 from choreo.errors import ConfigurationError
 
 SCHEMES = {"kafka": False, "kafka+ssl": True}
@@ -29,19 +29,6 @@ REQUEST_MARGIN = timedelta(seconds=10)
 """What a request may take beyond the rebalance that a JoinGroup waits for on the broker (K7)."""
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
-
-
-def _seconds(value: object) -> object:
-    """Let a bare number in an option mean seconds; other texts are ISO 8601 durations."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0))]
 
 
 class KafkaSettings(BaseModel):

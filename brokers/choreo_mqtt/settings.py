@@ -3,28 +3,16 @@
 import ssl
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Self
+from typing import Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from choreo.duration import Duration
 from choreo.errors import ConfigurationError
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 NO_OPTIONS = {"host", "port", "tls", "username", "password"}
-
-
-def _seconds(value: object) -> object:
-    """Let a bare number in an option mean seconds; other texts are ISO 8601 durations."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0))]
 
 
 class MqttSettings(BaseModel):

@@ -287,6 +287,8 @@ def test_settings_come_from_arguments_then_environment_then_pyproject(
     monkeypatch.chdir(folder)
     monkeypatch.setenv("CHOREO_PREFETCH", "8")
     monkeypatch.setenv("CHOREO_BROKER", "mqtt://env:1")
+    monkeypatch.setenv("CHOREO_GRACE", "2")
+    monkeypatch.setenv("CHOREO_DEADLINE", "PT1M")
 
     settings = Service("shop", broker="memory://argument").settings()
 
@@ -294,3 +296,5 @@ def test_settings_come_from_arguments_then_environment_then_pyproject(
     assert settings.prefetch == 8
     assert settings.concurrency == 5
     assert settings.drain.total_seconds() == 3.5
+    assert settings.grace.total_seconds() == 2
+    assert settings.deadline.total_seconds() == 60
