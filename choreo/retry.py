@@ -42,6 +42,10 @@ class Retry:
             raise ConfigurationError(f"Retry(multiplier={self.multiplier}): delays may not shrink")
         if self.initial < timedelta(0) or self.maximum < timedelta(0):
             raise ConfigurationError("Retry: initial and maximum may not be negative")
+        if self.initial > self.maximum:
+            raise ConfigurationError(
+                f"Retry(initial={self.initial}): longer than maximum={self.maximum}, which would cut it"
+            )
 
     def delay_after(self, attempt: int, error: Exception, random: Random) -> float | None:
         """Say how many seconds to wait after *attempt* failed with *error*; None gives up."""

@@ -57,6 +57,7 @@ def test_the_most_derived_exception_class_decides() -> None:
         {"jitter": 1.5},
         {"multiplier": 0.5},
         {"initial": timedelta(seconds=-1)},
+        {"initial": timedelta(hours=1)},
     ],
 )
 def test_an_impossible_policy_is_refused_when_it_is_written(wrong: dict[str, object]) -> None:

@@ -9,6 +9,8 @@ from choreo.runner import started
 from choreo_memory import MemoryBroker
 from tests.failures.events import Placed
 
+HOUR = timedelta(hours=1)
+
 
 async def test_a_stop_finishes_what_runs_and_leaves_the_rest_to_the_next_a9() -> None:
     url = "memory://stop"
@@ -56,7 +58,7 @@ async def test_an_event_that_waits_for_a_retry_is_handed_over_again_after_a_stop
     broken = True
 
     def service() -> Service:
-        shop = Service("shop", broker=url, retry=Retry(attempts=9, initial=timedelta(hours=1)))
+        shop = Service("shop", broker=url, retry=Retry(attempts=9, initial=HOUR, maximum=HOUR))
 
         @shop.on(Placed)
         async def charge(order: Placed) -> None:

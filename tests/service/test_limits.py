@@ -101,7 +101,7 @@ async def test_bytes_are_bounded_too() -> None:
 
 
 async def test_keys_that_fail_do_not_use_up_what_others_need() -> None:
-    retry = Retry(attempts=3, initial=timedelta(hours=1))
+    retry = Retry(attempts=3, initial=timedelta(hours=1), maximum=timedelta(hours=1))
     shop = Service("shop", retry=retry, concurrency=2, prefetch=10, max_unsettled=500)
     good: list[str] = []
 
