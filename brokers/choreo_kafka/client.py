@@ -42,6 +42,8 @@ REFUSALS = (
     ssl.SSLCertVerificationError,
 )
 """What says that trying again as we are will not help."""
+HEARTBEAT_MS = 1000
+"""How soon a member hears of a rebalance, for which everybody waits for the last to hear."""
 DISMANTLE_BUDGET = 1.0
 """Seconds each part of a stuck client object gets to close before it is left alone."""
 
@@ -144,7 +146,7 @@ class Clients:
                 group_id=group,
                 group_instance_id=settings.group_instance_id,
                 session_timeout_ms=_ms(settings.session_timeout),
-                heartbeat_interval_ms=min(3000, _ms(settings.session_timeout) // 3),
+                heartbeat_interval_ms=HEARTBEAT_MS,
                 rebalance_timeout_ms=_ms(rebalance),
                 enable_auto_commit=False,
             ),

@@ -1,10 +1,16 @@
 """KafkaBroker keeps the contract of all adapters on a real broker."""
 
+# The client's stubs leave its futures and the names it re-exports open:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportPrivateImportUsage=false
+
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
+from confluent_kafka import OFFSET_END, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from choreo.testing.contract import BrokerContract, BrokerSetup
 from choreo.testing.contract.outages import Outages
@@ -21,10 +27,19 @@ class TestKafka(BrokerContract):
     @pytest.fixture
     def setup(self, real_kafka: KafkaPart) -> BrokerSetup:
         nobody = free_ports(1)[0]
+
+        async def expire(topic: str) -> None:
+            ends = await asyncio.to_thread(real_kafka.admin.leaders, topic)
+            admin = AdminClient({"bootstrap.servers": real_kafka.bootstrap})
+            whole = [TopicPartition(topic, number, OFFSET_END) for number in ends]
+            for done in admin.delete_records(whole).values():
+                await asyncio.to_thread(done.result, 10)
+
         return BrokerSetup(
             open=lambda: KafkaBroker(real_kafka.url + OPTIONS),
             unreachable=lambda: KafkaBroker(f"kafka://127.0.0.1:{nobody}"),
             crash=sever,
+            expire=expire,
             patience=20,
             quiet=0.5,
             idle=7,
