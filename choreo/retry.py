@@ -44,7 +44,7 @@ class Retry:
             raise ConfigurationError("Retry: initial and maximum may not be negative")
         if self.initial > self.maximum:
             raise ConfigurationError(
-                f"Retry(initial={self.initial}): longer than maximum={self.maximum}, which would cut it"
+                f"Retry(initial={self.initial}): longer than maximum={self.maximum}"
             )
 
     def delay_after(self, attempt: int, error: Exception, random: Random) -> float | None:
