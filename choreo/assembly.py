@@ -93,13 +93,18 @@ def assemble(service: Service, ground: Ground, provided: Mapping[type[object], o
 
 
 def codecs(settings: Settings) -> Codecs:
-    """Build the payload formats: what the settings name is written, all that can be are read."""
+    """Build the payload formats: what the settings name is written, all that can be are read.
+
+    Raises ConfigurationError for a committed contract that is no schema.
+    """
     json = JsonCodec()
     if settings.codec == "json" and not any(settings.schemas.rglob("*.avsc")):
         return Codecs(json)
     from choreo.codec.avro import AvroCodec, SchemaFolder  # noqa: PLC0415 -- fastavro when used
 
-    avro = AvroCodec(SchemaFolder(settings.schemas))
+    folder = SchemaFolder(settings.schemas)
+    folder.load()
+    avro = AvroCodec(folder)
     return Codecs(avro, json) if settings.codec == "avro" else Codecs(json, avro)
 
 

@@ -29,7 +29,13 @@ app = typer.Typer(
 dlq = typer.Typer(
     help="Look into the dead letters of a service.", no_args_is_help=True, rich_markup_mode=None
 )
+contracts = typer.Typer(
+    help="Hold event classes to their committed Avro contracts.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 app.add_typer(dlq, name="dlq")
+app.add_typer(contracts, name="contracts")
 
 
 class Level(StrEnum):
@@ -54,6 +60,16 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a fa
 ServiceName = Annotated[str, typer.Option("--service", "-s", help="Whose dead letters.")]
 OfReason = Annotated[Reason | None, typer.Option("--reason", help="Only those of this reason.")]
 OfHandler = Annotated[str | None, typer.Option("--handler", help="Only those of this handler.")]
+Contracted = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODULE:SERVICE|MODULE:EVENT…", help="Event classes, or services that emit some."
+    ),
+]
+Schemas = Annotated[
+    Path | None,
+    typer.Option("--schemas", help="Folder of the contracts, in place of the settings' one."),
+]
 Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")]
 
 
@@ -254,6 +270,34 @@ def dlq_show(
             json=json,
         )
         _complete(letters.show(request), json=json, debug=debug)
+
+
+@contracts.command("export")
+def contracts_export(
+    targets: Contracted,
+    schemas: Schemas = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace contracts that say something else.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write the Avro contracts of events, each to schemas/TOPIC/EVENT/VERSION.avsc."""
+    with reporting(json=json, debug=debug):
+        from choreo.cli import contracts as work
+
+        work.export(work.Request(targets=targets, schemas=schemas, force=force, json=json))
+
+
+@contracts.command("check")
+def contracts_check(
+    targets: Contracted, schemas: Schemas = None, json: Json = False, debug: Debug = False
+) -> None:
+    """Compare events with their committed contracts; end with 3 unless all of them hold."""
+    with reporting(json=json, debug=debug):
+        from choreo.cli import contracts as work
+
+        work.check(work.Request(targets=targets, schemas=schemas, json=json))
 
 
 def _complete(work: Coroutine[None, None, None], *, json: bool, debug: bool) -> None:

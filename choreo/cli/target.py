@@ -39,6 +39,12 @@ def event_class(target: str) -> type[Event]:
     raise ConfigurationError(f"{target} is {_what(value)}, no Event class")
 
 
+def service_or_event(target: str) -> Service | type[Event]:
+    """Import a service or a concrete event class; raise ConfigurationError if it is neither."""
+    value = imported(target, Event)
+    return event_class(target) if _is_event(value) else _service(target)
+
+
 def imported(target: str, kind: type) -> object:
     """Import *target*; *kind* helps to say what there is instead."""
     name, colon, path = target.partition(":")

@@ -11,11 +11,9 @@ from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
 from pydantic import JsonValue
 
 from choreo.contracts.derive import derive
+from choreo.contracts.difference import differences
 from choreo.errors import ConfigurationError
 from choreo.event import Event, event_type
-
-_WORDS = ("doc", "deprecated")
-"""What people read; it changes no byte and no meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +58,14 @@ class SchemaFolder:
             raise ConfigurationError(
                 f"{event.__name__} has no contract at {path}: run '{command}' and commit it"
             )
-        kept = _read(path)
-        found = _first_difference(_spoken(kept.schema), _spoken(derive(event)), "")
-        if found is not None:
+        kept = read_contract(path)
+        found = differences(kept.schema, derive(event))
+        if found:
             version = event_type(event).version
             raise ConfigurationError(
-                f"{event.__name__} and its contract {path} differ at {found}: a contract in use "
+                f"{event.__name__} and its contract {path} differ at {found[0]}: a contract in use "
                 f"does not change, so declare version={version + 1}; if version {version} was "
-                f"never published, run '{command}'"
+                f"never published, run '{command} --force'"
             )
         return kept
 
@@ -76,7 +74,7 @@ class SchemaFolder:
         if self._contracts is None:
             contracts: dict[bytes, list[Contract]] = {}
             for path in sorted(self.root.glob("**/*.avsc")):
-                kept = _read(path)
+                kept = read_contract(path)
                 contracts.setdefault(kept.fingerprint, []).append(kept)
             self._contracts = contracts
         return self._contracts
@@ -118,37 +116,10 @@ def schema_text(schema: JsonValue) -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def _read(path: Path) -> Contract:
+def read_contract(path: Path) -> Contract:
+    """Read one committed contract; raise ConfigurationError if it is none."""
     try:
         schema: JsonValue = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"the contract {path} cannot be read: {error}") from error
     return contract(schema, str(path))
-
-
-def _spoken(schema: JsonValue) -> JsonValue:
-    """Leave out what is only said to people."""
-    if isinstance(schema, list):
-        return [_spoken(part) for part in schema]
-    if isinstance(schema, dict):
-        return {key: _spoken(part) for key, part in schema.items() if key not in _WORDS}
-    return schema
-
-
-def _first_difference(was: JsonValue, now: JsonValue, where: str) -> str | None:
-    if isinstance(was, dict) and isinstance(now, dict):
-        for key in [*was, *(key for key in now if key not in was)]:
-            if key not in was or key not in now:
-                return f"{where}/{key}"
-            found = _first_difference(was[key], now[key], f"{where}/{key}")
-            if found is not None:
-                return found
-        return None
-    if isinstance(was, list) and isinstance(now, list):
-        for index, (one, other) in enumerate(zip(was, now, strict=False)):
-            name = one.get("name", index) if isinstance(one, dict) else index
-            found = _first_difference(one, other, f"{where}/{name}")
-            if found is not None:
-                return found
-        return None if len(was) == len(now) else f"{where} (length)"
-    return None if was == now and type(was) is type(now) else where or "/"

@@ -3,6 +3,7 @@
 python -m examples.order_fulfilment
 python -m examples.order_fulfilment --broker kafka://localhost:9092
 python -m examples.order_fulfilment --broker mqtt://localhost:1883
+python -m examples.order_fulfilment --codec avro
 """
 
 import argparse
@@ -21,14 +22,18 @@ from examples.order_fulfilment.services import inventory, notification, order, p
 BATCH = 50
 
 
-async def fulfil(broker: str, file: Path, display: Display) -> tuple[Outcomes, str]:
+async def fulfil(
+    broker: str, file: Path, display: Display, *, codec: str | None = None
+) -> tuple[Outcomes, str]:
     """Feed *file* to the services on *broker*; return the outcomes and one order's causal tree.
 
-    The harness starts the services in this process and tells when everything has come to its end;
-    topics and groups get a prefix of their own, so that runs do not meet.
+    Events are written as *codec*, or as the settings say. The harness starts the services in this
+    process and tells when everything has come to its end; topics and groups get a prefix of their
+    own, so that runs do not meet.
     """
     messages = records(file)
-    async with Harness(order, payment, inventory, shipping, notification, broker=broker) as world:
+    services = (order, payment, inventory, shipping, notification)
+    async with Harness(*services, broker=broker, codec=codec) as world:
         with display.progress(len(messages)) as advance:
             for start in range(0, len(messages), BATCH):
                 batch = messages[start : start + BATCH]
@@ -44,12 +49,13 @@ def main() -> int:
     """Run, show, and fail if the books do not balance."""
     parser = argparse.ArgumentParser(description="Fulfil the orders of one bad day.")
     parser.add_argument("--broker", default="memory://", help="memory://, kafka://… or mqtt://…")
+    parser.add_argument("--codec", choices=["json", "avro"], help="payload format, json by default")
     parser.add_argument("--orders", type=Path, default=ORDERS, help="file of JSON lines")
     parser.add_argument("--plain", action="store_true", help="lines instead of drawings")
     options = parser.parse_args()
     logging.getLogger("choreo").setLevel(logging.CRITICAL)  # the bad day is on purpose
     display = PlainDisplay() if options.plain else _best_display()
-    result, tree = asyncio.run(fulfil(options.broker, options.orders, display))
+    result, tree = asyncio.run(fulfil(options.broker, options.orders, display, codec=options.codec))
     display.table(result)
     print("\nWho caused what for one order:\n")
     print(tree)
