@@ -36,7 +36,7 @@ from choreo.message import Message
 from choreo.retry import FOREVER
 from choreo.service import Service
 from choreo.settings import Settings
-from choreo.telemetry.telemetry import Telemetry
+from choreo.telemetry.telemetry import ServiceTelemetry, Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -142,10 +142,9 @@ async def started(
 ) -> AsyncGenerator[Running]:
     """Run *service* within the block: it handles events on entry, and is drained on exit.
 
-    Raises ConfigurationError for what could not work, ConnectionLost if the broker cannot be
-    reached within ``start_timeout``. *connect* makes the adapter from the settings' URL, in place
-    of the one that the service was built with. *telemetry* replaces OpenTelemetry's global
-    providers, which are looked for at this moment.
+    Raises ConfigurationError for what could not work, ConnectionLost after ``start_timeout``.
+    *connect* makes the adapter in place of the service's own broker, from the settings' URL, and
+    *telemetry* stands in for OpenTelemetry's global providers.
     """
     settings = settings or service.settings()
     environment = environment or Environment()
@@ -153,29 +152,24 @@ async def started(
         threads = ThreadPoolExecutor(settings.threads, thread_name_prefix=f"choreo-{service.name}")
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
         broker = await stack.enter_async_context(_opened(service, settings, environment, connect))
-        provided = await _provide(service, stack)
-        telemetry = telemetry or Telemetry.detect()
-        watch = telemetry.of(service, broker, settings, environment) if telemetry else None
-        tracer = watch.tracer if watch else None
-        journals = (*journals, *watch.journals) if watch else journals
+        telemetry = telemetry or Telemetry.detect() or Telemetry()
+        watch = telemetry.of(service, broker, settings, environment)
         ground = Ground(
             capabilities=broker.capabilities,
             settings=settings,
             environment=environment,
             threads=threads,
-            tracer=tracer,
+            tracer=watch.tracer,
         )
-        assembly = assemble(service, ground, provided)
+        assembly = assemble(service, ground, await _provide(service, stack))
         await broker.prepare(assembly.topics)
-        publisher = Publisher(broker, _published(journals), tracer)
+        publisher = Publisher(broker, _published(journals), watch.tracer)
         stack.push_async_callback(publisher.close)
         running = Running(service, assembly, publisher, environment)
         await stack.enter_async_context(service.attached(running))
         if service.lifespan is not None:
             await stack.enter_async_context(service.lifespan(service))
-        await _consume(running, broker, ground, journals, stack)
-        if watch and running.worker and running.consumer:
-            stack.enter_context(watch.watching(running.worker, running.consumer))
+        await _consume(running, broker, ground, watch, journals, stack)
         yield running
 
 
@@ -189,6 +183,7 @@ async def _consume(
     running: Running,
     broker: Broker,
     ground: Ground,
+    watch: ServiceTelemetry,
     journals: Sequence[Journal],
     stack: AsyncExitStack,
 ) -> None:
@@ -209,8 +204,10 @@ async def _consume(
         grace=settings.grace,
         finish_begun=not broker.capabilities.remembers,
     )
-    worker = Worker(assembly.intake, publisher, burial, limits, environment, journals)
+    told = (*journals, *watch.journals)
+    worker = Worker(assembly.intake, publisher, burial, limits, environment, told)
     consumer = await stack.enter_async_context(broker.subscribe(assembly.subscription, worker))
+    stack.enter_context(watch.watching(worker, consumer))
     stack.push_async_callback(running.stop, settings)
     await running.consume(worker, consumer)
 

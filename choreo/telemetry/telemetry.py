@@ -48,11 +48,12 @@ class Telemetry:
             tracer_provider=tracers if _does_something(tracers) else None,
             meter_provider=meters if _does_something(meters) else None,
         )
-        return found or None
+        return None if found.silent else found
 
-    def __bool__(self) -> bool:
-        """Say whether anything would come of it."""
-        return self._spans is not None or self._instruments is not None
+    @property
+    def silent(self) -> bool:
+        """Whether nothing would come of it."""
+        return self._spans is None and self._instruments is None
 
     def of(
         self,
@@ -60,14 +61,12 @@ class Telemetry:
         broker: Broker,
         settings: Settings,
         environment: Environment,
-    ) -> "ServiceTelemetry | None":
-        """Follow one service on its open broker; None if its settings want none of it."""
-        if not settings.telemetry:
-            return None
+    ) -> "ServiceTelemetry":
+        """Follow one service on its open broker, as far as its settings want it."""
         scene = Scene(
             labels=Labels(service.name, broker.url, broker.capabilities),
-            spans=self._spans,
-            instruments=self._instruments,
+            spans=self._spans if settings.telemetry else None,
+            instruments=self._instruments if settings.telemetry else None,
             options=Options(parent=settings.trace_parent, create=settings.trace_create),
             clock=environment.clock,
         )
@@ -79,7 +78,9 @@ class ServiceTelemetry:
     """What one service tells while it runs."""
 
     def __init__(self, scene: Scene, declared: Mapping[str, EventType]) -> None:
-        self.tracer = ServiceTracer(scene)
+        followed = scene.spans is not None or scene.instruments is not None
+        self.tracer = ServiceTracer(scene) if followed else None
+        """None where nothing would come of it: delivery is then composed without."""
         self._scene = scene
         self._counting: Counting | None = None
         if scene.instruments is not None:

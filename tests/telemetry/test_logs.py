@@ -4,11 +4,10 @@ import asyncio
 import io
 import json
 import logging
-import uuid
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 
 import pytest
 from hypothesis import given
@@ -20,9 +19,6 @@ from choreo.envelope import Envelope
 from choreo.event import Event
 from choreo.logs import IDS, ContextFilter, JsonFormatter, TextFormatter, configure
 from choreo.message import Delivery
-from choreo.runner import started
-from choreo.service import Service
-from tests.telemetry.observed import Settlements
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -301,55 +297,3 @@ def test_configure_replaces_what_was_set_up_and_quietens_clients_that_log_payloa
         root.setLevel(level)
 
     assert one(stream)["message"] == "seen"
-
-
-class Placed(Event, topic="orders", key="order"):
-    order: int
-
-
-left: ContextVar[int] = ContextVar("left", default=0)
-
-
-async def test_every_line_of_concurrent_handlers_and_threads_names_its_own_event() -> None:
-    """The same as above, through the whole delivery: 40 events, each in a task and in a thread."""
-    service = Service("shop", broker=f"memory://{uuid.uuid4().hex}", concurrency=80, threads=8)
-    settled = Settlements()
-
-    with lines(JsonFormatter()) as (logger, stream):
-
-        @service.on(Placed)
-        async def charge(order: Placed) -> None:
-            for _ in range(3):
-                await asyncio.sleep(0)
-                logger.info("%s", order.order)
-
-        @service.on(Placed)
-        def pack(order: Placed) -> None:
-            logger.info("%s", order.order)
-
-        async with started(service, journals=[settled]):
-            ids = await service.publish_many([Placed(order=number) for number in range(40)])
-            await settled.reach(40)
-
-    told = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert len(told) == 160
-    assert {line["handler"] for line in told} == {"charge", "pack"}
-    assert all(line["event_id"] == ids[int(line["message"])] for line in told)
-    assert all(line["correlation_id"] == line["event_id"] for line in told)
-
-
-async def test_a_context_variable_left_set_is_gone_for_the_next_event_of_the_slot() -> None:  # A10
-    service = Service("shop", broker=f"memory://{uuid.uuid4().hex}", concurrency=1)
-    settled = Settlements()
-    seen: list[int] = []
-
-    @service.on(Placed)
-    async def charge(order: Placed) -> None:
-        seen.append(left.get())
-        left.set(order.order + 1)
-
-    async with started(service, journals=[settled]):
-        await service.publish_many([Placed(order=number) for number in range(6)])
-        await settled.reach(6)
-
-    assert seen == [0] * 6

@@ -239,19 +239,21 @@ async def test_a_processor_that_fails_costs_no_event(caplog: pytest.LogCaptureFi
 
 def test_without_a_provider_nothing_is_detected() -> None:
     assert Telemetry.detect() is None
-    assert not Telemetry()
+    assert Telemetry().silent
 
 
 def test_providers_that_do_nothing_are_none() -> None:
-    assert not Telemetry(
+    nothing = Telemetry(
         tracer_provider=trace.NoOpTracerProvider(), meter_provider=metrics.NoOpMeterProvider()
     )
+
+    assert nothing.silent
 
 
 def test_a_disabled_sdk_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
 
-    assert not Telemetry(tracer_provider=TracerProvider(shutdown_on_exit=False))
+    assert Telemetry(tracer_provider=TracerProvider(shutdown_on_exit=False)).silent
 
 
 def run(code: str) -> Sequence[str]:
@@ -280,3 +282,17 @@ def test_global_providers_are_detected_where_a_service_starts() -> None:
     )
 
     assert run(code) == ["True"]
+
+
+async def test_settings_can_switch_telemetry_off(observed: Observed) -> None:
+    service = Service("shop", broker=url(), telemetry=False)
+
+    @service.on(Placed)
+    async def charge(order: Placed) -> Paid:
+        return Paid(order=order.order)
+
+    out = await emitted(service, observed.telemetry, ("traceparent", CAUSE.encode()))
+
+    assert observed.spans == []
+    assert header(out, "traceparent") == CAUSE
+    assert observed.values("messaging.client.sent.messages") == {}
