@@ -94,7 +94,7 @@ class KafkaSettings(BaseModel):
         description="Time for an orderly goodbye before connections are cut.",
     )
     commit_interval: Duration = Field(
-        default=timedelta(seconds=1),
+        default=timedelta(milliseconds=250),
         description="Pause between commits under load; what is settled is committed within a "
         "tenth of this as soon as nothing is in flight.",
     )

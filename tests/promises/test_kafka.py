@@ -17,9 +17,9 @@ from tests.promises.workers import Workers
 TRACKS = 200
 EACH = 100
 SESSION = "session_timeout=6"
-SLACK = 4.0
-"""Seconds before a kill within which finished work may not have been committed: the interval of one
-second, and what a busy machine of two cores takes to get round to it."""
+SLACK = 3.0
+"""Seconds before a kill within which finished work may not have been committed: the interval of a
+quarter of a second, and what a busy machine of two cores takes to get round to it."""
 
 
 async def published(url: str, topic: str, tracks: int, each: int) -> dict[str, int]:
