@@ -173,7 +173,10 @@ def error_text(error: BaseException) -> str:
     if isinstance(error, ValidationError):
         found = error.errors(include_url=False, include_context=False, include_input=False)
         return f"{error.title}: {', '.join(item['type'] for item in found[:10])}"
-    return str(error)
+    try:
+        return str(error)
+    except Exception as wrong:  # noqa: BLE001 -- what an exception of others says is its own code
+        return f"(no text: {type(wrong).__name__} in str)"
 
 
 def _own(

@@ -13,6 +13,7 @@ ChoreoError
 │  │  ├─ UnsupportedSpecVersion  a CloudEvents version other than 1.0
 │  │  └─ UnknownVersion        a known event in a version this service cannot read
 ├─ UndeclaredEmit          a handler emitted an event it did not declare
+├─ LateEmit                a handler emitted when its attempt had ended
 ├─ HandlerTimeout          a handler ran past its deadline
 └─ HandlerSignal           raised by handlers on purpose
    ├─ Reject               this event will never succeed: dead-letter it now
@@ -97,6 +98,10 @@ class UndeclaredEmit(ChoreoError):
     """A handler emitted an event that neither its return type nor ``publishes=`` declares."""
 
 
+class LateEmit(ChoreoError):
+    """An event was emitted when the attempt it belongs to had ended: it was not published."""
+
+
 class HandlerTimeout(ChoreoError):
     """A handler ran past its deadline."""
 
@@ -115,5 +120,7 @@ class RetryLater(HandlerSignal):
     def __init__(
         self, delay: timedelta, reason: str = "the handler asked for a later attempt"
     ) -> None:
+        if not isinstance(delay, timedelta):  # a handler's mistake, told where it is made
+            raise TypeError(f"RetryLater({delay!r}): give a timedelta")
         super().__init__(reason)
         self.delay = delay

@@ -47,7 +47,7 @@ class Retry:
                 f"Retry(initial={self.initial}): longer than maximum={self.maximum}"
             )
 
-    def delay_after(self, attempt: int, error: Exception, random: Random) -> float | None:
+    def delay_after(self, attempt: int, error: BaseException, random: Random) -> float | None:
         """Say how many seconds to wait after *attempt* failed with *error*; None gives up."""
         policy = self._policy_for(error)
         if isinstance(error, FATAL + policy.never):
@@ -67,7 +67,7 @@ class Retry:
             delay = longest
         return delay * (1 + self.jitter * (2 * random.random() - 1))
 
-    def _policy_for(self, error: Exception) -> "Retry":
+    def _policy_for(self, error: BaseException) -> "Retry":
         for parent in type(error).__mro__:
             if parent in self.per:
                 return self.per[parent]

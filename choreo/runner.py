@@ -103,13 +103,20 @@ class Running:
         worker, consumer, task = self.worker, self.consumer, self._task
         if worker is None or consumer is None or task is None:
             return
-        consumer.stop_intake()
-        await self._phase("stop intake", SETTLE_BUDGET, asyncio.wait({task}))
-        await self._phase("drain", settings.drain, worker.drain())
-        await self._phase("cancel", settings.grace + SETTLE_BUDGET, worker.close())
-        await self._phase("settle", SETTLE_BUDGET, consumer.flush())
-        if not task.done():
+        worker.stop_intake()
+        try:
+            await self._phase("stop intake", SETTLE_BUDGET, asyncio.wait({task}))
+            await self._phase("drain", settings.drain, worker.drain())
+            await self._phase("cancel", settings.grace + SETTLE_BUDGET, worker.close())
+            await self._phase("settle", SETTLE_BUDGET, consumer.flush())
+        finally:  # cancelled itself, it leaves nothing running either
+            worker.abort()
             task.cancel()
+
+    async def close(self) -> None:
+        """Wait for what is being published, within its budget."""
+        await self._phase("publish", SETTLE_BUDGET, self._publisher.close())
+        self._publisher.abort()
 
     async def _phase(self, name: str, budget: timedelta, work: Awaitable[object]) -> None:
         try:
@@ -164,8 +171,8 @@ async def started(
         assembly = assemble(service, ground, await _provide(service, stack))
         await broker.prepare(assembly.topics)
         publisher = Publisher(broker, _published(journals), watch.tracer)
-        stack.push_async_callback(publisher.close)
         running = Running(service, assembly, publisher, environment)
+        stack.push_async_callback(running.close)
         await stack.enter_async_context(service.attached(running))
         if service.lifespan is not None:
             await stack.enter_async_context(service.lifespan(service))

@@ -66,10 +66,11 @@ class Burial:
         logger.error("event went to the dead letters", extra=names)
 
     def _own(self, topic: str) -> bool:
-        return topic.startswith((f"choreo/dlq/{self._service}/", dead_letter_topic(self._service)))
+        name = dead_letter_topic(self._service)
+        return topic == name or topic.startswith(f"choreo/dlq/{self._service}/")
 
 
-def reason_for(error: Exception, attempts: int) -> Reason:
+def reason_for(error: BaseException, attempts: int) -> Reason:
     """Name why an event is given up after *error* on its last attempt."""
     known: tuple[tuple[type[Exception], Reason], ...] = (
         (Reject, Reason.REJECTED),

@@ -1,7 +1,7 @@
 """What a worker has taken in and not given back: counted, and settled in batches."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection
 
 from choreo.broker import Consumer
 from choreo.delivery.job import Received
@@ -13,9 +13,13 @@ from choreo.message import Delivery
 class Custody:
     """The deliveries of one worker, from intake to settlement."""
 
-    def __init__(self, limits: Limits, journals: Sequence[Journal]) -> None:
+    def __init__(
+        self, limits: Limits, journal: Journal, broken: Callable[[Exception], None]
+    ) -> None:
+        """Call *broken* with what the adapter raises when it should settle."""
         self._limits = limits
-        self._journals = journals
+        self._journal = journal
+        self._broken = broken
         self._bytes = 0
         self._done: list[Delivery] = []
         self._idle: list[asyncio.Future[None]] = []
@@ -35,8 +39,7 @@ class Custody:
         """Take responsibility for *received*."""
         self.held += 1
         self._bytes += received.size
-        for journal in self._journals:
-            journal.received(received)
+        self._journal.received(received)
 
     def release(self, received: Received) -> None:
         """Settle *received* soon, with others, unless it was dropped."""
@@ -46,8 +49,7 @@ class Custody:
             if not self._done:
                 asyncio.get_running_loop().call_soon(self.flush)
             self._done.append(received.delivery)
-        for journal in self._journals:
-            journal.settled(received)
+        self._journal.settled(received)
         if not self.held and self._idle:
             idle, self._idle = self._idle, []
             for waiter in idle:
@@ -58,7 +60,10 @@ class Custody:
         """Settle now whatever is to be settled."""
         if self._done and self.consumer is not None:
             done, self._done = self._done, []
-            self.consumer.settle(done)
+            try:
+                self.consumer.settle(done)
+            except Exception as error:  # noqa: BLE001 -- of an adapter; in a callback nobody else hears it
+                self._broken(error)
 
     async def idle(self) -> None:
         """Return once nothing is held."""

@@ -21,6 +21,7 @@ class Demand:
         self._ready = ready
         self._slots = slots
         self._waiter: asyncio.Future[None] | None = None
+        self._stopped = False
 
     @property
     def capacity(self) -> int:
@@ -29,11 +30,11 @@ class Demand:
         return min(self._prefetch - runnable, self._custody.room)
 
     async def ask(self) -> int:
-        """Wait for room, and say how many deliveries to ask for."""
-        while (capacity := self.capacity) <= 0:
+        """Wait for room, and say how many deliveries to ask for; 0 once it is stopped."""
+        while (capacity := self.capacity) <= 0 and not self._stopped:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        return min(POLL, capacity)
+        return 0 if self._stopped else min(POLL, capacity)
 
     def freed(self) -> None:
         """Ask again once enough room has come about, or nothing else is left to do."""
@@ -43,7 +44,8 @@ class Demand:
         if capacity >= self._prefetch // 2 or (capacity > 0 and not self._ready):
             self._waiter.set_result(None)
 
-    def wake(self) -> None:
-        """Look at the room again, whatever was freed."""
+    def stop(self) -> None:
+        """Ask for nothing any more, whatever is freed."""
+        self._stopped = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)

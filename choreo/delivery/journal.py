@@ -1,11 +1,18 @@
 """What the delivery core tells those who watch it: telemetry, the test harness, a decision log."""
 
+import logging
 from collections.abc import Sequence
 from typing import Protocol
 
 from choreo.broker import Notice
+from choreo.dead_letter import error_text
 from choreo.delivery.job import Job, Outcome, Received
 from choreo.message import Message
+
+logger = logging.getLogger(__name__)
+
+ROUTINE = ("assigned", "revoked", "reconnected", "no_subscribers")
+"""Notices that belong to a normal day."""
 
 
 class Journal(Protocol):
@@ -34,3 +41,48 @@ class Journal(Protocol):
     def notice(self, notice: Notice, /) -> None:
         """Hear what the adapter noticed."""
         ...
+
+
+class Journals:
+    """Several journals as one, and beside them the log, which hears of what goes wrong."""
+
+    def __init__(self, journals: Sequence[Journal]) -> None:
+        self._journals = tuple(journals)
+
+    def received(self, received: Received, /) -> None:
+        """Tell that a delivery came in."""
+        for journal in self._journals:
+            journal.received(received)
+
+    def failed(self, job: Job, error: BaseException, delay: float | None, /) -> None:
+        """Tell that an attempt failed, with its traceback once it was the last."""
+        for journal in self._journals:
+            journal.failed(job, error, delay)
+        names = {**job.names, "error": error_text(error), "delay": delay}
+        logger.warning("an attempt failed", extra=names, exc_info=error if delay is None else None)
+
+    def ended(self, job: Job, outcome: Outcome, /) -> None:
+        """Tell how one handler's share of an event ended."""
+        for journal in self._journals:
+            journal.ended(job, outcome)
+
+    def settled(self, received: Received, /) -> None:
+        """Tell that all shares of a delivery ended."""
+        for journal in self._journals:
+            journal.settled(received)
+
+    def published(self, messages: Sequence[Message], /) -> None:
+        """Tell that the broker accepted *messages*."""
+        for journal in self._journals:
+            journal.published(messages)
+
+    def notice(self, notice: Notice, /) -> None:
+        """Tell what the adapter noticed."""
+        level = logging.INFO if notice.kind in ROUTINE else logging.WARNING
+        names = {"kind": notice.kind, "detail": notice.text, "streams": notice.streams}
+        logger.log(level, "broker notice", extra=names)
+        for journal in self._journals:
+            journal.notice(notice)
+
+
+_: type[Journal] = Journals

@@ -61,18 +61,21 @@ class Lanes(Generic[T]):
         else:
             del self._busy[lane]
 
+    def drop_behind(self, lane: Hashable, unwanted: Callable[[T], bool]) -> list[T]:
+        """Take out what is queued in *lane* and *unwanted*, in order."""
+        queue = self._busy[lane]
+        if not queue:
+            return []
+        dropped = [item for item in queue if unwanted(item)]
+        kept = [item for item in queue if not unwanted(item)]
+        queue.clear()
+        queue.extend(kept)
+        self._queued -= len(dropped)
+        return dropped
+
     def drop(self, unwanted: Callable[[T], bool]) -> list[T]:
         """Take out every queued item that is *unwanted*, in order within each lane.
 
         Items that are out are the caller's to deal with.
         """
-        dropped: list[T] = []
-        for queue in self._busy.values():
-            if queue:
-                kept = [item for item in queue if not unwanted(item)]
-                if len(kept) < len(queue):
-                    dropped.extend(item for item in queue if unwanted(item))
-                    queue.clear()
-                    queue.extend(kept)
-        self._queued -= len(dropped)
-        return dropped
+        return [item for lane in self._busy for item in self.drop_behind(lane, unwanted)]

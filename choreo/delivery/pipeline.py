@@ -5,7 +5,7 @@ there.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from choreo.delivery.job import Job, Process
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.tracing import Tracer
 from choreo.envelope import Envelope
-from choreo.errors import UndeclaredEmit
+from choreo.errors import LateEmit, UndeclaredEmit
 from choreo.event import Event
 from choreo.ids import derived
 from choreo.message import Message
@@ -72,6 +72,7 @@ def compose(
             raise
         finally:
             current.reset(token)
+            context._emit = _too_late  # noqa: SLF001 -- the pipeline owns the context it made
         if attempt is not None:
             attempt.end(None)
         return outbound
@@ -92,6 +93,13 @@ def _emitter(plan: Plan, source: str) -> Callable[[Context, Event], str]:
         return identity
 
     return emit
+
+
+def _too_late(context: Context, event: Event) -> str:
+    raise LateEmit(
+        f"handler {context.handler} emitted {type(event).__name__} when its attempt had ended: "
+        "await the tasks that it starts before it returns"
+    )
 
 
 def _collect(context: Context, result: Any) -> None:  # noqa: ANN401 -- whatever a handler returned
@@ -118,10 +126,20 @@ def _invoker(plan: Plan, provided: Mapping[str, object], threads: Executor) -> I
     async def in_thread(event: Event, context: Context) -> object:
         within = copy_context()
         return await asyncio.get_running_loop().run_in_executor(
-            threads, lambda: within.run(call, event, context)
+            threads, lambda: within.run(_to_the_end, call, event, context)
         )
 
     return in_thread
+
+
+def _to_the_end(call: Callable[[Event, Context], Any], event: Event, context: Context) -> object:
+    """Call a plain function; what it returns lazily is its work, too, and done in its thread."""
+    try:
+        result = call(event, context)
+        return list(cast("Iterator[object]", result)) if isinstance(result, Iterator) else result
+    except StopIteration as error:
+        # No future can carry one: it would never be done, and its lane held for ever.
+        raise RuntimeError("a handler raised StopIteration") from error
 
 
 def _streaming(call: Callable[[Event, Context], Any]) -> Invoke:
@@ -155,7 +173,12 @@ def _wrapped(invoke: Invoke, middlewares: Sequence[Middleware]) -> Invoke:
         result: list[object] = []
 
         async def innermost(inner: Context) -> None:
-            result[:] = [await invoke(event, inner)]
+            before = len(inner.emitted)
+            try:
+                result[:] = [await invoke(event, inner)]
+            except BaseException:
+                del inner.emitted[before:]  # the next call, if one is made, emits them again
+                raise
 
         call: Call = innermost
         for middleware in reversed(middlewares):

@@ -47,14 +47,21 @@ class Publisher:
         if self._task is not None:
             await asyncio.wait({self._task})
 
+    def abort(self) -> None:
+        """Give up what is on its way: nothing is known of it."""
+        if self._task is not None:
+            self._task.cancel()
+
     async def _run(self) -> None:
+        batch: list[Request] = []
         try:
             while self._pending:
-                await self._send(self._batch())
+                batch = self._batch()
+                await self._send(batch)
         finally:
             self._task = None
-            for _, receipt in self._pending:
-                _fail(receipt, PublishError("the publisher was stopped before it was sent"))
+            for part, receipt in (*batch, *self._pending):
+                _fail(receipt, _unknown(part, "the publisher was stopped before it had the answer"))
             self._pending.clear()
 
     def _hand_in(self, messages: Sequence[Message]) -> "asyncio.Future[None]":
@@ -80,10 +87,6 @@ class Publisher:
             await self._broker.publish(messages)
         except PublishError as error:
             self._share_out(batch, error)
-        except asyncio.CancelledError:
-            for part, receipt in batch:
-                _fail(receipt, _unknown(part, "the publisher was stopped while it was on its way"))
-            raise
         except Exception as error:  # noqa: BLE001 -- the task boundary: whoever waits must be told
             for part, receipt in batch:
                 _fail(receipt, _unknown(part, f"{type(error).__name__}: {error}"))

@@ -10,8 +10,8 @@ within the grace it is abandoned: its slot is given up and its result, if one ev
 ignored.  A job in a thread cannot be cancelled and is only reported: its lane stays held until the
 thread returns (A6).
 
-A slot whose job left a context variable set is replaced by a fresh one, so that nothing leaks from
-one event into the next (A10).
+A slot whose job left a context variable set, or a cancellation that its task has not come to yet,
+is replaced by a fresh one, so that nothing leaks from one event into the next (A10).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import decimal
 import logging
 from collections import deque
 from collections.abc import Callable
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from datetime import timedelta
 from typing import Protocol
 
@@ -51,6 +51,11 @@ class Slot:
         self.reported = False
         self.abandoned = False
 
+    @property
+    def cancelled(self) -> bool:
+        """Say whether anyone cancelled its task: it then ends with its present job."""
+        return self.task is not None and self.task.cancelling() > 0
+
 
 class Owner(Protocol):
     """What the pool works for."""
@@ -59,12 +64,12 @@ class Owner(Protocol):
         """Take *job* one step further."""
         ...
 
-    def timed_out(self, job: Job, /, *, abandoned: bool) -> None:
-        """Hear that *job* overran and was cancelled, or would not die and was abandoned."""
+    def abandoned(self, job: Job, /) -> None:
+        """Hear that *job* overran, would not die, and was abandoned."""
         ...
 
     def freed(self) -> None:
-        """Hear that a job left its slot."""
+        """Hear that a job left its slot, or that no more are ready."""
         ...
 
     def crashed(self, error: BaseException, /) -> None:
@@ -88,7 +93,7 @@ class Slots:
         self._slots: list[Slot] = []
         self._idle: list[asyncio.Future[None]] = []
         self._waking = False
-        self._closed = False
+        self.closed = False
         self._context = copy_context()
         """What every slot begins with."""
         self._timer: Timer | None = None
@@ -103,7 +108,7 @@ class Slots:
 
     def wake(self) -> None:
         """See to it that some slot looks for work."""
-        if self._waking or self._closed:
+        if self._waking or self.closed:
             return
         while self._idle:
             waiter = self._idle.pop()
@@ -122,23 +127,25 @@ class Slots:
             self._watchers.append(watcher)
             await watcher
 
-    async def close(self) -> None:
-        """Cancel what still runs; it stays unsettled. Return when all but zombies have ended."""
-        self._closed = True
+    def abort(self) -> None:
+        """Cancel what still runs; no slot takes another job."""
+        self.closed = True
         if self._timer:
             self._timer.cancel()
+        for slot in (*self._slots, *self.zombies):
+            if slot.task:
+                slot.task.cancel()
+
+    async def close(self) -> None:
+        """Cancel what still runs; return when it has ended, or the grace has."""
+        self.abort()
         tasks = [slot.task for slot in self._slots if slot.task]
-        for task in tasks:
-            task.cancel()
         if tasks:
-            _, stubborn = await asyncio.wait(tasks, timeout=self._grace)
-            for slot in self._slots:
-                if slot.task in stubborn:
-                    self._abandon(slot)
-                    logger.error(
-                        "handler ignored its cancellation",
-                        extra=slot.job.names if slot.job else None,
-                    )
+            await asyncio.wait(tasks, timeout=self._grace)
+        for slot in self._slots.copy():
+            if slot.job is not None:
+                logger.error("handler ignored its cancellation", extra=slot.job.names)
+                self._abandon(slot)
 
     def _start(self) -> None:
         slot = Slot()
@@ -147,7 +154,7 @@ class Slots:
         slot.task = asyncio.get_running_loop().create_task(
             self._run(slot), name="choreo slot", context=self._context.copy()
         )
-        slot.task.add_done_callback(self._ended)
+        slot.task.add_done_callback(lambda task: self._ended(slot, task))
         self._watch()
 
     async def _run(self, slot: Slot) -> None:
@@ -155,29 +162,33 @@ class Slots:
         clean = copy_context()
         self._waking = False
         since = self._clock.monotonic()
-        try:
-            while not slot.abandoned:
-                if not self._ready:
-                    await self._rest()
-                    since = self._clock.monotonic()
-                    continue
-                job = self._ready.popleft()
-                if self._ready:
-                    self.wake()
-                await self._one(slot, job)
-                if copy_context() != clean:
-                    return
-                now = self._clock.monotonic()
-                if now - since > SLICE:
-                    await asyncio.sleep(0)
-                    since = self._clock.monotonic()
-        finally:
-            self._gone(slot)
+        while not (slot.abandoned or self.closed):
+            if not self._ready:
+                await self._rest()
+                since = self._clock.monotonic()
+                continue
+            job = self._ready.popleft()
+            if self._ready:
+                self.wake()
+            else:
+                self._owner.freed()
+            await self._one(slot, job)
+            if _spoilt(slot, clean):
+                return
+            now = self._clock.monotonic()
+            if now - since > SLICE:
+                await asyncio.sleep(0)
+                since = self._clock.monotonic()
 
     async def _rest(self) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._idle.append(waiter)
-        await waiter
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter in self._idle:
+                self._idle.remove(waiter)
+            raise
         self._waking = False
         self._watch()
 
@@ -186,16 +197,7 @@ class Slots:
         self.busy += 1
         try:
             await self._owner.advance(job, slot)
-        except asyncio.CancelledError:
-            task = slot.task
-            if slot.expired is None or task is None or task.uncancel() > 0:
-                raise
-            if not slot.abandoned:
-                self._owner.timed_out(job, abandoned=False)
         finally:
-            if slot.expired is not None and slot.task is not None:
-                while slot.task.cancelling() and not self._closed:
-                    slot.task.uncancel()
             slot.job = None
             slot.deadline = slot.expired = None
             slot.reported = False
@@ -208,19 +210,17 @@ class Slots:
         if self._watchers:
             self._notify()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._owner.crashed(error)
-
-    def _gone(self, slot: Slot) -> None:
+    def _ended(self, slot: Slot, task: asyncio.Task[None]) -> None:
+        # Not in the task, as one that is cancelled before its first step runs none of its code.
         if slot in self._slots:
             self._slots.remove(slot)
         if slot in self.zombies:
             self.zombies.remove(slot)
-        if not self._closed:
-            self._waking = False
-            if self._ready:
-                self.wake()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._owner.crashed(error)
+        self._waking = False
+        if self._ready:
+            self.wake()
 
     def _notify(self) -> None:
         watchers, self._watchers = self._watchers, []
@@ -230,7 +230,7 @@ class Slots:
 
     def _watch(self) -> None:
         """Look at deadlines from now on, as long as a slot is at work."""
-        if self._timer is None and not self._closed:
+        if self._timer is None and not self.closed:
             self._timer = self._clock.call_later(SWEEP, self._sweep)
 
     def _sweep(self) -> None:
@@ -250,13 +250,23 @@ class Slots:
             elif now >= slot.expired + self._grace:
                 self._abandon(slot)
                 logger.error("handler ignored its deadline and was abandoned", extra=job.names)
-                self._owner.timed_out(job, abandoned=True)
+                self._owner.abandoned(job)
         self._timer = None
         if len(self._idle) < len(self._slots):  # else nothing runs, and who wakes watches again
             self._watch()
 
     def _abandon(self, slot: Slot) -> None:
         slot.abandoned = True
+        if slot.job is not None:
+            slot.job.run += 1
         self._slots.remove(slot)
         self.zombies.append(slot)
         self._left()
+
+
+def _spoilt(slot: Slot, clean: Context) -> bool:
+    """Say whether a job left something behind in *slot*, whose context began *clean*."""
+    try:
+        return slot.cancelled or copy_context() != clean
+    except Exception:  # noqa: BLE001 -- what is compared are values of others: arrays refuse it
+        return True

@@ -10,21 +10,21 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 
 from choreo.broker import Consumer, Notice
-from choreo.dead_letter import error_text
 from choreo.delivery.burial import Burial, reason_for
 from choreo.delivery.custody import Custody
 from choreo.delivery.demand import Demand
+from choreo.delivery.departure import Departure, everything
 from choreo.delivery.inbox import Inbox
 from choreo.delivery.intake import Intake
 from choreo.delivery.job import Handler, Job, Outcome, Received
-from choreo.delivery.journal import Journal
+from choreo.delivery.journal import Journal, Journals
 from choreo.delivery.lanes import Lanes
 from choreo.delivery.limits import Limits
 from choreo.delivery.publisher import Publisher
 from choreo.delivery.slots import Slot, Slots
 from choreo.delivery.waiting import Waiting
 from choreo.environment import Environment
-from choreo.errors import BrokerError, HandlerTimeout, PublishError
+from choreo.errors import BrokerError, ChoreoError, HandlerTimeout, PublishError
 from choreo.message import Delivery
 from choreo.reason import Reason
 from choreo.retry import FOREVER
@@ -33,9 +33,6 @@ logger = logging.getLogger(__name__)
 
 Going = Callable[[Received], bool]
 """Tells the deliveries whose stream goes elsewhere."""
-
-ROUTINE = ("assigned", "revoked", "reconnected", "no_subscribers")
-"""Notices that belong to a normal day."""
 
 
 class Worker:
@@ -56,15 +53,15 @@ class Worker:
         self._limits = limits
         self._clock = environment.clock
         self._random = environment.random
-        self._journals = tuple(journals)
+        self._journal = Journals(journals)
         self._lanes: Lanes[Job] = Lanes()
         self._inbox: Inbox[Job] = Inbox(limits.duplicates_window)
         self._waiting: Waiting[Job] = Waiting(self._clock, self._ready_again)
         self._slots = Slots(limits.concurrency, limits.grace, self._clock, self._lanes.ready, self)
-        self._custody = Custody(limits, self._journals)
+        self._custody = Custody(limits, self._journal, self.crashed)
         self._demand = Demand(limits, self._custody, self._lanes.ready, self._slots)
-        self._leaving: list[Going] = []
-        self._crash: BaseException | None = None
+        self._departure = Departure(self._lanes, self._inbox, self._waiting, self._slots, self)
+        self._crash: Exception | None = None
 
     # -- what its owner calls -----------------------------------------------------------------
 
@@ -91,33 +88,37 @@ class Worker:
     async def run(self, consumer: Consumer) -> None:
         """Pull and handle until the intake stops; raises BrokerError if it cannot go on."""
         self._custody.consumer = consumer
-        while True:
-            deliveries = await consumer.poll(await self._demand.ask())
-            if self._crash is not None:
-                raise self._crash
-            if not deliveries:
-                return
+        while wanted := await self._demand.ask():
+            deliveries = await consumer.poll(wanted)
+            if not deliveries or self._crash is not None:
+                break
             for delivery in deliveries:
                 self._accept(delivery)
             self._slots.wake()
             await asyncio.sleep(0)
+        if self._crash is not None:
+            raise self._crash
+
+    def stop_intake(self) -> None:
+        """Take nothing more in; what was taken in goes on."""
+        if self._custody.consumer is not None:
+            self._custody.consumer.stop_intake()
+        self._demand.stop()
 
     async def drain(self) -> None:
         """Give up what has not begun, and return when what runs has ended and is settled.
 
-        Where the broker forgets what is settled above something unsettled, that is finished first.
+        From now on nothing begins that waits for its turn. Where the broker forgets what is settled
+        above something unsettled, what lies before something begun is finished first.
         """
-        self._leaving.append(_everything)
-        try:
-            if self._limits.finish_begun:
-                self._drop(
-                    lambda received: not self._custody.lies_before_begun(received.delivery),
-                    _everything,
-                )
-                await self._slots.until(lambda: not self._slots.busy and not self._lanes.ready)
-            await self._leave(_everything)
-        finally:
-            self._leaving.remove(_everything)
+        self._departure.close()
+        if self._limits.finish_begun:
+            self._departure.drop(
+                lambda received: not self._custody.lies_before_begun(received.delivery), everything
+            )
+            await self._slots.until(lambda: not self._slots.busy and not self._lanes.ready)
+        await self._departure.leave(everything)
+        self._custody.flush()
 
     async def idle(self) -> None:
         """Return once nothing is held."""
@@ -125,22 +126,29 @@ class Worker:
 
     async def close(self) -> None:
         """Cancel what still runs; it stays unsettled."""
+        self.abort()
         await self._slots.close()
+        self._custody.flush()
+
+    def abort(self) -> None:
+        """Cancel what still runs and give up the rest, now."""
+        self._departure.close()
+        self._slots.abort()
+        self._departure.drop(everything, everything)
 
     # -- what the consumer calls --------------------------------------------------------------
 
     async def revoking(self, streams: Collection[str], /) -> None:
         """Drop what has not begun of *streams*; return when what runs has ended and is settled."""
-        await self._leave(lambda received: received.delivery.stream in streams)
-        self._custody.forget(streams)
+        try:
+            await self._departure.leave(lambda received: received.delivery.stream in streams)
+        finally:
+            self._custody.forget(streams)
+            self._custody.flush()
 
     def notice(self, notice: Notice, /) -> None:
-        """Log it and tell the journals."""
-        level = logging.INFO if notice.kind in ROUTINE else logging.WARNING
-        names = {"kind": notice.kind, "detail": notice.text, "streams": notice.streams}
-        logger.log(level, "broker notice", extra=names)
-        for journal in self._journals:
-            journal.notice(notice)
+        """Pass it on to the journals."""
+        self._journal.notice(notice)
 
     # -- taking in ----------------------------------------------------------------------------
 
@@ -148,6 +156,8 @@ class Worker:
         envelope, handlers, reason, error, outcome = self._intake.sort(delivery)
         size = len(delivery.body or b"")
         received = Received(delivery, envelope, size, max(1, len(handlers)))
+        if self._departure.concerns(received):
+            return
         self._custody.take(received)
         for handler in handlers:
             lane = self._intake.lane(delivery, envelope, handler)
@@ -157,7 +167,7 @@ class Worker:
         lane = self._intake.lane(delivery, envelope, None)
         job = Job(received, None, lane, reason=reason, error=error)
         if outcome is not None:
-            self._count(job, outcome)
+            self._journal.ended(job, outcome)
             self._custody.release(received)
         else:
             self._lanes.add(lane, job)
@@ -176,6 +186,15 @@ class Worker:
                 return
             if slot.abandoned or not job.decided:
                 return
+        if slot.cancelled and not self._slots.closed:  # this slot ends, another one goes on
+            self._ready_again(job)
+        elif job.reason is not None and job.received.dropped:
+            self.give_up(job)  # whoever has its stream now decides
+        else:
+            await self._deliver(job)
+
+    async def _deliver(self, job: Job) -> None:
+        """Hand over what the job has for the broker: what its handler emitted, or its burial."""
         try:
             if job.reason is not None:
                 await self._burial.bury(job)
@@ -184,6 +203,10 @@ class Worker:
                 await self._publisher.publish(job.outbound)
                 self._end(job, Outcome.HANDLED)
         except BrokerError as error:
+            self._trouble(job, error)
+        except asyncio.CancelledError as error:
+            if self._slots.closed:
+                raise
             self._trouble(job, error)
 
     async def _attempt(self, job: Job, handler: Handler, slot: Slot) -> Outcome | None:
@@ -199,9 +222,11 @@ class Worker:
         slot.deadline = self._clock.monotonic() + handler.deadline.total_seconds()
         try:
             outbound = await handler.process(job)
-        except Exception as error:  # noqa: BLE001 -- the attempt: whatever a handler raises is its result
+        except BaseException as error:  # the attempt: whatever a handler raises is its result
+            if self._interrupts(error):
+                raise
             if run == job.run:
-                self._failed(job, handler, error)
+                self._failed(job, handler, error, slot)
             return None
         finally:
             slot.deadline = None
@@ -212,36 +237,33 @@ class Worker:
         job.outbound = outbound
         return None if outbound else Outcome.HANDLED
 
-    def _failed(self, job: Job, handler: Handler, error: Exception) -> None:
+    def _interrupts(self, error: BaseException) -> bool:
+        """Tell what is meant for the process from what is a handler's own: A4, sys.exit()."""
+        if isinstance(error, asyncio.CancelledError):
+            return self._slots.closed
+        return isinstance(error, KeyboardInterrupt | GeneratorExit)
+
+    def _failed(self, job: Job, handler: Handler, error: BaseException, slot: Slot) -> None:
+        if slot.expired is not None and isinstance(error, asyncio.CancelledError):
+            error = _overrun(handler)
         delay = handler.retry.delay_after(job.attempt, error, self._random)
-        self._fail(job, error, delay)
+        self._note_failure(job, error, delay)
         if delay is None:
             job.reason = reason_for(error, job.attempt)
         else:
             self._later(job, delay)
 
-    def _fail(self, job: Job, error: Exception, delay: float | None) -> None:
+    def _note_failure(self, job: Job, error: BaseException, delay: float | None) -> None:
         job.error = error
         if job.first_failed is None:
             job.first_failed = self._clock.now()
-        for journal in self._journals:
-            journal.failed(job, error, delay)
-        names = {**job.names, "error": error_text(error), "delay": delay}
-        logger.warning("an attempt failed", extra=names, exc_info=error if delay is None else None)
+        self._journal.failed(job, error, delay)
 
-    def timed_out(self, job: Job, /, *, abandoned: bool) -> None:
-        """Count the overrun as a failure; an abandoned run is never repeated beside itself."""
-        handler = job.handler
-        if handler is None:
-            return
-        error = HandlerTimeout(f"handler {handler.plan.id} ran longer than {handler.deadline}")
-        job.run += 1
-        if abandoned:
-            self._fail(job, error, None)
+    def abandoned(self, job: Job, /) -> None:
+        """Give the event up: an abandoned run is never repeated beside itself."""
+        if job.handler is not None:
+            self._note_failure(job, _overrun(job.handler), None)
             job.reason = Reason.TIMEOUT
-        else:
-            self._failed(job, handler, error)
-        if job.reason is not None:
             self._ready_again(job)
 
     def freed(self) -> None:
@@ -250,13 +272,13 @@ class Worker:
 
     def crashed(self, error: BaseException, /) -> None:
         """Stop the intake; run() raises *error*."""
+        if not isinstance(error, Exception):
+            error = ChoreoError(f"the worker was ended by {type(error).__name__}")
         self._crash = error
         logger.critical("the worker failed", exc_info=error)
-        if self._custody.consumer is not None:
-            self._custody.consumer.stop_intake()
-        self._demand.wake()
+        self.stop_intake()
 
-    def _trouble(self, job: Job, error: BrokerError) -> None:
+    def _trouble(self, job: Job, error: BaseException) -> None:
         """Hold the job and its lane until the broker takes what it has for it (D1)."""
         job.troubles += 1
         refused = isinstance(error, PublishError) and error.refused and not error.unknown
@@ -271,8 +293,8 @@ class Worker:
         self._later(job, delay)
 
     def _later(self, job: Job, delay: float) -> None:
-        if any(going(job.received) for going in self._leaving):
-            self._give_up(job)
+        if self._departure.concerns(job.received):
+            self.give_up(job)
         else:
             self._waiting.add(job, delay)
 
@@ -283,66 +305,34 @@ class Worker:
     # -- ending -------------------------------------------------------------------------------
 
     def _end(self, job: Job, outcome: Outcome) -> None:
-        self._count(job, outcome)
+        self._journal.ended(job, outcome)
         if job.handler is not None and outcome is not Outcome.DUPLICATE:
             done = outcome is not Outcome.DEAD_LETTERED and outcome is not Outcome.DROPPED
             for waiter in self._inbox.close(_key(job, job.handler), job, done=done):
                 self._ready_again(waiter)
         self._lanes.release(job.lane)
-        received = job.received
-        received.owed -= 1
-        if not received.owed:
-            self._custody.release(received)
+        self._owe_less(job.received)
 
-    def _give_up(self, job: Job) -> None:
+    def give_up(self, job: Job, /) -> None:
+        """Leave the job to another consumer, and with it what is behind it and goes there, too."""
+        self._departure.drop_behind(job)
         job.received.dropped = True
         self._end(job, Outcome.DROPPED)
 
-    def _count(self, job: Job, outcome: Outcome) -> None:
-        for journal in self._journals:
-            journal.ended(job, outcome)
+    def give_up_queued(self, job: Job, /) -> None:
+        """Leave a job to another consumer that its lane had not let out yet."""
+        job.received.dropped = True
+        self._journal.ended(job, Outcome.DROPPED)
+        self._owe_less(job.received)
 
-    # -- leaving ------------------------------------------------------------------------------
-
-    async def _leave(self, going: Going) -> None:
-        """Drop all jobs of deliveries that are *going* and have not begun; wait for the others."""
-        self._leaving.append(going)
-        try:
-            self._drop(going, going)
-            await self._slots.until(
-                lambda: not any(going(job.received) for job in self._slots.running)
-            )
-        finally:
-            self._leaving.remove(going)
-            self._custody.flush()
-
-    def _drop(self, going: Going, resting: Going) -> None:
-        """Drop what is *going* of the jobs that may or could run, and *resting* of the others."""
-        for job in self._lanes.drop(lambda job: going(job.received)):
-            self._drop_queued(job)
-        ready = [job for job in self._lanes.ready if going(job.received)]
-        for job in ready:
-            self._lanes.ready.remove(job)
-        waiting = self._waiting.drop(lambda job: resting(job.received))
-        duplicates = [job for job in self._inbox.waiting() if resting(job.received)]
-        for job in duplicates:
-            self._inbox.leave(job)
-        for job in (*ready, *waiting, *duplicates):
-            self._give_up(job)
-        self._slots.wake()
-
-    def _drop_queued(self, job: Job) -> None:
-        """Drop a job that its lane had not let out yet: there is no lane to release."""
-        received = job.received
-        received.dropped = True
-        self._count(job, Outcome.DROPPED)
+    def _owe_less(self, received: Received) -> None:
         received.owed -= 1
         if not received.owed:
             self._custody.release(received)
 
 
-def _everything(_: Received) -> bool:
-    return True
+def _overrun(handler: Handler) -> HandlerTimeout:
+    return HandlerTimeout(f"handler {handler.plan.id} ran longer than {handler.deadline}")
 
 
 def _key(job: Job, handler: Handler) -> tuple[int, str, str]:
