@@ -2,7 +2,8 @@
 
 The original's body, key and headers stay as they came and in their order, but for ``traceparent``,
 which names the span that buried it. What choreo adds stands behind them in headers of its own,
-which a second burial replaces, so that a letter does not grow (D4).
+which a second burial replaces, so that a letter does not grow (D4). What a broker refuses in this
+form can be packed (see ``packing``); ``original`` restores either.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,13 +18,23 @@ from choreo.cloudevents.attributes import legible
 from choreo.cloudevents.trace import read_traceparent
 from choreo.errors import DecodeError
 from choreo.message import Delivery, Header, Message
+from choreo.packing import (
+    Form,
+    pack_body,
+    pack_headers,
+    stand_in,
+    unpack_body,
+    unpack_headers,
+)
 from choreo.reason import Reason
 from choreo.timestamps import parse_rfc3339, rfc3339
 
 PREFIX = "choreo-dlq-"
 MAX_TOTAL = 8 * 1024
-"""Bytes that all of our headers on one letter hold together, names included (D4)."""
+"""Bytes that all of our headers hold together, names included, save what is packed (D4)."""
 MAX_ERROR = 2 * 1024
+MAX_ERROR_PACKED = 128
+"""A letter that was refused may have been too large."""
 MAX_ORIGIN = 4 * 1024
 """Bytes of the original topic's name; a longer one cannot be restored."""
 MAX_NAME = 256
@@ -87,19 +98,31 @@ def bury(
     capabilities: Capabilities,
     *,
     traceparent: str | None = None,
+    form: Form = Form.PLAIN,
 ) -> Message:
     """Build the dead letter of *delivery*, with *traceparent* as the span that sends it.
 
     On brokers with topic levels every letter has a topic of its own and is kept as its last value;
-    deleting it is publishing an empty body there.
+    deleting it is publishing an empty body there, so that an empty original gets a stand-in.
     """
     identity = letter_id(delivery, failure, capabilities.binding)
     topic = dead_letter_topic(failure.service)
     if capabilities.topic_levels:
         topic = f"choreo/dlq/{failure.service}/{identity}"
-    headers, replaced = _originals(delivery.headers, traceparent)
-    headers += _own(delivery, failure, identity, replaced)
-    return Message(topic, delivery.body, delivery.key, headers, retain=capabilities.retained)
+    came, content = _came(delivery)
+    told: Sequence[Header] = ()
+    if form is Form.WHOLE:
+        content, told = pack_body(content)
+    body, empty = stand_in(content, capabilities)
+    if form is Form.PLAIN:
+        headers, replaced = _originals(came, traceparent)
+        headers += _own(delivery, failure, identity, replaced)
+    else:
+        headers = [] if traceparent is None else [(TRACEPARENT, traceparent.encode())]
+        headers += _own(delivery, failure, identity, (), longest=MAX_ERROR_PACKED)
+        headers += pack_headers(came)
+    headers += (*told, *empty)
+    return Message(topic, body, delivery.key, headers, retain=capabilities.retained)
 
 
 def letter_id(delivery: Delivery, failure: Failure, binding: Binding) -> str:
@@ -151,11 +174,14 @@ def read_dead_letter(message: Message) -> DeadLetter | None:
 def original(message: Message) -> Message:
     """Restore the message in a letter: topic, key, headers and body as they came.
 
-    Raises DecodeError for a message that is no dead letter.
+    Raises DecodeError for a message that is no dead letter, or one whose packed parts are spoilt.
     """
     letter = read_dead_letter(message)
     if letter is None:
         raise DecodeError(f"a message on {message.topic!r} is no dead letter")
+    body, packed = unpack_body(message), unpack_headers(message)
+    if packed is not None:
+        return Message(letter.topic, body, message.key, packed)
     before = [value for name, value in message.headers if name == f"{PREFIX}{TRACEPARENT}"]
     headers: list[Header] = []
     for name, value in _without_own(message.headers):
@@ -165,7 +191,7 @@ def original(message: Message) -> Message:
                 headers.append((name, before[0]))
         else:
             headers.append((name, value))
-    return Message(letter.topic, message.body, message.key, headers)
+    return Message(letter.topic, body, message.key, headers)
 
 
 def error_text(error: BaseException) -> str:
@@ -179,8 +205,25 @@ def error_text(error: BaseException) -> str:
         return f"(no text: {type(wrong).__name__} in str)"
 
 
+def _came(delivery: Delivery) -> tuple[Sequence[Header], bytes | None]:
+    """Tell the headers and the body to be kept; of a letter buried again, those it had packed."""
+    if read_dead_letter(delivery) is not None:
+        try:
+            packed, body = unpack_headers(delivery), unpack_body(delivery)
+        except DecodeError:
+            pass  # somebody else's, and no letter after all
+        else:
+            return [*_without_own(delivery.headers)] if packed is None else packed, body
+    return [*_without_own(delivery.headers)], delivery.body
+
+
 def _own(
-    delivery: Delivery, failure: Failure, identity: str, replaced: Iterable[Header]
+    delivery: Delivery,
+    failure: Failure,
+    identity: str,
+    replaced: Iterable[Header],
+    *,
+    longest: int = MAX_ERROR,
 ) -> list[Header]:
     """Make our own headers, within their caps: legible UTF-8 on every transport."""
     error = failure.error
@@ -208,7 +251,7 @@ def _own(
     if error is not None:
         name = f"{PREFIX}error-message"
         taken = sum(len(name) + len(value or b"") for name, value in headers)
-        room = min(MAX_ERROR, MAX_TOTAL - taken - len(name))
+        room = min(longest, MAX_TOTAL - taken - len(name))
         headers.append((name, _cut(legible(error_text(error)), max(room, 0))))
     return headers
 
@@ -217,7 +260,7 @@ def _originals(
     headers: Sequence[Header], traceparent: str | None
 ) -> tuple[list[Header], list[Header]]:
     """Tell the headers as they came, and the one that remembers a replaced ``traceparent``."""
-    kept = list(_without_own(headers))
+    kept = list(headers)
     places = [place for place, (name, _) in enumerate(kept) if name == TRACEPARENT]
     if traceparent is None or len(places) > 1:
         return kept, []

@@ -12,10 +12,13 @@ from choreo.errors import (
     DecodeError,
     EncodeError,
     HandlerTimeout,
+    PublishError,
     Reject,
     UndeclaredEmit,
     UnknownVersion,
 )
+from choreo.message import Delivery
+from choreo.packing import Form
 from choreo.reason import Reason
 
 logger = logging.getLogger(__name__)
@@ -60,10 +63,27 @@ class Burial:
         )
         following = self._tracer.bury(job) if self._tracer is not None else None
         trace = following.traceparent if following is not None else None
-        message = bury(delivery, failure, self._capabilities, traceparent=trace)
-        publishing = self._publisher.publish((message,))
-        await (publishing if following is None else followed(following, publishing))
+        sending = self._send(delivery, failure, trace)
+        await (sending if following is None else followed(following, sending))
         logger.error("event went to the dead letters", extra=names)
+
+    async def _send(self, delivery: Delivery, failure: Failure, trace: str | None) -> None:
+        """Send the letter as it reads best; in another form only if the broker refuses that one.
+
+        The next try begins with the first form again: it may have been the topic that was refused.
+        """
+        refusals: list[PublishError] = []
+        for form in Form:
+            letter = bury(delivery, failure, self._capabilities, traceparent=trace, form=form)
+            try:
+                await self._publisher.publish((letter,))
+            except PublishError as error:
+                if error.unknown or not error.refused:
+                    raise
+                refusals.append(error)
+            else:
+                return
+        raise refusals[0]
 
     def _own(self, topic: str) -> bool:
         name = dead_letter_topic(self._service)
