@@ -1,16 +1,28 @@
 """Typed events: frozen pydantic models whose class arguments declare their identity on the wire."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from choreo.declaration import is_class_of, require
 from choreo.errors import ConfigurationError
 from choreo.foreign import Foreign
 from choreo.topic import Topic
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]*")
+KINDS: Mapping[str, type[object]] = {
+    "name": str,
+    "key": str,
+    "version": int,
+    "sequence": str,
+    "idempotency_key": str,
+    "retain": bool,
+    "foreign": Foreign,
+}
+"""What class arguments are, where they are given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +88,7 @@ class Event(BaseModel):
         cls.__event__ = None
         if topic is None:
             return
+        require(topic, str, f"class {cls.__name__}(Event, topic={topic!r}): must be of type str")
         full = name or (f"{cls.__domain__}.{cls.__name__}" if cls.__domain__ else cls.__name__)
         cls.__event__ = EventType(
             name=full,
@@ -97,9 +110,13 @@ class Event(BaseModel):
 
 def event_type(event: type[Event] | Event) -> EventType:
     """Tell the wire identity of an event or its class; raise ConfigurationError if it has none."""
-    declared = event.__event__
+    cls = event if isinstance(event, type) else type(event)
+    if not is_class_of(cls, Event):
+        raise ConfigurationError(
+            f"{cls.__name__} is no event: declare class {cls.__name__}(Event, topic='…')"
+        )
+    declared = cls.__event__
     if declared is None:
-        cls = event if isinstance(event, type) else type(event)
         raise ConfigurationError(
             f"{cls.__name__} has no topic: declare class {cls.__name__}(Event, topic='…')"
         )
@@ -115,8 +132,15 @@ def partition_key(event: Event) -> str | None:
     return None if value is None else str(value)
 
 
+def _check_kinds(where: str, declared: EventType) -> None:
+    for argument, kind in KINDS.items():
+        value: object = getattr(declared, argument)
+        require(value, kind, f"{where}: {argument}={value!r} must be of type {kind.__name__}")
+
+
 def _check(cls: type[Event], declared: EventType) -> None:
     where = f"class {cls.__name__}(Event, …)"
+    _check_kinds(where, declared)
     if not NAME.fullmatch(declared.name):
         raise ConfigurationError(
             f"{where}: the name {declared.name!r} must begin with a letter and hold only letters, "

@@ -22,6 +22,7 @@ from enum import Enum
 from typing import Any, Union, get_args, get_origin
 
 from choreo.context import Context
+from choreo.declaration import is_class_of, require
 from choreo.errors import ConfigurationError
 from choreo.event import Event, event_type
 from choreo.retry import Retry
@@ -87,6 +88,7 @@ def plan(function: Callable[..., object], event: type[Event], options: Options) 
     if not name or name == "<lambda>":
         raise ConfigurationError(f"handler {function!r} has no name: give on(…, id='…')")
     event_type(event)
+    _check_options(name, options)
     hints = _hints(name, function)
     parameters = list(inspect.signature(function).parameters.values())
     if not parameters:
@@ -107,6 +109,25 @@ def plan(function: Callable[..., object], event: type[Event], options: Options) 
         emits=_emits(name, hints.get("return")) | frozenset(_declared(name, options.publishes)),
         options=options,
     )
+
+
+def _check_options(name: str, options: Options) -> None:
+    """Refuse what no type checker saw, and what none can see."""
+    retry, deadline = options.retry, options.deadline
+    when: object = options.when
+    where = f"handler {name}"
+    require(retry, Retry, f"{where}: retry={retry!r}: give a Retry, such as Retry(attempts=3)")
+    require(deadline, timedelta, f"{where}: deadline={deadline!r}: give a timedelta")
+    if deadline is not None and deadline <= timedelta(0):
+        raise ConfigurationError(f"{where}: deadline={deadline!r}: leave it some time")
+    if when is None:
+        return
+    if not callable(when):
+        raise ConfigurationError(f"{where}: when={when!r}: give a function of the event")
+    if _kind(when) is not Kind.THREAD:
+        raise ConfigurationError(
+            f"{where}: when= is asked between events and cannot wait: give a plain function"
+        )
 
 
 def _hints(name: str, function: Callable[..., object]) -> dict[str, Any]:
@@ -139,8 +160,9 @@ def _check_first(
         )
     accepted = _members(annotation)
     if not any(isinstance(kind, type) and issubclass(event, kind) for kind in accepted):
+        shown = getattr(annotation, "__name__", annotation)
         raise ConfigurationError(
-            f"handler {name} is registered on {event.__name__} but takes {annotation!r}"
+            f"handler {name} is registered on {event.__name__} but takes {shown}"
         )
 
 
@@ -205,6 +227,8 @@ def _emits(name: str, annotation: object) -> frozenset[type[Event]]:
 
 def _declared(name: str, classes: Iterable[type[Event]]) -> Iterable[type[Event]]:
     for kind in classes:
+        if not is_class_of(kind, Event):
+            raise ConfigurationError(f"handler {name} publishes {kind!r}, which is no event")
         if kind.__event__ is None:
             raise ConfigurationError(
                 f"handler {name} emits {kind.__name__}, which has no topic: name concrete events"

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
 from typing import Concatenate, ParamSpec, TypeVar
 
+from choreo.declaration import is_class_of
 from choreo.errors import ConfigurationError
 from choreo.event import Event
 from choreo.plan import Options, Plan, plan
@@ -60,6 +61,14 @@ class Router:
 
         Raises ConfigurationError for a handler that could not work.
         """
+        if not is_class_of(event, Event):
+            raise ConfigurationError(
+                f"on({event!r}): name an event class, as in @service.on(OrderPlaced)"
+            )
+        if is_class_of(publishes, Event):
+            raise ConfigurationError(
+                "on(…, publishes=…): give a list, as in publishes=[PaymentTaken]"
+            )
         options = Options(
             id=id, retry=retry, deadline=deadline, publishes=tuple(publishes), when=when
         )

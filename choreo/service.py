@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
 from choreo.broker import Broker
+from choreo.declaration import require
 from choreo.errors import ConfigurationError
 from choreo.event import Event
 from choreo.middleware import Middleware
@@ -45,10 +46,13 @@ class Service(Router):
         **options: Any,  # noqa: ANN401 -- the fields of Settings, validated there
     ) -> None:
         super().__init__()
+        require(name, str, f"Service({name!r}): the name is a string")
         if not NAME.fullmatch(name):
             raise ConfigurationError(
                 f"service name {name!r}: use letters, digits, '.', '_' and '-', at most 100"
             )
+        require(retry, Retry, f"Service({name!r}, retry={retry!r}): give a Retry")
+        require(middleware, Sequence, f"Service({name!r}, middleware={middleware!r}): give a list")
         self.name = name
         self.retry = retry or Retry()
         self.middleware = tuple(middleware)

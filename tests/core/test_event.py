@@ -1,3 +1,4 @@
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -81,3 +82,26 @@ def test_a_wrong_declaration_fails_where_it_is_written(
 ) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         type("Wrong", (Event,), {"__module__": __name__}, **{"topic": "t", **arguments})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"topic": 3},
+        {"topic": "orders", "key": ["order_id"]},
+        {"topic": "orders", "version": "2"},
+        {"topic": "orders", "retain": "yes"},
+        {"topic": "orders", "foreign": "id"},
+    ],
+)
+def test_a_class_argument_of_another_type_is_refused_by_name(arguments: dict[str, Any]) -> None:
+    wrong = list(arguments)[-1]
+
+    with pytest.raises(ConfigurationError, match=f"{wrong}=.* must be of type"):
+        type("Wrong", (Event,), {}, **arguments)
+
+
+@pytest.mark.parametrize("value", [{"order_id": 1}, "OrderPlaced", int])
+def test_what_is_no_event_is_told_as_such(value: Any) -> None:  # noqa: ANN401 -- wrong on purpose
+    with pytest.raises(ConfigurationError, match="is no event"):
+        event_type(value)

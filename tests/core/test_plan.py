@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -172,6 +173,37 @@ def test_a_handler_that_could_not_work_is_refused_at_registration(
 ) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         Router().on(Placed)(handler)
+
+
+async def slow_filter(_: Placed) -> bool:
+    return False
+
+
+WRONG_OPTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"retry": 3}, "retry=3: give a Retry"),
+    ({"deadline": 5}, "deadline=5: give a timedelta"),
+    ({"deadline": timedelta(0)}, "leave it some time"),
+    ({"when": True}, "when=True: give a function"),
+    ({"when": slow_filter}, "cannot wait: give a plain function"),
+    ({"publishes": Paid}, r"publishes=\[PaymentTaken\]"),
+    ({"publishes": [int]}, "which is no event"),
+]
+
+
+@pytest.mark.parametrize(("options", "complaint"), WRONG_OPTIONS)
+def test_an_option_that_could_not_work_is_refused_at_registration(
+    options: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        Router().on(Placed, **options)(fine)
+
+
+@pytest.mark.parametrize("event", [fine, Placed(number=1), "orders", int])
+def test_what_is_no_event_class_is_refused_where_it_is_named(
+    event: Any,  # noqa: ANN401 -- wrong on purpose
+) -> None:
+    with pytest.raises(ConfigurationError, match="name an event class"):
+        Router().on(event)
 
 
 def test_an_event_without_topic_cannot_be_handled_or_emitted() -> None:
