@@ -99,9 +99,13 @@ class Membership:
         closing = asyncio.create_task(self._plan.closing.wait(), name="kafka closing")
         try:
             while not self._plan.closing.is_set():
+                before = _now()
                 await asyncio.wait(
                     {*tasks, closing}, timeout=WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED
                 )
+                if _now() - before > self._plan.settings.session_timeout.total_seconds():
+                    # Frozen, or blocked: by now the group has given our work to others (K10, K11).
+                    return f"this process stood still for {_now() - before:.1f} s"
                 for task in tasks:
                     if task.done():
                         return f"{task.get_name()} ended: {task.exception()!r}"

@@ -40,6 +40,8 @@ CODES = {
     SYNC: (-1, 14, 15, 16, 22, 25, 27, 82),
 }
 OPTIONS = "session_timeout=6&stall_timeout=5&commit_interval=0.2&close_timeout=1&metadata_age=1"
+REFUSED = 30
+"""The group may not be joined: after a stall timeout of it the consumer gives up, and says so."""
 RESUMES = 30.0
 REPEATED = 45.0
 """Seconds to go on after five errors in a row; a commit refused as of an older generation makes the
@@ -51,8 +53,11 @@ async def outlives(cluster: MockCluster, api: int, code: int, times: int) -> str
     """Answer *times* requests with *code* under load; say what stood still, if anything did."""
     topic = cluster.create_topic("topic", partitions=2)
     ear, numbers = Ear(), count()
+    patient = OPTIONS.replace("stall_timeout=5", "stall_timeout=20")
     async with (
-        KafkaBroker(f"kafka://{cluster.bootstrap}?{OPTIONS}") as broker,
+        KafkaBroker(
+            f"kafka://{cluster.bootstrap}?{patient if code == REFUSED else OPTIONS}"
+        ) as broker,
         broker.subscribe(subscription("group", topic), ear) as consumer,
     ):
 
