@@ -1,6 +1,7 @@
 """Dead-lettering: bytes and reason, accepted by the broker before the source is settled."""
 
 import logging
+from collections.abc import Sequence
 
 from choreo.broker import Capabilities
 from choreo.clock import Clock
@@ -63,17 +64,18 @@ class Burial:
         )
         following = self._tracer.bury(job) if self._tracer is not None else None
         trace = following.traceparent if following is not None else None
-        sending = self._send(delivery, failure, trace)
+        # Not at the first refusal: it may have been the topic's, and gone by the next try.
+        forms = tuple(Form) if job.troubles else (Form.PLAIN,)
+        sending = self._send(delivery, failure, trace, forms)
         await (sending if following is None else followed(following, sending))
         logger.error("event went to the dead letters", extra=names)
 
-    async def _send(self, delivery: Delivery, failure: Failure, trace: str | None) -> None:
-        """Send the letter as it reads best; in another form only if the broker refuses that one.
-
-        The next try begins with the first form again: it may have been the topic that was refused.
-        """
+    async def _send(
+        self, delivery: Delivery, failure: Failure, trace: str | None, forms: Sequence[Form]
+    ) -> None:
+        """Send the letter in the first of *forms* that the broker takes."""
         refusals: list[PublishError] = []
-        for form in Form:
+        for form in forms:
             letter = bury(delivery, failure, self._capabilities, traceparent=trace, form=form)
             try:
                 await self._publisher.publish((letter,))

@@ -132,7 +132,15 @@ async def test_headers_that_the_broker_refuses_are_packed_and_come_back() -> Non
     assert HEADERS in dict(letter.headers)
     assert letter.body == message.body
     assert same(original(letter), message)
+
+
+async def test_a_letter_that_is_refused_once_is_not_packed() -> None:
+    customs, message = Customs(lambda letter: letter is not customs.shown[0]), placed(LAX)
+
+    letter = await given_up("memory://refused-once", customs, message)
+
     assert len(customs.shown) == 2
+    assert LAX in letter.headers
 
 
 async def test_a_letter_that_is_too_large_is_deflated_and_comes_back() -> None:
