@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 
 import pytest
 
@@ -10,7 +9,7 @@ from choreo import Event, Message, Retry, Service
 from choreo.broker import Broker, TopicFilter, open_broker
 from choreo.dead_letter import dead_letter_filter, original, read_dead_letter
 from choreo.reason import Reason
-from choreo.runner import started
+from choreo.runner import Running, started
 from choreo.testing import Harness
 from tests.local import KafkaCluster, KafkaPart, MqttPart
 from tests.local.kafka_security import PASSWORD, USER
@@ -123,6 +122,19 @@ async def letters_on(broker: Broker, where: TopicFilter) -> list[Message]:
         return [message async for message in found]
 
 
+async def _held(running: Running, others_done: Callable[[], bool]) -> None:
+    """Wait until one event rests with all others done, and see that it is not settled."""
+    worker, consumer = running.worker, running.consumer
+    assert worker is not None
+    assert consumer is not None
+    async with asyncio.timeout(20):
+        while not others_done() or worker.waiting.next_due is None:
+            await asyncio.sleep(0.05)
+    assert worker.held == 1
+    await consumer.flush()
+    assert sum(p.handed - p.settled for p in consumer.progress()) >= 1
+
+
 @pytest.mark.timeout(90)
 async def test_dead_letters_that_kafka_refuses_are_held_until_it_takes_them_d1(
     secured_kafka: KafkaCluster, fresh_name: Callable[[str], str]
@@ -147,25 +159,17 @@ async def test_dead_letters_that_kafka_refuses_are_held_until_it_takes_them_d1(
         handled.append(here.track)
 
     dead = f"choreo.dlq.{name}"
-    async with AsyncExitStack() as stack:
-        running = await stack.enter_async_context(started(shop))
-        worker, consumer = running.worker, running.consumer
-        assert worker is not None
-        assert consumer is not None
+    async with started(shop) as running:
         secured_kafka.admin.deny_writing(dead)
-        stack.callback(secured_kafka.admin.allow_writing, dead)
-        await shop.publish(Here(track="bad"))
-        await shop.publish_many([Here(track=f"good-{n}") for n in range(50)])
-        async with asyncio.timeout(20):
-            while len(handled) < 50 or worker.waiting.next_due is None:
-                await asyncio.sleep(0.05)
-        assert worker.held == 1
-        await consumer.flush()
-        assert sum(p.handed - p.settled for p in consumer.progress()) >= 1
-
-        secured_kafka.admin.allow_writing(dead)
+        try:
+            await shop.publish(Here(track="bad"))
+            await shop.publish_many([Here(track=f"good-{n}") for n in range(50)])
+            await _held(running, lambda: len(handled) == 50)
+        finally:
+            secured_kafka.admin.allow_writing(dead)
+        assert running.worker is not None
         async with asyncio.timeout(30):
-            await worker.idle()
+            await running.worker.idle()
 
     async with open_broker(url) as broker:
         (letter,) = await letters_on(broker, dead_letter_filter(name, broker.capabilities))
