@@ -50,14 +50,7 @@ def assemble(service: Service, ground: Ground, provided: Mapping[type[object], o
     settings, environment = ground.settings, ground.environment
     capabilities = ground.capabilities
     formats = codecs(settings)
-    outgoing = Outgoing(
-        source=f"urn:choreo:{service.name}",
-        writer=EnvelopeWriter(capabilities.binding),
-        codec=formats,
-        clock=environment.clock,
-        capabilities=capabilities,
-        tracer=ground.tracer,
-    )
+    outgoing = _outgoing(service, ground, formats)
     parts = Parts(
         service=service.name,
         outgoing=outgoing,
@@ -75,9 +68,6 @@ def assemble(service: Service, ground: Ground, provided: Mapping[type[object], o
         )
         for index, plan in enumerate(service.plans)
     ]
-    for plan in service.plans:
-        for event in plan.emits:
-            outgoing.prepare(event)
     reader = EnvelopeReader(
         capabilities.binding, [plan.event for plan in service.plans], clock=environment.clock
     )
@@ -106,6 +96,22 @@ def codecs(settings: Settings) -> Codecs:
     folder.load()
     avro = AvroCodec(folder)
     return Codecs(avro, json) if settings.codec == "avro" else Codecs(json, avro)
+
+
+def _outgoing(service: Service, ground: Ground, formats: Codecs) -> Outgoing:
+    """Compose the encoders of all that is emitted: what cannot be written stops the start."""
+    outgoing = Outgoing(
+        source=f"urn:choreo:{service.name}",
+        writer=EnvelopeWriter(ground.capabilities.binding),
+        codec=formats,
+        clock=ground.environment.clock,
+        capabilities=ground.capabilities,
+        tracer=ground.tracer,
+    )
+    for plan in service.plans:
+        for event in plan.emits:
+            outgoing.prepare(event)
+    return outgoing
 
 
 def _arguments(plan: Plan, provided: Mapping[type[object], object]) -> dict[str, object]:

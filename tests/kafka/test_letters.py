@@ -18,6 +18,16 @@ async def letters_of(broker: Broker, name: str) -> list[Delivery]:
         return [letter async for letter in reading]
 
 
+def event(topic: str, identity: int, track: bytes) -> Message:
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", b"%d" % identity),
+        ("ce_source", b"urn:elsewhere"),
+        ("ce_type", b"letters.Here.v1"),
+    ]
+    return Message(topic, b'{"track": "%s"}' % track, b"one", headers)
+
+
 async def test_a_letter_larger_than_kafka_takes_is_deflated_and_its_neighbour_is_not(
     real_kafka: KafkaPart, fresh_name: Callable[[str], str]
 ) -> None:
@@ -36,15 +46,7 @@ async def test_a_letter_larger_than_kafka_takes_is_deflated_and_its_neighbour_is
         raise Reject("never")
 
     digits = "".join(Random(1).choices("0123456789abcdef", k=3900)).encode()
-    headers = [
-        ("ce_specversion", b"1.0"),
-        ("ce_source", b"urn:elsewhere"),
-        ("ce_type", b"letters.Here.v1"),
-    ]
-    sent = [
-        Message(topic, b'{"track": "%s"}' % body, b"one", [*headers, ("ce_id", b"%d" % place)])
-        for place, body in enumerate((digits, b"small"))
-    ]
+    sent = [event(topic, place, track) for place, track in enumerate((digits, b"small"))]
     async with started(shop) as running, open_broker(real_kafka.url) as broker:
         await broker.publish(sent)
         async with asyncio.timeout(30):
