@@ -23,7 +23,7 @@ from choreo_mqtt.link import Link
 from choreo_mqtt.mapping import delivered
 from choreo_mqtt.settings import MqttSettings
 from choreo_mqtt.sieve import Sieve
-from choreo_mqtt.takeovers import Takeovers, Verdict
+from choreo_mqtt.takeovers import Takeovers
 from choreo_mqtt.wire import (
     QOS,
     REFUSED,
@@ -240,11 +240,14 @@ class MqttConsumer:
         self._epoch += 1
         self._acks.restart()
         self._handed = max(self._handed, self._acks.position)
-        self._takeovers.closed(
+        once_too_often = self._takeovers.closed(
             certain=loss.code == SESSION_TAKEN_OVER,
             silent=loss.silent,
             elsewhere=self._elsewhere(),
+            now=self._clock.monotonic(),
         )
+        if once_too_often:
+            self._yield_id()
         if unsettled and self._revocation is None and not self._closing:
             self._revocation = asyncio.create_task(self._revoke(), name=f"revoke {self._stream}")
 
@@ -298,23 +301,26 @@ class MqttConsumer:
             )
 
     def _judge_takeover(self) -> None:
-        verdict = self._takeovers.judge(
+        taken_over = self._takeovers.judge(
             session_present=self._present,
             elsewhere=self._elsewhere(),
             now=self._clock.monotonic(),
         )
-        if verdict is Verdict.NONE:
-            return
-        client_id = self.link.client_id
-        self._notice("taken_over", f"another connection uses the client id {client_id!r}")
-        if verdict is Verdict.WAR:
-            text = (
-                f"the client id {client_id!r} is used by another process, and each keeps throwing "
-                "the other out: run one process per group on MQTT, or give each its own client_id"
-            )
-            self._fail(text)
-            self.link.give_up(text)
-            raise ConnectionLost(text)
+        if taken_over:
+            self._notice_takeover()
+
+    def _notice_takeover(self) -> None:
+        self._notice("taken_over", f"another connection uses the client id {self.link.client_id!r}")
+
+    def _yield_id(self) -> None:
+        """Leave the session to who came later; coming back would only throw it out, too."""
+        self._notice_takeover()
+        text = (
+            f"the client id {self.link.client_id!r} is used by another process, which has taken "
+            "over: run one process per group on MQTT, or give each its own client_id"
+        )
+        self._fail(text)
+        self.link.give_up(text)
 
     def _fail(self, text: str) -> None:
         self._failure = BrokerError(text)

@@ -205,28 +205,28 @@ async def test_leaving_a_frozen_broker_is_bounded(mqtt_broker: Start, listener: 
     assert took < 2.0
 
 
-async def test_one_client_id_in_two_processes_ends_with_a_clear_error(
+async def test_of_two_processes_with_one_client_id_the_older_ends_with_a_clear_error(
     mosquitto: MqttPart, fresh_name: Name
 ) -> None:
     """M11: Mosquitto 2.0.11 throws the older one out without a word."""
-    wanted = subscription(fresh_name("t"), group=fresh_name("g"))
+    topic = fresh_name("t")
+    wanted = subscription(topic, group=fresh_name("g"))
     listeners = [Recorder(), Recorder()]
     async with AsyncExitStack() as stack:
+        brokers = [MqttBroker(mosquitto.url + QUICK) for _ in listeners]
         consumers: list[Consumer] = []
-        for listener in listeners:
-            broker = await stack.enter_async_context(MqttBroker(mosquitto.url + QUICK))
+        for broker, listener in zip(brokers, listeners, strict=True):
+            await stack.enter_async_context(broker)
             consumers.append(await stack.enter_async_context(broker.subscribe(wanted, listener)))
-        polls = [asyncio.ensure_future(consumer.poll(1)) for consumer in consumers]
+        older, newer = (asyncio.ensure_future(consumer.poll(1)) for consumer in consumers)
         async with asyncio.timeout(30):
-            done, _ = await asyncio.wait(polls, return_when=asyncio.FIRST_COMPLETED)
-        for poll in done:
             with pytest.raises(BrokerError, match="used by another process"):
-                poll.result()
-        for poll in polls:
-            poll.cancel()
-        await asyncio.wait(polls)
+                await older
+            await brokers[1].publish([Message(topic, b"for the newer")])
+            (delivery,) = await newer
 
-    assert max(listener.kinds.count("taken_over") for listener in listeners) == 4
+    assert delivery.body == b"for the newer"
+    assert listeners[0].kinds.count("taken_over") == 4
 
 
 async def test_a_restarting_broker_is_no_takeover(mqtt_broker: Start, listener: Recorder) -> None:

@@ -18,7 +18,7 @@ from choreo_mqtt.heartbeat import Beat, Heartbeat
 from choreo_mqtt.mapping import Unsendable, outgoing
 from choreo_mqtt.publish_packet import MalformedPublish, pack_properties, read_publish
 from choreo_mqtt.reconnect import Backoff
-from choreo_mqtt.takeovers import Takeovers, Verdict
+from choreo_mqtt.takeovers import Takeovers
 from choreo_mqtt.topics import filter_problem, matcher, name_problem, text_problem
 
 LEVELS = st.sampled_from(["a", "b", "", "$SYS", "a.b", "+", "#"])
@@ -278,37 +278,52 @@ def test_back_off_grows_to_its_limit_and_starts_again_after_a_steady_connection(
     assert backoff.failed(lasted=60) <= 1
 
 
-def taken(watch: Takeovers, now: float) -> Verdict:
-    watch.closed(certain=True, silent=False, elsewhere=None)
-    return watch.judge(session_present=True, elsewhere=None, now=now)
+def taken(watch: Takeovers, now: float) -> bool:
+    """Throw the client out, and let it back unless it gave up; tell whether it did."""
+    gave_up = watch.closed(certain=True, silent=False, elsewhere=None, now=now)
+    assert gave_up or watch.judge(session_present=True, elsewhere=None, now=now)
+    return gave_up
 
 
 def test_takeovers_are_counted_per_minute() -> None:
     """M11."""
     slow, fast = Takeovers(), Takeovers()
-    takeover = Verdict.TAKEOVER
 
-    assert [taken(slow, 21.0 * n) for n in range(20)] == [takeover] * 20
-    assert [taken(fast, 1.0 * n) for n in range(4)] == [takeover] * 3 + [Verdict.WAR]
+    assert not any(taken(slow, 21.0 * n) for n in range(20))
+    assert [taken(fast, 1.0 * n) for n in range(4)] == [False, False, False, True]
+
+
+def test_of_two_clients_with_one_id_the_later_one_stays() -> None:
+    """M11: whoever gives up has not thrown the other out again."""
+    older, newer = Takeovers(), Takeovers()
+    thrown_out, other = older, newer
+    now = 0.0
+
+    while not taken(thrown_out, now):
+        thrown_out, other = other, thrown_out
+        now += 1
+
+    assert (thrown_out, other) == (older, newer)
+    assert not taken(newer, now + 60)
 
 
 @pytest.mark.parametrize(
-    ("silent", "before", "after", "present", "verdict"),
+    ("silent", "before", "after", "present", "takeover"),
     [
-        (True, 1, 1, True, Verdict.TAKEOVER),
-        (True, 1, 2, True, Verdict.NONE),
-        (True, None, None, True, Verdict.NONE),
-        (True, 1, None, True, Verdict.NONE),
-        (True, 1, 1, False, Verdict.NONE),
-        (False, 1, 1, True, Verdict.NONE),
+        (True, 1, 1, True, True),
+        (True, 1, 2, True, False),
+        (True, None, None, True, False),
+        (True, 1, None, True, False),
+        (True, 1, 1, False, False),
+        (False, 1, 1, True, False),
     ],
 )
 def test_a_silent_end_is_a_takeover_only_if_all_else_stayed(
-    *, silent: bool, before: int | None, after: int | None, present: bool, verdict: Verdict
+    *, silent: bool, before: int | None, after: int | None, present: bool, takeover: bool
 ) -> None:
     """M11: a broker or a network that went away takes the other connection, or the session."""
     watch = Takeovers()
-    watch.closed(certain=False, silent=silent, elsewhere=before)
+    watch.closed(certain=False, silent=silent, elsewhere=before, now=0)
 
-    assert watch.judge(session_present=present, elsewhere=after, now=0) is verdict
-    assert watch.judge(session_present=present, elsewhere=after, now=0) is Verdict.NONE
+    assert watch.judge(session_present=present, elsewhere=after, now=0) is takeover
+    assert not watch.judge(session_present=present, elsewhere=after, now=0)

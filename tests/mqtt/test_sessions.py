@@ -151,7 +151,7 @@ async def test_a_takeover_war_ends_with_a_clear_error(fake: FakeBroker, listener
         with pytest.raises(BrokerError):
             await consumer.poll(1)
 
-    assert len(fake.consumers) == 5
+    assert len(fake.consumers) == 4
 
 
 async def test_a_broker_that_goes_on_refusing_us_is_reported_and_asked_again(
