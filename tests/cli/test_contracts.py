@@ -7,6 +7,7 @@ import pytest
 
 from choreo.cli.exit_codes import ExitCode
 from tests.cli.program import Commands, Outcome
+from tests.local import MqttPart
 
 SHOP = """
 from choreo import Event, Service
@@ -196,3 +197,17 @@ def test_a_service_without_its_contract_is_told_the_command_that_writes_it(
     assert refused.code == ExitCode.CONFIGURATION
     assert command == ["contracts", "export", "shop:Paid"]
     assert (mended.code, checked.code) == (0, 0)
+
+
+def test_an_event_is_published_by_hand_in_avro_once_its_contract_is_there(
+    choreo: Commands, write: Write, mosquitto: MqttPart
+) -> None:
+    command = ("publish", "shop:Paid", '{"order": "o-1"}', "--broker", mosquitto.url, "--json")
+
+    refused = choreo.run(*command, codec="avro")
+    choreo.run("contracts", "export", "shop:Paid")
+    published = choreo.run(*command, codec="avro")
+
+    assert (refused.code, published.code) == (ExitCode.CONFIGURATION, ExitCode.OK)
+    assert "choreo contracts export shop:Paid" in refused.error["message"]
+    assert published.objects[0]["type"] == "Paid.v1"
