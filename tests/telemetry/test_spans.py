@@ -80,14 +80,16 @@ async def test_a_publish_and_its_handling_make_a_send_and_a_process_span(
         **envelope_attributes(identity, "Placed.v1", identity),
     }
     for span in (send, process):
-        scope = span.instrumentation_scope
-        assert scope is not None
-        assert (scope.name, scope.schema_url) == (
-            "choreo",
-            "https://opentelemetry.io/schemas/1.44.0",
-        )
-        assert span.status.status_code is StatusCode.UNSET
-        assert span.events == ()
+        assert_choreos_own(span)
+
+
+def assert_choreos_own(span: ReadableSpan) -> None:
+    """It names its author and the conventions it follows, and nothing went wrong."""
+    scope = span.instrumentation_scope
+    assert scope is not None
+    assert (scope.name, scope.schema_url) == ("choreo", "https://opentelemetry.io/schemas/1.44.0")
+    assert span.status.status_code is StatusCode.UNSET
+    assert span.events == ()
 
 
 async def test_a_batch_makes_a_create_span_for_each_event_and_one_send_span_that_links_to_them(
