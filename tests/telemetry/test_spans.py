@@ -84,7 +84,7 @@ async def test_a_publish_and_its_handling_make_a_send_and_a_process_span(
 
 
 def assert_choreos_own(span: ReadableSpan) -> None:
-    """It names its author and the conventions it follows, and nothing went wrong."""
+    """Hold that it names its author and its conventions, and that nothing went wrong."""
     scope = span.instrumentation_scope
     assert scope is not None
     assert (scope.name, scope.schema_url) == ("choreo", "https://opentelemetry.io/schemas/1.44.0")
