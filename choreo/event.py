@@ -64,7 +64,15 @@ class Event(BaseModel):
     """
 
     # No class arguments: pyright takes frozen=True there for a promise that every subclass repeats.
-    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+    # "constants" is no JSON: what passed the classes as NaN stays one, for the codec to refuse.
+    model_config = ConfigDict(
+        extra="ignore",
+        frozen=True,
+        allow_inf_nan=False,
+        ser_json_inf_nan="constants",
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+    )
 
     __event__: ClassVar[EventType | None] = None
     __domain__: ClassVar[str] = ""

@@ -93,7 +93,7 @@ class EnvelopeWriter:
         if len(headers) - 1 > self._limits.attributes or (
             len(raw) + names > self._limits.attribute_bytes
         ):
-            raise EncodeError("the envelope's attributes are too many or too long")
+            raise EncodeError(self._excess(headers, len(raw) + names))
         if not legal_uri_reference(envelope.source):
             raise EncodeError("attribute 'source' is no URI reference")
         if envelope.hops and parse_count(str(envelope.hops)) is None:
@@ -105,6 +105,16 @@ class EnvelopeWriter:
         for name in ("expirytime", "recordedtime"):
             if name in envelope.extensions:
                 _check_time(name, envelope.extensions[name])
+
+    def _excess(self, headers: Sequence[Header], size: int) -> str:
+        limits = self._limits
+        if size <= limits.attribute_bytes:
+            return f"{len(headers) - 1} attributes are more than {limits.attributes}"
+        longest, value = max(headers, key=lambda header: len(header[1] or b""))
+        return (
+            f"the attributes hold {size} bytes, more than {limits.attribute_bytes}; the longest is "
+            f"{longest.removeprefix(self._prefix)!r} with {len(value or b'')}"
+        )
 
     def _check_each(self, headers: Sequence[Header]) -> None:
         for name, value in headers:

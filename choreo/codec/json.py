@@ -1,20 +1,31 @@
 """JSON payloads, read and written by pydantic straight from and to bytes."""
 
+import re
 from collections.abc import Callable
 
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, from_json
 
 from choreo.codec import Codec, E, Payload
-from choreo.codec.problems import Describe
+from choreo.codec.problems import MAX_PROBLEMS, Describe
 from choreo.envelope import Envelope
 from choreo.errors import DecodeError, EncodeError
+
+_KNOWN_REASONS = (
+    re.compile(r"unknown type: <class '[^']*'>"),
+    re.compile(r"field_name='[^']*'"),
+    re.compile(r"surrogates not allowed"),
+    re.compile(r"invalid utf-8"),
+    re.compile(r"Circular reference"),
+)
+"""What pydantic may say of an event that it cannot write, and that holds no value of it (D10)."""
 
 
 class JsonCodec:
     """Reads and writes ``application/json`` and every ``+json`` type.
 
-    Depth is limited by the parser, NaN and infinities are refused by the event classes (T7).
+    Depth is limited by the parser, NaN and infinities are refused by the event classes (T7), and
+    on writing also where a class lets anything pass.
     """
 
     @property
@@ -30,10 +41,13 @@ class JsonCodec:
 
         def encode(value: E) -> Payload:
             try:
-                return Payload(write(value, by_alias=True, warnings="error"))
+                data = write(value, by_alias=True, warnings="error")
+                if b"NaN" in data or b"Infinity" in data:
+                    from_json(data, allow_inf_nan=False)
+                return Payload(data)
             except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
-                kind = type(error).__name__
-            raise EncodeError(f"{event.__name__} cannot be written as JSON ({kind})")
+                problem = _reason(error)
+            raise EncodeError(f"{event.__name__} cannot be written as JSON: {problem}")
 
         return encode
 
@@ -58,6 +72,14 @@ class JsonCodec:
             raise DecodeError(problem)
 
         return decode
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, PydanticSerializationError):
+        return "NaN or infinity" if type(error) is ValueError else type(error).__name__
+    text = str(error)
+    found = [match[0] for known in _KNOWN_REASONS for match in known.finditer(text)]
+    return "; ".join(found[:MAX_PROBLEMS]) or type(error).__name__
 
 
 _: type[Codec] = JsonCodec

@@ -111,6 +111,40 @@ def test_an_event_that_was_never_validated_is_not_written_as_it_is() -> None:
     assert "canary" not in str(caught.value)
 
 
+class Loose(Event, topic="loose"):
+    value: Any = None
+    raw: bytes = b""
+
+
+@given(raw=st.binary(max_size=20))
+def test_bytes_survive_the_trip_whatever_they_are(raw: bytes) -> None:
+    payload = JsonCodec().encoder(Loose)(Loose(raw=raw))
+
+    assert JsonCodec().decoder(Loose)(envelope(payload.data)).raw == raw
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (float("nan"), "NaN or infinity"),
+        ({"canary": [float("-inf")]}, "NaN or infinity"),
+        (object(), "unknown type: <class 'object'>"),
+        ("canary\ud800", "surrogates not allowed"),
+    ],
+)
+def test_what_json_cannot_say_is_refused_by_a_reason_and_no_value_t7_d10(
+    value: object, told: str
+) -> None:
+    with pytest.raises(EncodeError) as caught:
+        JsonCodec().encoder(Loose)(Loose(value=value))
+
+    assert str(caught.value) == f"Loose cannot be written as JSON: {told}"
+
+
+def test_text_that_merely_speaks_of_nan_is_written() -> None:
+    assert b"NaN and Infinity" in JsonCodec().encoder(Loose)(Loose(value="NaN and Infinity")).data
+
+
 @given(data=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_random_bytes_raise_nothing_but_a_decode_error(data: bytes) -> None:
     with suppress(DecodeError):
