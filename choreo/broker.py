@@ -264,7 +264,7 @@ def open_broker(url: str) -> Broker:
     Raises ConfigurationError for an unknown scheme or an adapter whose client is not installed.
     """
     scheme = urlsplit(url).scheme
-    if not scheme:
+    if not scheme or "://" not in url:
         raise ConfigurationError(
             f"broker {url!r} has no scheme: write memory://, kafka://host:9092 or mqtt://host:1883"
         )

@@ -39,9 +39,15 @@ MAX_FIELDS = 64
 MAX_DEPTH = 4
 INT64 = 2**63
 
+PAUSE = 10.0
+"""Seconds in which a client library says one thing once."""
+MAX_TEXTS = 256
+
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _TALKATIVE = ("aiokafka", "kafka", "paho", "asyncio", "urllib3")
 """Loggers that write payloads, keys or credentials below INFO (T12)."""
+_REPETITIVE = ("aiokafka", "kafka", "paho", "urllib3")
+"""Loggers that complain of an outage with every attempt to end it."""
 
 
 class ContextFilter(logging.Filter):
@@ -53,6 +59,35 @@ class ContextFilter(logging.Filter):
         for name, value in zip(IDS, _ids(), strict=True):
             if fields.get(name) is None:
                 fields[name] = value
+        return True
+
+
+class Repeats(logging.Filter):
+    """Lets a client library say one thing once in ``PAUSE``, with how often it was said meanwhile.
+
+    During an outage some say the same hundreds of times a second. What counts as the same is the
+    text before its arguments, for those loggers alone that are named: nobody else's lines are lost.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self._names = frozenset(names)
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Drop and count the record if the same was let through a moment ago."""
+        if record.name.partition(".")[0] not in self._names:
+            return True
+        same = (record.name, str(record.msg))
+        since, left_out = self._said.get(same, (-PAUSE, 0))
+        if record.created - since < PAUSE:
+            self._said[same] = (since, left_out + 1)
+            return False
+        if len(self._said) >= MAX_TEXTS:
+            self._said.clear()
+        self._said[same] = (record.created, 0)
+        if left_out:
+            record.__dict__["repeated"] = left_out
         return True
 
 
@@ -108,6 +143,7 @@ def configure(level: int | str = logging.INFO, *, json: bool, stream: TextIO | N
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if json else TextFormatter())
     handler.addFilter(ContextFilter())
+    handler.addFilter(Repeats(_REPETITIVE))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     for name in _TALKATIVE:

@@ -280,5 +280,5 @@ def _unfit(message: Message) -> str:
     if message.retain:
         return "Kafka keeps no last value per topic: publish without retain"
     return topic_problem(message.topic) or (
-        f"topic {message.topic!r} does not exist: let prepare create it"
+        f"topic {message.topic!r} does not exist: create it first"
     )

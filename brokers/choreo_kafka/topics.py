@@ -119,7 +119,7 @@ class Topics:
 def _differs(spec: TopicSpec, found: Mapping[str, int]) -> str | None:
     count = found.get(spec.name)
     if count is None:
-        return f"topic {spec.name!r} does not exist"
+        return f"topic {spec.name!r} does not exist: create it, or set create_topics"
     if spec.partitions not in {None, count}:
         return (
             f"topic {spec.name!r} has {count} partitions, not {spec.partitions}: keys would change "

@@ -75,6 +75,11 @@ class TestName:
     def test_it_is_found_by_its_scheme(self) -> None:
         assert isinstance(open_broker("memory://"), MemoryBroker)
 
+    @pytest.mark.parametrize("url", ["", "localhost", "localhost:9092", "kafka:/localhost"])
+    def test_an_address_without_a_scheme_is_told_what_to_write(self, url: str) -> None:
+        with pytest.raises(ConfigurationError, match="has no scheme: write memory://, kafka://"):
+            open_broker(url)
+
     @pytest.mark.parametrize(
         ("url", "text"),
         [

@@ -17,7 +17,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from choreo.context import Context, current
 from choreo.envelope import Envelope
 from choreo.event import Event
-from choreo.logs import IDS, ContextFilter, JsonFormatter, TextFormatter, configure
+from choreo.logs import IDS, ContextFilter, JsonFormatter, Repeats, TextFormatter, configure
 from choreo.message import Delivery
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -279,6 +279,29 @@ def test_a_value_that_cannot_be_written_does_not_cost_the_line() -> None:
     assert first["message"].startswith("%d items")
     assert "OSError" in first["odd"]
     assert "OSError" in second["message"]
+
+
+def outage(name: str, seconds: float) -> logging.LogRecord:
+    record = logging.makeLogRecord({"name": name, "msg": "no way to %s", "args": ("node 1",)})
+    record.created = seconds
+    return record
+
+
+def test_a_client_says_of_an_outage_once_in_a_while_what_it_says_all_the_time() -> None:
+    repeats = Repeats(["aiokafka"])
+
+    records = [outage("aiokafka.consumer", second / 10) for second in range(250)]
+    told = [record for record in records if repeats.filter(record)]
+
+    assert [record.created for record in told] == [0.0, 10.0, 20.0]
+    assert [record.__dict__.get("repeated") for record in told] == [None, 99, 99]
+    assert repeats.filter(outage("aiokafka.producer", 24.9))
+
+
+def test_no_line_of_anybody_else_is_left_out() -> None:
+    repeats = Repeats(["aiokafka"])
+
+    assert all(repeats.filter(outage("shop.aiokafka", 0)) for _ in range(9))
 
 
 def test_configure_replaces_what_was_set_up_and_quietens_clients_that_log_payloads() -> None:  # T12
