@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 
+from choreo.declaration import require
 from choreo.errors import CodecError, ConfigurationError, Reject, RetryLater, UndeclaredEmit
 
 FATAL: tuple[type[Exception], ...] = (Reject, CodecError, UndeclaredEmit)
@@ -32,6 +33,7 @@ class Retry:
     """Other policies for some exceptions; the most derived class that fits wins."""
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         if self.attempts < 1:
             raise ConfigurationError(
                 f"Retry(attempts={self.attempts}): at least one attempt is needed"
@@ -46,6 +48,14 @@ class Retry:
             raise ConfigurationError(
                 f"Retry(initial={self.initial}): longer than maximum={self.maximum}"
             )
+
+    def _check_kinds(self) -> None:
+        for name in ("initial", "maximum"):
+            given: object = getattr(self, name)
+            require(given, timedelta, f"Retry({name}={given!r}): give a timedelta")
+        require(self.attempts, int, f"Retry(attempts={self.attempts!r}): give a whole number")
+        for exception, policy in self.per.items():
+            require(policy, Retry, f"Retry(per={{{exception.__name__}: {policy!r}}}): give a Retry")
 
     def delay_after(self, attempt: int, error: BaseException, random: Random) -> float | None:
         """Say how many seconds to wait after *attempt* failed with *error*; None gives up."""

@@ -1,5 +1,6 @@
 from datetime import timedelta
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -63,3 +64,19 @@ def test_the_most_derived_exception_class_decides() -> None:
 def test_an_impossible_policy_is_refused_when_it_is_written(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError):
         Retry(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"initial": 0.5}, r"initial=0\.5\): give a timedelta"),
+        ({"maximum": 30}, r"maximum=30\): give a timedelta"),
+        ({"attempts": "3"}, "give a whole number"),
+        ({"per": {OSError: 3}}, r"per=\{OSError: 3\}\): give a Retry"),
+    ],
+)
+def test_what_a_policy_cannot_be_made_of_is_refused_where_it_is_given(
+    wrong: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        Retry(**wrong)
