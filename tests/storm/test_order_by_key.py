@@ -1,4 +1,4 @@
-"""With ``order="key"`` a key is in order across all handlers of a service, not within each alone."""
+"""With ``order="key"`` a key is in order across all handlers of a service."""
 
 import asyncio
 from random import Random
