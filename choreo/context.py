@@ -1,6 +1,6 @@
 """What a handler may know and do beside its event."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +12,16 @@ from choreo.message import Delivery
 
 Emit = Callable[["Context", Event], str]
 """Check, give an id to and keep one emitted event; returns the id."""
+
+
+class EmittedId(str):
+    """The id of an emitted event, which may be awaited."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, str]:
+        yield from ()
+        return str(self)
 
 
 @dataclass(slots=True, eq=False)
@@ -53,14 +63,17 @@ class Context:
         """The id of the event that led to this one."""
         return self.envelope.causation_id
 
-    async def publish(self, event: Event, /) -> str:
+    def publish(self, event: Event, /) -> EmittedId:
         """Emit *event* when, and only when, this attempt succeeds; return its id.
+
+        There is nothing to wait for: a plain function calls it as it is, and awaiting it, as other
+        publishing is awaited, gives the id as well.
 
         The id is derived from this event, this handler and the order of emission, so that another
         attempt emits the same ids. Raises UndeclaredEmit unless ``publishes=`` or the return type
         declares the event's class.
         """
-        return self._emit(self, event)
+        return EmittedId(self._emit(self, event))
 
     def idempotency_key(self, step: str = "") -> str:
         """Make a key for an outside API that is the same on every attempt, restart and replay."""

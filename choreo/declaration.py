@@ -1,5 +1,7 @@
 """What a program declares, checked at run time too: not everybody runs a type checker."""
 
+from inspect import isasyncgenfunction, isgeneratorfunction
+
 from choreo.errors import ConfigurationError
 
 
@@ -7,6 +9,13 @@ def require(value: object, kind: type[object], complaint: str) -> None:
     """Raise ConfigurationError with *complaint* unless *value* is a *kind*, or None."""
     if value is not None and not isinstance(value, kind):
         raise ConfigurationError(complaint)
+
+
+def require_manager(value: object, where: str) -> None:
+    """Raise ConfigurationError for a generator function that nobody made a context manager of."""
+    decorator = "@asynccontextmanager" if isasyncgenfunction(value) else "@contextmanager"
+    if isasyncgenfunction(value) or isgeneratorfunction(value):
+        raise ConfigurationError(f"{where}: decorate the generator function with {decorator}")
 
 
 def is_class_of(value: object, kind: type[object]) -> bool:

@@ -121,7 +121,7 @@ def event_type(event: type[Event] | Event) -> EventType:
     cls = event if isinstance(event, type) else type(event)
     if not is_class_of(cls, Event):
         raise ConfigurationError(
-            f"{cls.__name__} is no event: declare class {cls.__name__}(Event, topic='…')"
+            f"{cls.__name__} is no event: an event is made from a class derived from Event"
         )
     declared = cls.__event__
     if declared is None:

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
 from typing import Concatenate, ParamSpec, TypeVar
 
-from choreo.declaration import is_class_of
+from choreo.declaration import is_class_of, require_manager
 from choreo.errors import ConfigurationError
 from choreo.event import Event
 from choreo.plan import Options, Plan, plan
@@ -91,6 +91,7 @@ class Router:
             raise ConfigurationError(
                 f"provide({kind.__name__}, …): neither a {kind.__name__} nor a factory"
             )
+        require_manager(value, f"provide({kind.__name__}, …)")
         self._provided[kind] = value
 
     def include(self, router: "Router", /) -> None:

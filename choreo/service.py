@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
 from choreo.broker import Broker
-from choreo.declaration import require
+from choreo.declaration import require, require_manager
 from choreo.errors import ConfigurationError
 from choreo.event import Event
 from choreo.middleware import Middleware
@@ -53,6 +53,7 @@ class Service(Router):
             )
         require(retry, Retry, f"Service({name!r}, retry={retry!r}): give a Retry")
         require(middleware, Sequence, f"Service({name!r}, middleware={middleware!r}): give a list")
+        require_manager(lifespan, f"Service({name!r}, lifespan=…)")
         self.name = name
         self.retry = retry or Retry()
         self.middleware = tuple(middleware)

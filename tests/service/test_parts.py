@@ -298,19 +298,3 @@ def test_settings_come_from_arguments_then_environment_then_pyproject(
     assert settings.drain.total_seconds() == 3.5
     assert settings.grace.total_seconds() == 2
     assert settings.deadline.total_seconds() == 60
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        ({"name": 3}, "the name is a string"),
-        ({"name": "a/b"}, "use letters"),
-        ({"name": "shop", "retry": 3}, r"retry=3\): give a Retry"),
-        ({"name": "shop", "middleware": print}, "give a list"),
-    ],
-)
-def test_a_service_that_could_not_work_is_refused_where_it_is_made(
-    arguments: dict[str, Any], complaint: str
-) -> None:
-    with pytest.raises(ConfigurationError, match=complaint):
-        Service(**arguments)
