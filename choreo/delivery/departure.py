@@ -59,6 +59,11 @@ class Departure:
         self._owner = owner
         self._going: list[Going] = []
 
+    @property
+    def begun(self) -> bool:
+        """Say whether anything is let go of now."""
+        return bool(self._going)
+
     def concerns(self, received: Received) -> bool:
         """Say whether it goes, or went while it was being handled."""
         return received.dropped or any(going(received) for going in self._going)

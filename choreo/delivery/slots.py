@@ -173,7 +173,7 @@ class Slots:
             else:
                 self._owner.freed()
             await self._one(slot, job)
-            if _spoilt(slot, clean):
+            if (slot.task and slot.task.cancelling()) or _differs(clean):
                 return
             now = self._clock.monotonic()
             if now - since > SLICE:
@@ -264,9 +264,9 @@ class Slots:
         self._left()
 
 
-def _spoilt(slot: Slot, clean: Context) -> bool:
-    """Say whether a job left something behind in *slot*, whose context began *clean*."""
+def _differs(clean: Context) -> bool:
+    """Say whether a job changed the running context, which began *clean*."""
     try:
-        return slot.cancelled or copy_context() != clean
+        return copy_context() != clean
     except Exception:  # noqa: BLE001 -- what is compared are values of others: arrays refuse it
         return True

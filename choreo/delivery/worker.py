@@ -156,7 +156,7 @@ class Worker:
         envelope, handlers, reason, error, outcome = self._intake.sort(delivery)
         size = len(delivery.body or b"")
         received = Received(delivery, envelope, size, max(1, len(handlers)))
-        if self._departure.concerns(received):
+        if self._departure.begun and self._departure.concerns(received):
             return
         self._custody.take(received)
         for handler in handlers:
@@ -311,7 +311,10 @@ class Worker:
             for waiter in self._inbox.close(_key(job, job.handler), job, done=done):
                 self._ready_again(waiter)
         self._lanes.release(job.lane)
-        self._owe_less(job.received)
+        received = job.received
+        received.owed -= 1
+        if not received.owed:
+            self._custody.release(received)
 
     def give_up(self, job: Job, /) -> None:
         """Leave the job to another consumer, and with it what is behind it and goes there, too."""
@@ -323,9 +326,7 @@ class Worker:
         """Leave a job to another consumer that its lane had not let out yet."""
         job.received.dropped = True
         self._journal.ended(job, Outcome.DROPPED)
-        self._owe_less(job.received)
-
-    def _owe_less(self, received: Received) -> None:
+        received = job.received
         received.owed -= 1
         if not received.owed:
             self._custody.release(received)
