@@ -26,7 +26,7 @@ from aiokafka.errors import (
     for_code,
 )
 from aiokafka.protocol.metadata import MetadataRequest
-from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from aiokafka.structs import TopicPartition
 
 from choreo_kafka.security import TokenProvider, login
 from choreo_kafka.settings import KafkaSettings
@@ -204,15 +204,6 @@ class Clients:
             "metadata_max_age_ms": _ms(self._settings.metadata_age),
             **self._security,
         }
-
-
-async def committed(
-    consumer: RawConsumer, partitions: Sequence[TopicPartition]
-) -> Mapping[TopicPartition, OffsetAndMetadata]:
-    """Read the group's offsets with their metadata; partitions without one are left out."""
-    coordinator = cast("Any", consumer)._coordinator  # noqa: SLF001
-    found = await coordinator.fetch_committed_offsets(list(partitions))
-    return cast("Mapping[TopicPartition, OffsetAndMetadata]", found)
 
 
 async def described(client: RawProducer | RawConsumer, topics: Sequence[str]) -> Mapping[str, int]:

@@ -5,7 +5,8 @@ from collections.abc import Collection
 from aiokafka.structs import TopicPartition
 
 from choreo.broker import Notice
-from choreo_kafka.client import RawConsumer, committed
+from choreo_kafka.client import RawConsumer
+from choreo_kafka.group_offsets import committed
 from choreo_kafka.offsets import (
     Place,
     Start,
