@@ -226,3 +226,32 @@ async def test_a_context_variable_may_hold_what_cannot_be_compared() -> None:
         await world.settle()
 
     assert len(world.handled(answer)) == 3
+
+
+async def test_the_late_error_of_an_abandoned_run_is_nobodys_failure_a2() -> None:
+    second = timedelta(seconds=1)
+    shop = Service("shop", retry=Retry(attempts=5), deadline=second, grace=second)
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    @shop.on(Asked)
+    async def answer(_: Asked) -> None:
+        begun.set()
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+        raise OSError("too late")
+
+    async with Harness(shop, clock=ManualClock()) as world:
+        await world.publish(Asked(key="a", number=0))
+        await begun.wait()
+        await world.advance(4 * second)
+        release.set()
+        await world.advance(second)
+        worker = world.running(shop).worker
+        assert worker is not None
+        assert (worker.held, len(worker.waiting), worker.lanes) == (0, 0, 0)
+
+    assert [type(failure.error).__name__ for failure in world.failures] == ["HandlerTimeout"]
+    assert [letter.reason for letter in world.dead_letters] == [Reason.TIMEOUT]
