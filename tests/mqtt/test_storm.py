@@ -18,6 +18,13 @@ from tests.mqtt.proxy import Proxy
 
 TOPICS = [f"storm/{n}" for n in range(5)]
 EACH = 600
+DEATHS = 5
+CUTS = 12
+
+
+def share(death: int) -> int:
+    """Count the messages that have come when the consumer dies for the *death*-th time."""
+    return EACH * len(TOPICS) * death // (DEATHS + 1)
 
 
 class Ledger:
@@ -32,6 +39,10 @@ class Ledger:
     def complete(self) -> bool:
         return all(len(self.seen[topic]) == EACH for topic in TOPICS)
 
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.seen.values()))
+
     def take(self, delivery: Delivery) -> None:
         (number,) = numbers([delivery])
         seen = self.seen[delivery.topic]
@@ -41,10 +52,12 @@ class Ledger:
         seen.add(number)
 
 
-async def consume(consumer: Consumer, ledger: Ledger, random: Random) -> None:
-    """Handle with random durations, settling out of order across topics."""
+async def consume(
+    consumer: Consumer, ledger: Ledger, random: Random, upto: int = EACH * len(TOPICS)
+) -> None:
+    """Handle *upto* messages with random durations, settling out of order across topics."""
     held: list[Delivery] = []
-    while not ledger.complete:
+    while ledger.count < upto:
         polling = asyncio.ensure_future(consumer.poll(50))
         await asyncio.wait([polling], timeout=0.02)
         if polling.done():
@@ -89,15 +102,16 @@ async def test_nothing_is_lost_or_out_of_order_while_connections_are_cut(
                 asyncio.ensure_future(publish(publisher)),
                 asyncio.ensure_future(consume(consumer, ledger, random)),
             ]
-            for _ in range(12):
-                await asyncio.wait(work, timeout=random.uniform(0.1, 0.4))
+            for cut in range(CUTS):
+                while ledger.count < EACH * len(TOPICS) * cut // (CUTS + 1):
+                    await asyncio.sleep(0.01)
                 proxy.cut(politely=random.random() < 0.5)
             proxy.stall()
             await asyncio.wait(work, timeout=2.0)
             proxy.resume()
             await asyncio.gather(*work)
 
-    assert proxy.cuts > 12
+    assert proxy.cuts >= CUTS
     assert ledger.complete
     assert ledger.disorder == []
     assert "session_lost" not in listener.kinds
@@ -116,20 +130,15 @@ async def test_nothing_is_lost_or_out_of_order_while_the_consumer_is_killed(
         async with MqttBroker(server.url) as broker, broker.subscribe(wanted, listener):
             pass
         publishing = asyncio.ensure_future(publish(publisher))
-        deaths = 0
-        while not ledger.complete:
+        for death in range(1, DEATHS + 2):
             async with (
                 MqttBroker(server.url + QUICK) as broker,
                 broker.subscribe(wanted, listener) as consumer,
             ):
-                consuming = asyncio.ensure_future(consume(consumer, ledger, random))
-                if deaths < 5:
-                    await asyncio.wait([consuming], timeout=random.uniform(0.1, 0.3))
+                await consume(consumer, ledger, random, share(death))
+                if death <= DEATHS:
                     kill_client(broker)
-                    consuming.cancel()
-                    deaths += 1
-                await asyncio.wait([consuming])
         await publishing
 
-    assert deaths == 5
+    assert ledger.complete
     assert ledger.disorder == []
