@@ -9,6 +9,7 @@ from choreo.declaration import is_class_of, require_manager
 from choreo.errors import ConfigurationError
 from choreo.event import Event
 from choreo.plan import Options, Plan, plan
+from choreo.provision import fits
 from choreo.retry import Retry
 
 E = TypeVar("E", bound=Event)
@@ -87,7 +88,7 @@ class Router:
         """
         if kind in self._provided:
             raise ConfigurationError(f"{kind.__name__} is provided twice")
-        if not isinstance(value, kind) and not callable(value):
+        if not fits(value, kind) and not callable(value):
             raise ConfigurationError(
                 f"provide({kind.__name__}, …): neither a {kind.__name__} nor a factory"
             )

@@ -12,14 +12,10 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
     AsyncExitStack,
     asynccontextmanager,
 )
 from datetime import timedelta
-from inspect import isawaitable
-from typing import cast
 
 from choreo.assembly import Assembly, Ground, assemble
 from choreo.broker import Broker, Consumer, open_broker
@@ -33,6 +29,7 @@ from choreo.environment import Environment
 from choreo.errors import ConnectionLost
 from choreo.event import Event
 from choreo.message import Message
+from choreo.provision import provide
 from choreo.retry import FOREVER
 from choreo.service import Service
 from choreo.settings import Settings
@@ -168,7 +165,7 @@ async def started(
             threads=threads,
             tracer=watch.tracer,
         )
-        assembly = assemble(service, ground, await _provide(service, stack))
+        assembly = assemble(service, ground, await provide(service.provided, stack))
         await broker.prepare(assembly.topics)
         publisher = Publisher(broker, _published(journals), watch.tracer)
         running = Running(service, assembly, publisher, environment)
@@ -245,27 +242,6 @@ async def _opened(
                 logger.warning("broker cannot be reached yet", extra=names)
                 await environment.clock.sleep(delay)
         yield opened
-
-
-async def _provide(service: Service, stack: AsyncExitStack) -> dict[type[object], object]:
-    """Make every dependency once; what is a context manager is left when the service stops."""
-    made: dict[type[object], object] = {}
-    for kind, value in service.provided.items():
-        if isinstance(value, kind):
-            made[kind] = value
-            continue
-        result = cast("Callable[[], object]", value)()
-        if isawaitable(result):
-            result = await result
-        if not isinstance(result, kind):
-            if isinstance(result, AbstractAsyncContextManager):
-                result = await stack.enter_async_context(
-                    cast("AbstractAsyncContextManager[object]", result)
-                )
-            elif isinstance(result, AbstractContextManager):
-                result = stack.enter_context(cast("AbstractContextManager[object]", result))
-        made[kind] = result
-    return made
 
 
 def _published(journals: Sequence[Journal]) -> Callable[[Sequence[Message]], None] | None:

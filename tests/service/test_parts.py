@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -100,6 +100,47 @@ async def test_a_missing_dependency_stops_the_start_with_its_name() -> None:
     async def charge(_: Placed, gateway: Gateway) -> None: ...
 
     with pytest.raises(ConfigurationError, match=r"charge .* needs gateway: Gateway"):
+        async with started(shop):
+            pass
+
+
+class Charging(Protocol):
+    """What a handler asks for without naming who does it."""
+
+    name: str
+
+
+async def test_a_dependency_may_be_asked_for_by_protocol() -> None:
+    shop = Service("shop")
+    shop.provide(Charging, lambda: Gateway("made"))  # type: ignore[type-abstract]  # by protocol
+    names: list[str] = []
+
+    @shop.on(Placed)
+    async def charge(_: Placed, charging: Charging) -> None:
+        names.append(charging.name)
+
+    async with Harness(shop) as world:
+        await world.publish(Placed(order="a"))
+        await world.settle()
+
+    assert names == ["made"]
+
+
+@pytest.mark.parametrize(
+    ("factory", "complaint"),
+    [
+        (lambda: 3, r"its factory made a int, which is no Gateway"),
+        (Gateway, r"its factory is called without arguments"),
+    ],
+)
+async def test_a_factory_of_something_else_stops_the_start(
+    factory: Any,  # noqa: ANN401 -- wrong on purpose
+    complaint: str,
+) -> None:
+    shop = Service("shop", broker="memory://factories")
+    shop.provide(Gateway, factory)
+
+    with pytest.raises(ConfigurationError, match=complaint):
         async with started(shop):
             pass
 
