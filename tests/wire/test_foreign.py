@@ -125,6 +125,11 @@ def test_a_record_that_no_declaration_fits_is_nobodys() -> None:
     assert read([], "orders", b"{}") is None
 
 
+def test_a_tombstone_is_nobodys_whatever_is_declared_k29() -> None:
+    assert read([Reading, Anything], "orders", None, key=b"1") is None
+    assert read([Order], "orders", None, ("kind", b"order"), key=b"1") is None
+
+
 def test_a_declared_header_may_be_spelt_like_an_attribute_but_a_cloudevent_stays_one() -> None:
     class Legacy(Event, topic="legacy", foreign=Foreign(id=Header("id"))):
         pass
@@ -140,7 +145,6 @@ def test_a_declared_header_may_be_spelt_like_an_attribute_but_a_cloudevent_stays
 @pytest.mark.parametrize(
     "body",
     [
-        None,
         b"",
         b"\xff",
         b"[]",
@@ -160,7 +164,7 @@ def test_a_declared_header_may_be_spelt_like_an_attribute_but_a_cloudevent_stays
         b"[" * 100_000,
     ],
 )
-def test_a_record_that_lacks_what_is_declared_is_malformed(body: bytes | None) -> None:
+def test_a_record_that_lacks_what_is_declared_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedEnvelope):
         read([Reading], "devices/a/reading", body, binding=Binding.MQTT)
 
