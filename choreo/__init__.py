@@ -2,37 +2,52 @@
 
 Everything a service's author needs is here; ``choreo.runner`` runs services within a program,
 ``choreo.testing`` tests them, ``choreo.broker`` is the port that adapters implement.
+
+A name is imported when it is first used, so that a program pays for what it touches; what type
+checkers read stands beside this file.
 """
 
-from choreo.context import Context
-from choreo.errors import (
-    BrokerError,
-    ChoreoError,
-    CodecError,
-    ConfigurationError,
-    ConnectionLost,
-    DecodeError,
-    EncodeError,
-    HandlerSignal,
-    HandlerTimeout,
-    LateEmit,
-    MalformedEnvelope,
-    PublishError,
-    Reject,
-    RetryLater,
-    StoreError,
-    UndeclaredEmit,
-    UnknownSchema,
-    UnknownVersion,
-    UnsupportedSpecVersion,
-)
-from choreo.event import Event
-from choreo.foreign import BrokerTime, Digest, Field, Foreign, Header, Key, Position
-from choreo.message import Message
-from choreo.retry import Retry
-from choreo.router import Router
-from choreo.service import Service
-from choreo.settings import Settings
+# The names are there once they are asked for.
+# pyright: reportUnsupportedDunderAll=false
+
+from importlib import import_module
+
+HOMES = {
+    "Context": "choreo.context",
+    "BrokerError": "choreo.errors",
+    "ChoreoError": "choreo.errors",
+    "CodecError": "choreo.errors",
+    "ConfigurationError": "choreo.errors",
+    "ConnectionLost": "choreo.errors",
+    "DecodeError": "choreo.errors",
+    "EncodeError": "choreo.errors",
+    "HandlerSignal": "choreo.errors",
+    "HandlerTimeout": "choreo.errors",
+    "LateEmit": "choreo.errors",
+    "MalformedEnvelope": "choreo.errors",
+    "PublishError": "choreo.errors",
+    "Reject": "choreo.errors",
+    "RetryLater": "choreo.errors",
+    "StoreError": "choreo.errors",
+    "UndeclaredEmit": "choreo.errors",
+    "UnknownSchema": "choreo.errors",
+    "UnknownVersion": "choreo.errors",
+    "UnsupportedSpecVersion": "choreo.errors",
+    "Event": "choreo.event",
+    "BrokerTime": "choreo.foreign",
+    "Digest": "choreo.foreign",
+    "Field": "choreo.foreign",
+    "Foreign": "choreo.foreign",
+    "Header": "choreo.foreign",
+    "Key": "choreo.foreign",
+    "Position": "choreo.foreign",
+    "Message": "choreo.message",
+    "Retry": "choreo.retry",
+    "Router": "choreo.router",
+    "Service": "choreo.service",
+    "Settings": "choreo.settings",
+}
+"""Where each name is defined."""
 
 __all__ = [
     "BrokerError",
@@ -69,3 +84,17 @@ __all__ = [
     "UnknownVersion",
     "UnsupportedSpecVersion",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import *name* from its home, once."""
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the names that are offered, imported or not."""
+    return __all__

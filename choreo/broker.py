@@ -23,7 +23,7 @@ class Binding(Enum):
     MQTT = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Capabilities:
     """What an adapter can do; the contract kit tests each declared one and no other."""
 
@@ -56,7 +56,7 @@ class Capabilities:
     """It lives in this process: others that open its URL meet a broker of their own."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TopicFilter:
     """One topic, or one filter over topics, that a subscription asks for."""
 
@@ -67,7 +67,7 @@ class TopicFilter:
     """Browsing with *follow* only: leave out what is there, begin with what comes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TopicSpec:
     """What a service expects of a topic before it starts."""
 
@@ -78,7 +78,7 @@ class TopicSpec:
     """Create it when it is missing; otherwise a missing topic is a ConfigurationError."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Subscription:
     """What a consumer wants: one group's share of some topics."""
 
@@ -96,7 +96,7 @@ class Subscription:
     """How long unfinished work may take when streams are revoked or the consumer closes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Notice:
     """Something the adapter noticed that an operator should know: counted, logged, never raised."""
 
@@ -118,7 +118,7 @@ class Notice:
     """For a gap: how many positions are known to be gone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Progress:
     """Where one stream stands."""
 

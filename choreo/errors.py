@@ -120,7 +120,11 @@ class RetryLater(HandlerSignal):
     def __init__(
         self, delay: timedelta, reason: str = "the handler asked for a later attempt"
     ) -> None:
-        if not isinstance(delay, timedelta):  # a handler's mistake, told where it is made
+        if not _is_duration(delay):  # a handler's mistake, told where it is made
             raise TypeError(f"RetryLater({delay!r}): give a timedelta")
         super().__init__(reason)
         self.delay = delay
+
+
+def _is_duration(value: object) -> bool:
+    return isinstance(value, timedelta)

@@ -25,7 +25,7 @@ KINDS: Mapping[str, type[object]] = {
 """What class arguments are, where they are given."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class EventType:
     """What the wire knows of an event class."""
 

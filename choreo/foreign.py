@@ -4,36 +4,36 @@ from dataclasses import dataclass
 from typing import Literal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Header:
     """The value of one header (a user property on MQTT), read as UTF-8."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Field:
     """A value in a JSON body, found by JSON pointer (RFC 6901), such as ``/meta/id``."""
 
     pointer: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Key:
     """The message's key, read as UTF-8."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Position:
     """Topic, stream and position on the broker: stable on Kafka, absent from MQTT."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Digest:
     """SHA-256 over topic, key and body: two equal records are then one event."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BrokerTime:
     """The record's timestamp on the broker, or the time of receipt where it has none."""
 
@@ -41,7 +41,7 @@ class BrokerTime:
 Locator = Header | Field | Key | Position | Digest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Foreign:
     """How a record without CloudEvents attributes is read as the event that declares this.
 

@@ -46,7 +46,7 @@ class Kind(Enum):
     """A plain function: runs in a thread, so that it may block."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """What ``on`` was told about a handler, besides its event."""
 
@@ -57,7 +57,7 @@ class Options:
     when: Callable[[Any], bool] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """One handler of one event class, ready to be composed."""
 

@@ -12,7 +12,7 @@ FATAL: tuple[type[Exception], ...] = (Reject, CodecError, UndeclaredEmit)
 """Errors that no policy retries: the next attempt would fail the same way."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Retry:
     """How often and how soon: exponential back-off with jitter, adjustable per exception class.
 

@@ -22,7 +22,7 @@ class Settings(BaseModel):
     Durations are seconds or ISO 8601 (``PT30S``) where they are written as text.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     broker: str = Field(
         default="memory://", description="URL of the broker: memory://, kafka://… or mqtt://…"

@@ -15,7 +15,7 @@ MAX_FLAT_LENGTH = 249
 """Longest topic name Kafka takes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Topic:
     """A topic declaration such as ``orders`` or ``building/{building}/temperature``.
 

@@ -15,12 +15,30 @@ INTERNAL = {"Locator"}
 """An alias for annotations within."""
 
 
-@pytest.mark.parametrize("package", [choreo, choreo.testing], ids=["choreo", "choreo.testing"])
-def test_what_is_exported_is_sorted_and_complete(package: object) -> None:
-    exported: list[str] = getattr(package, "__all__")  # noqa: B009 -- a module as an object
+def test_what_testing_exports_is_sorted_and_complete() -> None:
+    assert choreo.testing.__all__ == sorted(choreo.testing.__all__)
+    assert set(choreo.testing.__all__) == names_imported_by(str(choreo.testing.__file__))
 
-    assert exported == sorted(exported)
-    assert set(exported) == names_imported_by(str(getattr(package, "__file__")))  # noqa: B009
+
+def test_what_choreo_exports_is_sorted_complete_and_what_type_checkers_read() -> None:
+    stub = f"{choreo.__file__}i"
+
+    assert choreo.__all__ == sorted(choreo.__all__)
+    assert set(choreo.__all__) == names_imported_by(stub) == set(names_in_all(stub))
+    assert dir(choreo) == choreo.__all__
+
+
+@pytest.mark.parametrize("name", choreo.__all__)
+def test_every_name_is_what_its_home_defines(name: str) -> None:
+    value = getattr(choreo, name)
+
+    assert value.__name__ == name
+    assert getattr(importlib.import_module(value.__module__), name) is value
+
+
+def test_a_name_that_is_not_offered_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Orchestrator'"):
+        getattr(choreo, "Orchestrator")  # noqa: B009 -- no type checker would let it pass
 
 
 def test_every_error_can_be_caught_by_its_name() -> None:
@@ -58,6 +76,17 @@ def says(name: str) -> bool:
 
 def is_class_of(module: object, value: object) -> bool:
     return isinstance(value, type) and value.__module__ == getattr(module, "__name__")  # noqa: B009
+
+
+def names_in_all(file: str) -> list[str]:
+    tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+    (listed,) = (
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    )
+    names: list[str] = ast.literal_eval(listed)
+    return names
 
 
 def names_imported_by(file: str) -> set[str]:
