@@ -58,6 +58,10 @@ class Record(Protocol):
     headers: Sequence[tuple[str, bytes | None]]
 
 
+METADATA_PAUSE = 0.1
+"""Seconds between two questions for partitions that a broker does not tell of yet."""
+
+
 class RawConsumer(Protocol):
     """What is used of AIOKafkaConsumer."""
 
@@ -212,6 +216,24 @@ async def described(client: RawProducer | RawConsumer, topics: Sequence[str]) ->
     Raises KafkaError when the broker does not answer, or does not let us see a topic.
     """
     return await _described(_connection(client), topics)
+
+
+async def tracked(client: RawConsumer, topics: Sequence[str]) -> None:
+    """Return once *client* knows the partitions of *topics*, which exist.
+
+    A member that joins before it knows them and deals out the partitions deals out none, and nobody
+    reads them until the next time that metadata changes.
+    """
+    connection = _connection(client)
+    await connection.set_topics(topics)
+    while not all(client.partitions_for_topic(topic) for topic in topics):
+        await asyncio.sleep(METADATA_PAUSE)
+        await connection.force_metadata_update()
+
+
+def refresh(client: RawConsumer) -> None:
+    """Ask for metadata now: what has changed since the last time makes the group join anew."""
+    _connection(client).force_metadata_update()
 
 
 async def described_by(

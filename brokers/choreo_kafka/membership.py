@@ -10,7 +10,7 @@ from aiokafka.structs import TopicPartition
 
 from choreo.broker import Listener, Notice, Subscription
 from choreo.errors import ConfigurationError
-from choreo_kafka.client import Clients, RawConsumer, described, stop
+from choreo_kafka.client import Clients, RawConsumer, described, refresh, stop, tracked
 from choreo_kafka.committer import Committer
 from choreo_kafka.intake import Intake
 from choreo_kafka.settings import REVOKE_MARGIN, KafkaSettings
@@ -20,6 +20,8 @@ from choreo_kafka.watchdog import Watchdog
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
+BARE_SECONDS = 5.0
+"""How long a member without partitions waits before it asks for metadata again."""
 LAST_COMMIT = REVOKE_MARGIN.total_seconds() - 1.0
 """Seconds for the commit after a drain; the rest of the margin is for the join itself."""
 MAX_PATIENCE = 8
@@ -58,6 +60,7 @@ class Membership:
         )
         self._intake = Intake(self._raw, plan.streams, plan.subscription, self._watchdog, notice)
         self._releasing = asyncio.Lock()
+        self._bare_since = _now()
 
     @property
     def healthy(self) -> bool:
@@ -76,7 +79,8 @@ class Membership:
             async with asyncio.timeout(plan.settings.connect_timeout.total_seconds()):
                 await self._raw.start()
                 await _check_topics(self._raw, plan.subscription)
-            names = [topic.name for topic in plan.subscription.topics]
+                names = [topic.name for topic in plan.subscription.topics]
+                await tracked(self._raw, names)
             self._raw.subscribe(names, listener=_Rebalance(self))
             tasks.append(asyncio.create_task(self._intake.run(), name="kafka intake"))
             tasks.append(asyncio.create_task(self._committer.run(), name="kafka commits"))
@@ -113,11 +117,20 @@ class Membership:
                     return "commits fail or are not answered"
                 if self._intake.joined.is_set():
                     self._plan.joined.set()
+                self._refresh_if_bare()
                 if verdict := self._verdict():
                     return verdict
             return "closing"
         finally:
             closing.cancel()
+
+    def _refresh_if_bare(self) -> None:
+        """Ask for metadata while we hold nothing: there may be partitions nobody was told of."""
+        if self._raw.assignment():
+            self._bare_since = _now()
+        elif _now() - self._bare_since > BARE_SECONDS:
+            self._bare_since = _now()
+            refresh(self._raw)
 
     def _verdict(self) -> str | None:
         streams, held = self._plan.streams, set(self._raw.assignment())
