@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from traceback import format_tb
 
 from pydantic import ValidationError
 
@@ -33,6 +34,7 @@ PREFIX = "choreo-dlq-"
 MAX_TOTAL = 8 * 1024
 """Bytes that all of our headers hold together, names included, save what is packed (D4)."""
 MAX_ERROR = 2 * 1024
+MAX_STACK = 4 * 1024
 MAX_ERROR_PACKED = 128
 """A letter that was refused may have been too large."""
 MAX_ORIGIN = 4 * 1024
@@ -54,6 +56,8 @@ class Failure:
     attempts: int = 0
     first_failed: datetime | None = None
     error: BaseException | None = None
+    stack: bool = False
+    """Tell where the error was raised, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +257,18 @@ def _own(
         taken = sum(len(name) + len(value or b"") for name, value in headers)
         room = min(longest, MAX_TOTAL - taken - len(name))
         headers.append((name, _cut(legible(error_text(error)), max(room, 0))))
+    if error is not None and failure.stack:
+        headers += _stack(error, headers)
     return headers
+
+
+def _stack(error: BaseException, before: Iterable[Header]) -> list[Header]:
+    """Tell the innermost frames, as far as there is room; no message, which may quote values."""
+    name = f"{PREFIX}error-stack"
+    taken = sum(len(name) + len(value or b"") for name, value in before)
+    room = min(MAX_STACK, MAX_TOTAL - taken - len(name))
+    frames = "".join(format_tb(error.__traceback__)).replace("\n", " | ")
+    return [(name, _cut(legible(frames[-room:]), room))] if room > 0 and frames else []
 
 
 def _originals(

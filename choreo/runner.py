@@ -197,7 +197,12 @@ async def _consume(
         return
     publisher = running._publisher  # noqa: SLF001 -- same module
     burial = Burial(
-        running.service.name, publisher, broker.capabilities, environment.clock, ground.tracer
+        running.service.name,
+        publisher,
+        broker.capabilities,
+        environment.clock,
+        ground.tracer,
+        stack=settings.dead_letter_stack,
     )
     limits = Limits(
         concurrency=settings.concurrency,

@@ -68,6 +68,9 @@ class Settings(BaseModel):
     max_hops: int = Field(
         default=64, ge=1, description="Longest chain of causes before an event is a loop."
     )
+    dead_letter_stack: bool = Field(
+        default=False, description="Tell in dead letters where the error was raised, in 4 KiB."
+    )
     deadline: Duration = Field(
         default=timedelta(seconds=60), description="Longest run of a handler."
     )

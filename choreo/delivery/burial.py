@@ -35,12 +35,15 @@ class Burial:
         capabilities: Capabilities,
         clock: Clock,
         tracer: Tracer | None = None,
+        *,
+        stack: bool = False,
     ) -> None:
         self._service = service
         self._publisher = publisher
         self._capabilities = capabilities
         self._clock = clock
         self._tracer = tracer
+        self._stack = stack
 
     async def bury(self, job: Job) -> None:
         """Return once the broker has the dead letter; raise BrokerError otherwise.
@@ -61,6 +64,7 @@ class Burial:
             attempts=job.attempt,
             first_failed=job.first_failed,
             error=job.error,
+            stack=self._stack,
         )
         following = self._tracer.bury(job) if self._tracer is not None else None
         trace = following.traceparent if following is not None else None

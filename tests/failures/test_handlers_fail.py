@@ -259,3 +259,23 @@ async def test_an_event_that_went_too_far_is_a_loop_and_a_dead_letter() -> None:
     assert rounds == [0, 1, 2, 3, 4, 5]
     (letter,) = world.dead_letters
     assert letter.reason is Reason.HOP_LIMIT
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_a_dead_letter_tells_where_the_error_was_raised_if_asked_to(*, wanted: bool) -> None:
+    shop = Service("shop", retry=Retry(attempts=1), dead_letter_stack=wanted)
+
+    @shop.on(Placed)
+    async def charge(_: Placed) -> None:
+        raise OSError("-".join(["sec", "ret"]))
+
+    async with Harness(shop) as world:
+        await world.publish(Placed(order="a"))
+        await world.settle()
+        stack = dict(world.messages[-1].headers).get("choreo-dlq-error-stack")
+
+    assert (stack is not None) == wanted
+    if stack is not None:
+        assert b"in charge" in stack
+        assert b"sec-ret" not in stack
+        assert len(stack) <= 4 * 1024
