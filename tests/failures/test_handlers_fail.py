@@ -267,7 +267,7 @@ async def test_a_dead_letter_tells_where_the_error_was_raised_if_asked_to(*, wan
 
     @shop.on(Placed)
     async def charge(_: Placed) -> None:
-        raise OSError("-".join(["sec", "ret"]))
+        raise OSError(str(2**70))
 
     async with Harness(shop) as world:
         await world.publish(Placed(order="a"))
@@ -277,5 +277,5 @@ async def test_a_dead_letter_tells_where_the_error_was_raised_if_asked_to(*, wan
     assert (stack is not None) == wanted
     if stack is not None:
         assert b"in charge" in stack
-        assert b"sec-ret" not in stack
+        assert str(2**70).encode() not in stack
         assert len(stack) <= 4 * 1024
