@@ -1,0 +1,1 @@
+"""Stores: where a service keeps what must outlive it."""
