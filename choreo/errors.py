@@ -2,6 +2,7 @@
 
 ChoreoError
 ├─ ConfigurationError      wrong before anything ran: fix the program or its settings
+│  └─ SchemaError          the store's tables must be made, or migrated, first
 ├─ BrokerError             the broker, or the way to it
 │  ├─ ConnectionLost       try again later; nothing is known to be wrong
 │  └─ PublishError         some messages were refused, or their fate is unknown
@@ -12,6 +13,7 @@ ChoreoError
 │  │  ├─ MalformedEnvelope     the attributes around the payload are wrong
 │  │  ├─ UnsupportedSpecVersion  a CloudEvents version other than 1.0
 │  │  └─ UnknownVersion        a known event in a version this service cannot read
+├─ IdConflict              an event's id is known with another payload
 ├─ UndeclaredEmit          a handler emitted an event it did not declare
 ├─ LateEmit                a handler emitted when its attempt had ended
 ├─ HandlerTimeout          a handler ran past its deadline
@@ -30,6 +32,10 @@ class ChoreoError(Exception):
 
 class ConfigurationError(ChoreoError):
     """The program or its settings are wrong; raised before the first event is handled."""
+
+
+class SchemaError(ConfigurationError):
+    """A store's tables are missing, older or newer than this version of choreo works with."""
 
 
 class BrokerError(ChoreoError):
@@ -92,6 +98,10 @@ class UnknownSchema(DecodeError):
 
 class UnknownVersion(DecodeError):
     """A known event, in a version for which this service has no reader."""
+
+
+class IdConflict(ChoreoError):
+    """An event bears the id of another one that was handled: its producer reuses ids."""
 
 
 class UndeclaredEmit(ChoreoError):

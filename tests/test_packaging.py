@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"choreo", "choreo_kafka", "choreo_memory", "choreo_mqtt"}
+PACKAGES = {"choreo", "choreo_kafka", "choreo_memory", "choreo_mqtt", "choreo_sql"}
 SCHEMES = {
     "memory": "MemoryBroker",
     "kafka": "KafkaBroker",
@@ -21,6 +21,7 @@ SCHEMES = {
     "mqtt": "MqttBroker",
     "mqtts": "MqttBroker",
 }
+STORES = {"memory": "MemoryStore", "sqlite": "SqlStore", "postgresql": "SqlStore"}
 PIN = re.compile(r"(?P<name>[\w.-]+)==[\w.]+")
 NAME = re.compile(r"[\w.-]+")
 IMPORT_BUDGET = 0.2
@@ -34,8 +35,14 @@ def test_every_scheme_names_a_broker_that_can_be_loaded() -> None:
     assert {scheme: broker.__name__ for scheme, broker in found.items()} == SCHEMES
 
 
+def test_every_scheme_names_a_store_that_can_be_loaded() -> None:
+    found = {point.name: point.load() for point in entry_points(group="choreo.stores")}
+
+    assert {scheme: store.__name__ for scheme, store in found.items()} == STORES
+
+
 @pytest.mark.timeout(60)
-def test_the_wheel_holds_the_four_typed_packages_and_nothing_else(tmp_path: Path) -> None:
+def test_the_wheel_holds_the_typed_packages_and_nothing_else(tmp_path: Path) -> None:
     python("-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT))
 
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:

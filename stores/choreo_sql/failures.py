@@ -1,0 +1,115 @@
+"""What drivers raise, told as StoreError: what happened, where, and what to do."""
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from choreo.errors import StoreError
+from choreo_sql.settings import shown
+
+DRIVERS = {"aiosqlite", "asyncpg", "sqlite3"}
+SQLITE_ABSENCE = {5, 6, 8, 10, 13, 14, 15, 26}
+"""Primary result codes of SQLite that are no statement's fault: busy, locked, read-only, I/O error,
+full, cannot open, lost a lock, no database (https://sqlite.org/rescode.html)."""
+POSTGRES_ABSENCE = ("08", "40", "53", "55P03", "57", "58")
+"""Beginnings of SQLSTATE codes that are no statement's fault: connection, transaction rolled back
+in favour of another, resources, a lock not given in time, an operator's doing, the system."""
+ADVICE = {
+    "sqlite 5": "another process is writing: raise ?timeout=, or keep its transactions shorter",
+    "sqlite 8": "make the file and its folder writable",
+    "sqlite 13": "free some space",
+    "sqlite 14": "make sure that the folder exists and may be written to",
+    "28P01": "check user and password in the URL",
+    "28000": "check user and password in the URL",
+    "3D000": "create the database, or correct its name in the URL",
+    "42501": "give the user the rights to the tables",
+    "53100": "free some space",
+    "53300": "lower ?pool=, or raise max_connections of the server",
+    "55P03": "another transaction holds a lock for long: look into pg_stat_activity",
+    "57014": "the server is slow, or a lock is held: raise ?timeout=, or look into its load",
+}
+AGAIN = "it is tried again"
+
+
+@asynccontextmanager
+async def telling(url: URL) -> AsyncGenerator[None]:
+    """Raise what a driver raises inside as StoreError."""
+    try:
+        yield
+    except Exception as error:
+        if not of_driver(error):
+            raise
+        raise told(url, error) from error
+
+
+def of_driver(error: BaseException) -> bool:
+    """Say whether *error* comes from the database or the way to it."""
+    return (
+        isinstance(error, SQLAlchemyError | OSError | TimeoutError)
+        or type(error).__module__.partition(".")[0] in DRIVERS
+    )
+
+
+def told(url: URL, error: BaseException) -> StoreError:
+    """Say what *error* means for the store at *url*, without its password."""
+    kind = code(error)
+    advice = ADVICE.get(kind or "", AGAIN)
+    return StoreError(f"store {shown(url)}: {_text(url, error)}; {advice}")
+
+
+def absent(error: BaseException) -> bool:
+    """Say whether *error* tells of a database that cannot answer, and not of a wrong statement."""
+    return any(_absent(one) for one in _causes(error))
+
+
+def code(error: BaseException) -> str | None:
+    """Return the SQLSTATE of *error*, or ``sqlite`` and its primary result code."""
+    for one in _causes(error):
+        state = getattr(one, "sqlstate", None)
+        if isinstance(state, str):
+            return state
+        number = getattr(one, "sqlite_errorcode", None)
+        if isinstance(number, int):
+            return f"sqlite {number & 0xFF}"
+    return None
+
+
+def _absent(error: BaseException) -> bool:
+    if isinstance(error, StoreError | PoolTimeout):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    kind = code(error)
+    if kind is None:
+        return False
+    if kind.startswith("sqlite"):
+        return int(kind.partition(" ")[2]) in SQLITE_ABSENCE
+    return kind.startswith(POSTGRES_ABSENCE)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield *error* and what it was raised from, the driver's own one included."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        waiting.append(one.__cause__)
+        if isinstance(one, DBAPIError):
+            waiting.append(one.orig)
+
+
+def _text(url: URL, error: BaseException) -> str:
+    if isinstance(error, PoolTimeout):
+        return "no connection was free in time"
+    deepest = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    if isinstance(deepest, TimeoutError):
+        return "no answer in time"
+    lines = str(deepest).splitlines() or [type(deepest).__name__]
+    return lines[0].replace(str(url.password), "***") if url.password else lines[0]

@@ -1,0 +1,76 @@
+"""SqlStore: one database, SQLite or PostgreSQL."""
+
+from types import TracebackType
+from typing import Self
+
+from choreo.errors import StoreError
+from choreo_sql import schema
+from choreo_sql.connections import Connections, connections
+from choreo_sql.failures import absent
+from choreo_sql.settings import SqlSettings, shown
+from choreo_sql.transaction import SqlTransaction
+
+
+class SqlStore:
+    """One database: ``sqlite:///file.db``, or ``postgresql://user:password@host/database``."""
+
+    durable = True
+    transaction = SqlTransaction
+
+    def __init__(self, url: str, settings: SqlSettings | None = None) -> None:
+        """Take options from the URL's query, then from *settings*; nothing is opened yet."""
+        self._url, self.settings = SqlSettings.parse(url, settings)
+        self._connections: Connections | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is, without password and options."""
+        return shown(self._url)
+
+    def __repr__(self) -> str:
+        """Name it, without its password."""
+        return f"SqlStore({self.url!r})"
+
+    @property
+    def connections(self) -> Connections:
+        """Its connections; raise StoreError if it is not open."""
+        if self._connections is None:
+            raise StoreError(f"store {self.url} is not open: use it within async with")
+        return self._connections
+
+    async def __aenter__(self) -> Self:
+        """Connect; raise StoreError if it cannot be reached, SchemaError if it must be migrated."""
+        if self._connections is not None:
+            raise StoreError(f"store {self.url} is open already: make another SqlStore")
+        opened = connections(self._url, self.settings)
+        try:
+            standing = await schema.look(opened)
+            if standing.found is None and self._creates:
+                standing = await schema.create(opened)
+            schema.check(opened, standing)
+        except BaseException:
+            await opened.close()
+            raise
+        self._connections = opened
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        """Close all connections."""
+        opened, self._connections = self._connections, None
+        if opened is not None:
+            await opened.close()
+
+    def unavailable(self, error: BaseException, /) -> bool:
+        """Say whether *error*, raised by a handler, is the store's own absence and no mistake."""
+        return absent(error)
+
+    @property
+    def _creates(self) -> bool:
+        create = self.settings.create
+        return self._url.get_backend_name() == "sqlite" if create is None else create
