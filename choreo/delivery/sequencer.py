@@ -1,0 +1,292 @@
+"""Puts numbered events in order: decides what may be handled, held, given up or quarantined.
+
+Theory of operation.  A stream is one source's numbered events for one handler.  Its position is in
+the store and moves with each event's end.  *reach* is the number that may be released next: what
+was released before it runs in the order of one lane, so that an event's *step*, the move of the
+position that is written with its end, is known when it is released.  What comes too soon is held;
+the lowest that is held starts the patience with the gap before it.  Patience over, a gap that is
+skipped becomes part of the step of the event behind it: it is decided by a compare-and-set in the
+store, which two owners cannot both win (R13).
+
+What comes below *reach* is released at once as *past* and has its turn behind what was released
+before it.  Only then, and only the inbox, can tell a duplicate from a late event (R6).  A producer
+that starts again counts under a higher epoch, which begins once nothing of the epoch before is
+held; what comes of that one afterwards is *stale* (R4).
+
+Nothing here knows time or does I/O; numbers are compared, never counted through (R7).
+"""
+
+import heapq
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from math import inf
+from typing import Generic, TypeVar
+
+from choreo.delivery.numbered import Arrival, Fate, Gap, Move, Overdue, Place, Room
+from choreo.gaps import Gaps
+from choreo.store.port import Advance
+from choreo.store.streams import NOT_BEGUN, Position, StreamKey
+
+T = TypeVar("T")
+
+REQUESTS = 3
+"""How often a source is asked for what is missing before it is given up."""
+
+
+@dataclass(slots=True)
+class _Stream(Generic[T]):
+    key: StreamKey
+    gaps: Gaps
+    stand: Position
+    """Where the store stands once all that was released has ended."""
+    held: dict[Place, list[Arrival[T]]] = field(default_factory=dict[Place, list[Arrival[T]]])
+    order: list[Place] = field(default_factory=list[Place])
+    """The places held, as a heap."""
+    newest: int = 0
+    """The highest epoch that is known to have begun."""
+    events: int = 0
+    size: int = 0
+    pending: int = 0
+    """Events released whose end is not known."""
+    since: float = -inf
+    """When patience with the present gap began anew, as the source was asked."""
+    requests: int = 0
+    told: Place | None = None
+    """The event behind the gap that is waited for however long it takes."""
+    timer: float | None = None
+    """The deadline that is valid of those in the heap."""
+
+    @property
+    def reach(self) -> int | None:
+        """The number that may be released next; None: whatever comes first."""
+        return self.gaps.first if self.stand.next == NOT_BEGUN else self.stand.next
+
+
+class Sequencer(Generic[T]):
+    """The streams of one process. Keeps what it holds within bounds, per stream and in all."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._streams: dict[StreamKey, _Stream[T]] = {}
+        self._deadlines: list[tuple[float, int, StreamKey]] = []
+        self._timers = 0
+        self.events = 0
+        """Events held, in all streams."""
+        self.size = 0
+        """Their bytes."""
+
+    def __len__(self) -> int:
+        """Count the streams with something held or released."""
+        return len(self._streams)
+
+    def knows(self, stream: StreamKey) -> bool:
+        """Say whether *stream* is open; otherwise open it before offering."""
+        return stream in self._streams
+
+    def open(self, stream: StreamKey, gaps: Gaps, position: Position) -> None:
+        """Begin with *stream* where it stands in the store."""
+        self._streams[stream] = _Stream(stream, gaps, position)
+
+    def offer(self, stream: StreamKey, arrival: Arrival[T], now: float) -> list[Move[T]]:
+        """Decide about one event of an open stream, and about those that waited for it."""
+        state = self._streams[stream]
+        arrival.at = now
+        fate = self._judge(state, arrival)
+        if fate is Fate.OVERFLOW and state.gaps.policy == "skip":
+            self._hold(state, arrival)
+            return self._give_up(state)
+        if fate is Fate.HELD:
+            self._hold(state, arrival)
+            moves = self._release(state)
+            self._watch(state)
+            return moves or [Move(fate, arrival.item)]
+        if fate is Fate.READY:
+            moves = [self._out(state, arrival, skipped=0), *self._release(state)]
+            self._watch(state)
+            return moves
+        if fate in (Fate.PAST, Fate.STALE):
+            state.pending += 1
+        self._forget_idle(state)
+        return [Move(fate, arrival.item)]
+
+    def ended(self, stream: StreamKey) -> None:
+        """Hear that one event that was released has ended; its stream is forgotten with its last.
+
+        A stream that is forgotten has its position in the store.
+        """
+        state = self._streams.get(stream)
+        if state is not None:
+            state.pending -= 1
+            self._forget_idle(state)
+
+    def reset(self, stream: StreamKey) -> list[T]:
+        """Forget a stream whose position is no longer what was believed; return what was held."""
+        state = self._streams.pop(stream, None)
+        if state is None:
+            return []
+        self._count(state, -state.events, -state.size)
+        return [arrival.item for place in sorted(state.held) for arrival in state.held[place]]
+
+    def drop(self, unwanted: Callable[[T], bool]) -> list[T]:
+        """Take out all that is held and *unwanted*, in order within each stream."""
+        dropped: list[T] = []
+        for state in list(self._streams.values()):
+            gone = [arrival for arrival in _in_order(state) if unwanted(arrival.item)]
+            if gone:
+                kept = [arrival for arrival in _in_order(state) if not unwanted(arrival.item)]
+                dropped += [arrival.item for arrival in gone]
+                self._count(state, -state.events, -state.size)
+                state.held, state.order = {}, []
+                for arrival in kept:
+                    self._hold(state, arrival)
+                self._watch(state)
+            self._forget_idle(state)
+        return dropped
+
+    def due(self, now: float) -> list[Overdue[T]]:
+        """Decide about the gaps whose patience is over."""
+        overdue: list[Overdue[T]] = []
+        while (deadline := self.next_due) is not None and deadline <= now:
+            state = self._streams[heapq.heappop(self._deadlines)[2]]
+            state.timer = None
+            overdue.append(self._decide(state, now))
+        return overdue
+
+    @property
+    def next_due(self) -> float | None:
+        """Monotonic time at which patience with some gap is over."""
+        while self._deadlines:
+            moment, _, stream = self._deadlines[0]
+            state = self._streams.get(stream)
+            if state is not None and state.timer == moment:
+                return moment
+            heapq.heappop(self._deadlines)
+        return None
+
+    # -- deciding ---------------------------------------------------------------------------------
+
+    def _judge(self, state: _Stream[T], arrival: Arrival[T]) -> Fate:
+        if arrival.epoch < state.stand.epoch:
+            return Fate.STALE
+        ahead = arrival.epoch > state.stand.epoch
+        reach = state.gaps.first if ahead else state.reach
+        if reach is not None and arrival.number < reach:
+            return Fate.PAST
+        if reach is not None and arrival.number - reach > state.gaps.max_jump:
+            return Fate.JUMP
+        if arrival.number == reach and not (ahead and state.held):
+            return Fate.READY
+        if (
+            state.events >= state.gaps.events
+            or state.size + arrival.size > state.gaps.size
+            or self.events >= self._room.events
+            or self.size + arrival.size > self._room.size
+        ):
+            return Fate.OVERFLOW
+        return Fate.HELD
+
+    def _decide(self, state: _Stream[T], now: float) -> Overdue[T]:
+        gap, policy = self._gap(state), state.gaps.policy
+        # The numbers of an epoch that its producer has ended do not come any more.
+        hopeless = gap.last == 0 or state.newest > gap.epoch
+        if policy == "resend" and state.requests < REQUESTS and not hopeless:
+            state.requests += 1
+            state.since = now
+            self._watch(state)
+            return Overdue(gap=gap, decision=policy, moves=[])
+        if policy in ("wait", "park") and not hopeless:
+            state.told = state.order[0]
+            return Overdue(gap=gap, decision=policy, moves=[])
+        return Overdue(gap=gap, decision="skip", moves=self._give_up(state))
+
+    def _gap(self, state: _Stream[T]) -> Gap:
+        epoch, number = state.order[0]
+        reach = state.gaps.first if epoch > state.stand.epoch else state.reach
+        if reach is None:
+            return Gap(state.key, epoch, 0, 0)
+        return Gap(state.key, epoch, reach, number - 1)
+
+    def _give_up(self, state: _Stream[T]) -> list[Move[T]]:
+        """Go on behind the first gap."""
+        gap = self._gap(state)
+        skipped = gap.last - gap.first + 1 if gap.last else 0
+        moves = self._release(state, skipped)
+        self._watch(state)
+        return moves
+
+    # -- holding and releasing --------------------------------------------------------------------
+
+    def _hold(self, state: _Stream[T], arrival: Arrival[T]) -> None:
+        place = (arrival.epoch, arrival.number)
+        if place not in state.held:
+            state.held[place] = []
+            heapq.heappush(state.order, place)
+        state.held[place].append(arrival)
+        self._count(state, 1, arrival.size)
+        if arrival.epoch > state.newest:
+            state.newest = arrival.epoch
+            state.told = None
+
+    def _release(self, state: _Stream[T], skipped: int | None = None) -> list[Move[T]]:
+        """Let out what is held and has its predecessors; with *skipped*, the first without them."""
+        moves: list[Move[T]] = []
+        while state.order and (skipped is not None or self._follows(state, state.order[0])):
+            place = heapq.heappop(state.order)
+            first, *copies = state.held.pop(place)
+            self._count(state, -1 - len(copies), -first.size - sum(copy.size for copy in copies))
+            moves.append(self._out(state, first, skipped or 0))
+            moves += [Move(Fate.PAST, copy.item) for copy in copies]
+            state.pending += len(copies)
+            skipped = None
+        return moves
+
+    def _follows(self, state: _Stream[T], place: Place) -> bool:
+        epoch, number = place
+        reach = state.gaps.first if epoch > state.stand.epoch else state.reach
+        return number == reach
+
+    def _out(self, state: _Stream[T], arrival: Arrival[T], skipped: int) -> Move[T]:
+        begins = arrival.epoch > state.stand.epoch
+        handler, source, stream = state.key
+        step = Advance(
+            handler=handler,
+            source=source,
+            stream=stream,
+            epoch=arrival.epoch,
+            expected=NOT_BEGUN if begins else state.stand.next,
+            next=arrival.number + 1,
+            skipped=skipped,
+        )
+        state.stand = Position(arrival.epoch, arrival.number + 1)
+        state.pending += 1
+        state.requests, state.since = 0, -inf
+        return Move(Fate.READY, arrival.item, step)
+
+    # -- bookkeeping ------------------------------------------------------------------------------
+
+    def _watch(self, state: _Stream[T]) -> None:
+        """Set the deadline of the gap before the lowest that is held."""
+        if not state.order or state.order[0] == state.told:
+            state.timer = None
+            return
+        since = max(state.since, state.held[state.order[0]][0].at)
+        deadline = since + state.gaps.patience.total_seconds()
+        if state.timer is None or deadline != state.timer:
+            state.timer = deadline
+            self._timers += 1
+            heapq.heappush(self._deadlines, (deadline, self._timers, state.key))
+
+    def _count(self, state: _Stream[T], events: int, size: int) -> None:
+        state.events += events
+        state.size += size
+        self.events += events
+        self.size += size
+
+    def _forget_idle(self, state: _Stream[T]) -> None:
+        if not state.held and state.pending <= 0 and self._streams.get(state.key) is state:
+            del self._streams[state.key]
+
+
+def _in_order(state: "_Stream[T]") -> Iterator[Arrival[T]]:
+    for place in sorted(state.held):
+        yield from state.held[place]
