@@ -1,14 +1,16 @@
 """A service put together for one broker: routes, encoders, topics, checked before it runs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any
 
 from choreo.broker import Capabilities, Subscription, TopicFilter, TopicSpec
 from choreo.cloudevents import EnvelopeReader, EnvelopeWriter
 from choreo.codec.choice import Codecs
 from choreo.codec.json import JsonCodec
 from choreo.dead_letter import dead_letter_topic
+from choreo.delivery.books import Books
 from choreo.delivery.intake import Intake, Policies
 from choreo.delivery.job import Handler
 from choreo.delivery.outgoing import Outgoing
@@ -45,8 +47,16 @@ class Ground:
     tracer: Tracer | None = None
 
 
-def assemble(service: Service, ground: Ground, provided: Mapping[type[object], object]) -> Assembly:
-    """Put *service* together; raise ConfigurationError for whatever could not work."""
+def assemble(
+    service: Service[Any],
+    ground: Ground,
+    provided: Mapping[type[object], object],
+    keep: Callable[[Outgoing], Books],
+) -> Assembly:
+    """Put *service* together; raise ConfigurationError for whatever could not work.
+
+    *keep* opens the books, given what writes this service's events.
+    """
     settings, environment = ground.settings, ground.environment
     capabilities = ground.capabilities
     formats = codecs(settings)
@@ -54,6 +64,7 @@ def assemble(service: Service, ground: Ground, provided: Mapping[type[object], o
     parts = Parts(
         service=service.name,
         outgoing=outgoing,
+        books=keep(outgoing),
         middlewares=service.middleware,
         threads=ground.threads,
         tracer=ground.tracer,
@@ -98,7 +109,7 @@ def codecs(settings: Settings) -> Codecs:
     return Codecs(avro, json) if settings.codec == "avro" else Codecs(json, avro)
 
 
-def _outgoing(service: Service, ground: Ground, formats: Codecs) -> Outgoing:
+def _outgoing(service: Service[Any], ground: Ground, formats: Codecs) -> Outgoing:
     """Compose the encoders of all that is emitted: what cannot be written stops the start."""
     outgoing = Outgoing(
         source=f"urn:choreo:{service.name}",
@@ -143,7 +154,7 @@ def _routes(handlers: Iterable[Handler]) -> dict[str, list[Handler]]:
 
 
 def _subscription(
-    service: Service, settings: Settings, capabilities: Capabilities
+    service: Service[Any], settings: Settings, capabilities: Capabilities
 ) -> Subscription | None:
     filters: dict[str, bool] = {}
     for plan in service.plans:
@@ -161,7 +172,9 @@ def _subscription(
     )
 
 
-def _topics(service: Service, settings: Settings, capabilities: Capabilities) -> list[TopicSpec]:
+def _topics(
+    service: Service[Any], settings: Settings, capabilities: Capabilities
+) -> list[TopicSpec]:
     """List what must exist on the broker: what is read, what is emitted, and the dead letters."""
     if capabilities.topic_levels:
         return []

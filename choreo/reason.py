@@ -32,3 +32,5 @@ class Reason(StrEnum):
     """Too many events led to it: the choreography runs in a circle."""
     SEQUENCE_GAP_TIMEOUT = "sequence_gap_timeout"
     """Its predecessor did not come in time."""
+    ID_CONFLICT = "id_conflict"
+    """Its id is known with another payload."""

@@ -16,9 +16,13 @@ from contextlib import (
     asynccontextmanager,
 )
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 from choreo.assembly import Assembly, Ground, assemble
+from choreo.bookkeeping import opened
 from choreo.broker import Broker, Consumer, open_broker
+from choreo.delivery.attempts import Records
 from choreo.delivery.burial import Burial
 from choreo.delivery.journal import Journal
 from choreo.delivery.limits import Limits
@@ -48,7 +52,11 @@ class Running:
     """A started service."""
 
     def __init__(
-        self, service: Service, assembly: Assembly, publisher: Publisher, environment: Environment
+        self,
+        service: Service[Any],
+        assembly: Assembly,
+        publisher: Publisher,
+        environment: Environment,
     ) -> None:
         self.service = service
         self.assembly = assembly
@@ -136,7 +144,7 @@ class Running:
 
 @asynccontextmanager
 async def started(
-    service: Service,
+    service: Service[Any],
     *,
     settings: Settings | None = None,
     environment: Environment | None = None,
@@ -165,19 +173,22 @@ async def started(
             threads=threads,
             tracer=watch.tracer,
         )
-        assembly = assemble(service, ground, await provide(service.provided, stack))
-        await broker.prepare(assembly.topics)
+        keeping = await stack.enter_async_context(opened(service, settings, environment))
         publisher = Publisher(broker, _published(journals), watch.tracer)
+        provided = await provide(service.provided, stack)
+        assembly = assemble(service, ground, provided, partial(keeping.books, publisher))
+        await broker.prepare(assembly.topics)
         running = Running(service, assembly, publisher, environment)
         stack.push_async_callback(running.close)
+        await stack.enter_async_context(keeping.kept(service))
         await stack.enter_async_context(service.attached(running))
         if service.lifespan is not None:
             await stack.enter_async_context(service.lifespan(service))
-        await _consume(running, broker, ground, watch, journals, stack)
+        await _consume(running, broker, ground, watch, keeping.records, journals, stack)
         yield running
 
 
-async def run(service: Service) -> None:
+async def run(service: Service[Any]) -> None:
     """Run *service* until cancelled, or until it cannot go on; drain it either way."""
     async with started(service) as running:
         await running.wait()
@@ -188,6 +199,7 @@ async def _consume(
     broker: Broker,
     ground: Ground,
     watch: ServiceTelemetry,
+    records: Records,
     journals: Sequence[Journal],
     stack: AsyncExitStack,
 ) -> None:
@@ -209,12 +221,11 @@ async def _consume(
         prefetch=settings.prefetch,
         max_unsettled=settings.max_unsettled,
         max_unsettled_bytes=settings.max_unsettled_bytes,
-        duplicates_window=settings.duplicates_window,
         grace=settings.grace,
         finish_begun=not broker.capabilities.remembers,
     )
     told = (*journals, *watch.journals)
-    worker = Worker(assembly.intake, publisher, burial, limits, environment, told)
+    worker = Worker(assembly.intake, records, burial, limits, environment, told)
     consumer = await stack.enter_async_context(broker.subscribe(assembly.subscription, worker))
     stack.enter_context(watch.watching(worker, consumer))
     stack.push_async_callback(running.stop, settings)
@@ -223,7 +234,7 @@ async def _consume(
 
 @asynccontextmanager
 async def _opened(
-    service: Service, settings: Settings, environment: Environment, connect: Connect | None
+    service: Service[Any], settings: Settings, environment: Environment, connect: Connect | None
 ) -> AsyncGenerator[Broker]:
     """Open the broker, trying again until the start's time is up."""
     give_up = environment.clock.monotonic() + settings.start_timeout.total_seconds()

@@ -27,6 +27,16 @@ class Settings(BaseModel):
     broker: str = Field(
         default="memory://", description="URL of the broker: memory://, kafka://… or mqtt://…"
     )
+    store: str | None = Field(
+        default=None,
+        description="URL of the store: sqlite:///…, postgresql://… or memory://; none keeps books "
+        "in memory only.",
+    )
+    inbox_retention: Duration | None = Field(
+        default=None,
+        description="Time for which a store remembers finished events; by default as long as the "
+        "broker may hand them over again, and a day.",
+    )
     codec: Literal["json", "avro"] = Field(
         default="json", description="Format in which events are written."
     )

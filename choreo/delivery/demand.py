@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 
+from choreo.clock import Clock
 from choreo.delivery.custody import Custody
 from choreo.delivery.job import Job
 from choreo.delivery.limits import Limits
@@ -15,11 +16,14 @@ POLL = 256
 class Demand:
     """Counts what is runnable against ``prefetch``, and what is held against the other bounds."""
 
-    def __init__(self, limits: Limits, custody: Custody, ready: deque[Job], slots: Slots) -> None:
+    def __init__(
+        self, limits: Limits, custody: Custody, ready: deque[Job], slots: Slots, clock: Clock
+    ) -> None:
         self._prefetch = limits.prefetch
         self._custody = custody
         self._ready = ready
         self._slots = slots
+        self._clock = clock
         self._waiter: asyncio.Future[None] | None = None
         self._stopped = False
 
@@ -36,6 +40,22 @@ class Demand:
             await self._waiter
         return 0 if self._stopped else min(POLL, capacity)
 
+    @property
+    def stopped(self) -> bool:
+        """Say whether nothing more is asked for."""
+        return self._stopped
+
+    async def rest(self, seconds: float) -> bool:
+        """Return after *seconds*, or at once when stopped; say whether to go on."""
+        if not self._stopped:
+            self._waiter = waiter = asyncio.get_running_loop().create_future()
+            timer = self._clock.call_later(seconds, lambda: _end(waiter))
+            try:
+                await waiter
+            finally:
+                timer.cancel()
+        return not self._stopped
+
     def freed(self) -> None:
         """Ask again once enough room has come about, or nothing else is left to do."""
         if self._waiter is None or self._waiter.done():
@@ -47,5 +67,10 @@ class Demand:
     def stop(self) -> None:
         """Ask for nothing any more, whatever is freed."""
         self._stopped = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._waiter is not None:
+            _end(self._waiter)
+
+
+def _end(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -7,7 +7,7 @@ whole, so that between *window* and twice as many last events are remembered and
 nothing.  What was dead-lettered is not kept: a replay must be handled (I12).
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Generic, TypeVar
 
 Key = tuple[int, str, str]
@@ -17,19 +17,37 @@ T = TypeVar("T")
 
 
 class Inbox(Generic[T]):
-    """The duplicates filter of one service without a store."""
+    """The duplicates filter of one process."""
 
     __slots__ = ("_old", "_open", "_window", "_young")
 
     def __init__(self, window: int) -> None:
         self._window = window
-        self._young: dict[Key, None] = {}
-        self._old: dict[Key, None] = {}
+        self._young: dict[Key, Hashable] = {}
+        self._old: dict[Key, Hashable] = {}
         self._open: dict[Key, tuple[T, list[T]]] = {}
 
     def finished(self, key: Key) -> bool:
         """Say whether the event was finished by this handler, as far as is remembered."""
         return key in self._young or key in self._old
+
+    def fingerprint(self, key: Key) -> Hashable:
+        """Tell the payload with which a finished event is remembered."""
+        return self._young[key] if key in self._young else self._old[key]
+
+    def remember(self, key: Key, fingerprint: Hashable) -> None:
+        """Count the event as finished."""
+        if not self._window:
+            return
+        if len(self._young) >= self._window:
+            self._old = self._young
+            self._young = {}
+        self._young[key] = fingerprint
+
+    def forget(self, key: Key) -> None:
+        """Count the event as unfinished."""
+        self._young.pop(key, None)
+        self._old.pop(key, None)
 
     def claim(self, key: Key, owner: T) -> bool:
         """Open *key* for *owner*; False if another has it open: *owner* then waits for its end."""
@@ -42,17 +60,12 @@ class Inbox(Generic[T]):
         held[1].append(owner)
         return False
 
-    def close(self, key: Key, owner: T, *, done: bool) -> Sequence[T]:
+    def close(self, key: Key, owner: T) -> Sequence[T]:
         """End what *owner* had open under *key*; return those that waited, in order of arrival."""
         held = self._open.get(key)
         if held is None or held[0] is not owner:
             return ()
         del self._open[key]
-        if done and self._window:
-            if len(self._young) >= self._window:
-                self._old = self._young
-                self._young = {}
-            self._young[key] = None
         return held[1]
 
     def waiting(self) -> list[T]:

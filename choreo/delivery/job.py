@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from choreo.envelope import Envelope
+from choreo.event import Event
 from choreo.message import Delivery, Message
 from choreo.plan import Plan
 from choreo.reason import Reason
 from choreo.retry import Retry
+from choreo.store.port import Lease
 
 
 class Outcome(Enum):
@@ -38,6 +40,8 @@ class Received:
     owed: int
     dropped: bool = False
     """Its stream went to another consumer, or the service stops: it must not be settled."""
+    generation: int = 0
+    """Which replay from the dead letters it is; 0 for what its producer sent."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,10 +56,20 @@ class Job:
     """Attempts begun so far."""
     troubles: int = 0
     """Failures that were not the handler's: publishing, burying."""
+    done: bool = False
+    """The handler succeeded; what it emitted is to be published, or written with its end."""
+    emitted: Sequence[tuple[str, Event]] = ()
+    """Id and event of all that the handler emitted, once it succeeded."""
     outbound: Sequence[Message] = ()
-    """Emitted by a handler that succeeded, and not accepted by the broker yet."""
+    """The same as messages, in the same order."""
+    purpose: str | None = None
+    """The business's own idempotency key, where the event's class names one."""
+    lease: Lease | None = None
+    """Held in the store while the handler runs, where it asked for one."""
     reason: Reason | None = None
     """Set once the job is to be buried."""
+    buried: bool = False
+    """The broker has its dead letter."""
     error: BaseException | None = None
     first_failed: datetime | None = None
     """Wall time of the first failure."""
@@ -81,12 +95,12 @@ class Job:
 
     @property
     def decided(self) -> bool:
-        """Say whether the handler is through with it: only the broker's word is awaited."""
-        return self.reason is not None or bool(self.outbound)
+        """Say whether the handler is through with it: only the books or the broker are awaited."""
+        return self.reason is not None or self.done
 
 
-Process = Callable[[Job], Awaitable[Sequence[Message] | None]]
-"""Decode, filter, call and collect; returns what was emitted, or None for a filtered event."""
+Process = Callable[[Job], Awaitable[Outcome | None]]
+"""Decode, filter, call and collect; None if the handler succeeded and its end is to be written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,6 @@ class Limits:
     max_unsettled: int = 5_000
     """Deliveries held in all, those behind another of their key or at rest included."""
     max_unsettled_bytes: int = 64 * 1024 * 1024
-    duplicates_window: int = 100_000
-    """Events per service whose end is remembered, to tell duplicates."""
     grace: timedelta = timedelta(seconds=5)
     """How long a cancelled handler may take to end before it is abandoned."""
     finish_begun: bool = False

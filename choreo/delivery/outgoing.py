@@ -13,6 +13,7 @@ from choreo.envelope import Envelope
 from choreo.errors import EncodeError
 from choreo.event import Event, EventType, event_type
 from choreo.message import Message
+from choreo.store.port import Emission
 
 MAX_SEQUENCE = 2**63 - 1
 
@@ -96,6 +97,20 @@ class Outgoing:
             envelope.baggage = cause.baggage
             drafted.append((event, envelope))
         return self._written(drafted)
+
+    def emissions(
+        self, emitted: Sequence[tuple[str, Event]], messages: Sequence[Message]
+    ) -> Sequence[Emission]:
+        """Give *messages*, written of *emitted*, what an outbox must know of them."""
+        return [
+            Emission(message=message, identity=identity, lane=self._lane(event, message.topic))
+            for (identity, event), message in zip(emitted, messages, strict=True)
+        ]
+
+    def _lane(self, event: Event, topic: str) -> str:
+        key = self._route(type(event)).declared.key
+        text = None if key is None else _text(event, key)
+        return topic if text is None else f"{topic} {text}"
 
     def _written(self, drafted: Sequence[tuple[Event, Envelope]]) -> Sequence[Message]:
         if self._tracer is None:

@@ -10,21 +10,35 @@ from concurrent.futures import Executor
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from choreo.context import Context, current
-from choreo.delivery.job import Job, Process
+from choreo.delivery.books import Books
+from choreo.delivery.job import Job, Outcome, Process
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.tracing import Tracer
 from choreo.envelope import Envelope
 from choreo.errors import LateEmit, UndeclaredEmit
-from choreo.event import Event
+from choreo.event import Event, event_type
 from choreo.ids import derived
-from choreo.message import Message
 from choreo.middleware import Call, Middleware
 from choreo.plan import Kind, Plan
+from choreo.store.port import Verdict
 
 Invoke = Callable[[Event, Context], Awaitable[object]]
+
+Prepare = Callable[[Job], Event | None]
+"""Decodes; None for an event that the handler does not want."""
+
+
+class Attempt(Protocol):
+    """Calls the handler once, with the prepared event or after preparing it."""
+
+    def __call__(
+        self, job: Job, event: Event | None = None, transaction: object = None
+    ) -> Awaitable[Outcome | None]:
+        """Return FILTERED for an event that is not wanted, None once the handler succeeded."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +47,7 @@ class Parts:
 
     service: str
     outgoing: Outgoing
+    books: Books
     middlewares: Sequence[Middleware]
     threads: Executor
     tracer: Tracer | None = None
@@ -45,39 +60,112 @@ def compose(
     parts: Parts,
 ) -> Process:
     """Compose the coroutine function that takes *plan*'s handler through one attempt."""
+    prepare = _preparer(plan, decode)
+    attempt = _attempter(plan, prepare, provided, parts)
+    if plan.transaction is not None:
+        return _transacted(prepare, attempt, parts.books)
+    if plan.options.lease is not None:
+        return _leased(prepare, attempt, parts.books)
+
+    return attempt
+
+
+def _leased(prepare: Prepare, attempt: Attempt, books: Books) -> Process:
+    """Hold the event against other processes while the handler runs."""
+
+    async def process(job: Job) -> Outcome | None:
+        event = prepare(job)
+        if event is None:
+            return Outcome.FILTERED
+        outcome = await books.lease(job)
+        if outcome is None and job.reason is None:
+            await attempt(job, event)
+        return outcome
+
+    return process
+
+
+def _transacted(prepare: Prepare, attempt: Attempt, books: Books) -> Process:
+    """Run the handler in the transaction that its event's end is written in."""
+
+    async def process(job: Job) -> Outcome | None:
+        event = prepare(job)
+        if event is None:
+            return Outcome.FILTERED
+        run = job.run
+        async with books.effect(job) as effect:
+            if effect.verdict is Verdict.WRITTEN:
+                await attempt(job, event, effect.transaction)
+                if job.run != run:  # abandoned: what it wrote is rolled back
+                    return None
+            outcome = await books.complete(job, effect)
+        books.committed(job)
+        return outcome
+
+    return process
+
+
+def _preparer(plan: Plan, decode: Callable[[Envelope], Event]) -> Prepare:
+    """Decode, and filter where the handler wants only some; None for what it does not want."""
+    when = plan.options.when
+    purpose = event_type(plan.event).idempotency_key
+
+    def prepare(job: Job) -> Event | None:
+        event = decode(cast("Envelope", job.received.envelope))
+        if when is not None and not when(event):
+            return None
+        if purpose is not None:
+            value: object = getattr(event, purpose)
+            job.purpose = None if value is None else str(value)
+        return event
+
+    return prepare
+
+
+def _attempter(
+    plan: Plan, prepare: Prepare, provided: Mapping[str, object], parts: Parts
+) -> Attempt:
+    """Compose what calls the handler once and keeps what it emitted, unless it was abandoned."""
     emit = _emitter(plan, parts.outgoing.source)
     invoke = _invoker(plan, provided, parts.threads)
     if parts.middlewares:
         invoke = _wrapped(invoke, parts.middlewares)
-    when = plan.options.when
     service, handler, outgoing = parts.service, plan.id, parts.outgoing
     trace = parts.tracer.process if parts.tracer is not None else None
 
-    async def process(job: Job) -> Sequence[Message] | None:
-        envelope = cast("Envelope", job.received.envelope)
-        event = decode(envelope)
-        if when is not None and not when(event):
-            return None
-        context = Context(envelope, job.received.delivery, service, handler, job.attempt, emit)
+    async def attempt(
+        job: Job, event: Event | None = None, transaction: object = None
+    ) -> Outcome | None:
+        if event is None:
+            event = prepare(job)
+            if event is None:
+                return Outcome.FILTERED
+        run, envelope = job.run, cast("Envelope", job.received.envelope)
+        context: Context[Any] = Context(
+            envelope, job.received.delivery, service, handler, job.attempt, emit
+        )
+        context._transaction = transaction  # noqa: SLF001 -- the pipeline owns the context it made
         token = current.set(context)
-        attempt = trace(job) if trace is not None else None
+        following = trace(job) if trace is not None else None
         try:
             result = await invoke(event, context)
             if result is not None:
                 _collect(context, result)
             outbound = outgoing.caused(context.emitted, envelope) if context.emitted else ()
         except BaseException as error:
-            if attempt is not None:
-                attempt.end(error)
+            if following is not None:
+                following.end(error)
             raise
         finally:
             current.reset(token)
-            context._emit = _too_late  # noqa: SLF001 -- the pipeline owns the context it made
-        if attempt is not None:
-            attempt.end(None)
-        return outbound
+            context._emit = _too_late  # noqa: SLF001 -- as above
+        if following is not None:
+            following.end(None)
+        if job.run == run:
+            job.done, job.emitted, job.outbound = True, context.emitted, outbound
+        return None
 
-    return process
+    return attempt
 
 
 def _emitter(plan: Plan, source: str) -> Callable[[Context, Event], str]:

@@ -172,7 +172,12 @@ class Slots:
                 self.wake()
             else:
                 self._owner.freed()
-            await self._one(slot, job)
+            slot.job = job
+            self.busy += 1
+            try:
+                await self._owner.advance(job, slot)
+            finally:
+                self._vacate(slot)
             if (slot.task and slot.task.cancelling()) or _differs(clean):
                 return
             now = self._clock.monotonic()
@@ -192,17 +197,12 @@ class Slots:
         self._waking = False
         self._watch()
 
-    async def _one(self, slot: Slot, job: Job) -> None:
-        slot.job = job
-        self.busy += 1
-        try:
-            await self._owner.advance(job, slot)
-        finally:
-            slot.job = None
-            slot.deadline = slot.expired = None
-            slot.reported = False
-            if not slot.abandoned:
-                self._left()
+    def _vacate(self, slot: Slot) -> None:
+        slot.job = None
+        slot.deadline = slot.expired = None
+        slot.reported = False
+        if not slot.abandoned:
+            self._left()
 
     def _left(self) -> None:
         self.busy -= 1
@@ -237,8 +237,8 @@ class Slots:
         now = self._clock.monotonic()
         for slot in list(self._slots):
             job, deadline = slot.job, slot.deadline
-            if job is None or deadline is None or now < deadline:
-                continue
+            if job is None or deadline is None or now < deadline or job.done:
+                continue  # once its handler is done only the store's own limits count
             if job.handler is not None and job.handler.plan.kind is Kind.THREAD:
                 if not slot.reported:
                     slot.reported = True

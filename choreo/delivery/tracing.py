@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from choreo.delivery.job import Job
 from choreo.envelope import Envelope
@@ -23,14 +23,18 @@ class Operation(Protocol):
         ...
 
 
-async def followed(operation: Operation, work: Awaitable[None]) -> None:
+R = TypeVar("R")
+
+
+async def followed(operation: Operation, work: Awaitable[R]) -> R:
     """Await *work*, and end *operation* as it ended."""
     try:
-        await work
+        result = await work
     except BaseException as error:
         operation.end(error)
         raise
     operation.end(None)
+    return result
 
 
 @dataclass(slots=True, eq=False)

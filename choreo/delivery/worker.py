@@ -7,32 +7,32 @@ it: handled, filtered, a duplicate, or in the dead letters with the broker's wor
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from choreo.broker import Consumer, Notice
-from choreo.delivery.burial import Burial, reason_for
+from choreo.delivery.arrival import Arrival, Bounds
+from choreo.delivery.attempts import Attempts, Records, key_of, overrun
+from choreo.delivery.burial import Burial
 from choreo.delivery.custody import Custody
 from choreo.delivery.demand import Demand
 from choreo.delivery.departure import Departure, everything
-from choreo.delivery.inbox import Inbox
 from choreo.delivery.intake import Intake
-from choreo.delivery.job import Handler, Job, Outcome, Received
+from choreo.delivery.job import Job, Outcome
 from choreo.delivery.journal import Journal, Journals
 from choreo.delivery.lanes import Lanes
 from choreo.delivery.limits import Limits
-from choreo.delivery.publisher import Publisher
 from choreo.delivery.slots import Slot, Slots
 from choreo.delivery.waiting import Waiting
 from choreo.environment import Environment
-from choreo.errors import BrokerError, ChoreoError, HandlerTimeout, PublishError
-from choreo.message import Delivery
+from choreo.errors import BrokerError, ChoreoError, PublishError, StoreError
 from choreo.reason import Reason
 from choreo.retry import FOREVER
+from choreo.store.port import Key
 
 logger = logging.getLogger(__name__)
 
-Going = Callable[[Received], bool]
-"""Tells the deliveries whose stream goes elsewhere."""
+FINISHED = frozenset((Outcome.HANDLED, Outcome.FILTERED, Outcome.DUPLICATE))
+"""How a handler's share ends so that another delivery of the event is a duplicate."""
 
 
 class Worker:
@@ -41,26 +41,33 @@ class Worker:
     def __init__(
         self,
         intake: Intake,
-        publisher: Publisher,
+        records: Records,
         burial: Burial,
         limits: Limits,
         environment: Environment,
         journals: Sequence[Journal] = (),
     ) -> None:
-        self._intake = intake
-        self._publisher = publisher
+        self._books = records.books
         self._burial = burial
         self._limits = limits
-        self._clock = environment.clock
         self._random = environment.random
         self._journal = Journals(journals)
         self._lanes: Lanes[Job] = Lanes()
-        self._inbox: Inbox[Job] = Inbox(limits.duplicates_window)
-        self._waiting: Waiting[Job] = Waiting(self._clock, self._ready_again)
-        self._slots = Slots(limits.concurrency, limits.grace, self._clock, self._lanes.ready, self)
+        self._inbox = records.inbox
+        self._attempts = Attempts(records, environment, self._journal, self)
+        self._waiting: Waiting[Job] = Waiting(environment.clock, self._ready_again)
+        self._slots = Slots(
+            limits.concurrency, limits.grace, environment.clock, self._lanes.ready, self
+        )
         self._custody = Custody(limits, self._journal, self.crashed)
-        self._demand = Demand(limits, self._custody, self._lanes.ready, self._slots)
+        self._demand = Demand(
+            limits, self._custody, self._lanes.ready, self._slots, environment.clock
+        )
         self._departure = Departure(self._lanes, self._inbox, self._waiting, self._slots, self)
+        bounds = Bounds(custody=self._custody, demand=self._demand, departure=self._departure)
+        self._arrival = Arrival(
+            intake, records, bounds, self._lanes, self._journal, environment.random
+        )
         self._crash: Exception | None = None
 
     # -- what its owner calls -----------------------------------------------------------------
@@ -69,6 +76,11 @@ class Worker:
     def held(self) -> int:
         """Count the deliveries taken in and not settled."""
         return self._custody.held
+
+    @property
+    def closed(self) -> bool:
+        """Say whether what runs is being cancelled."""
+        return self._slots.closed
 
     @property
     def busy(self) -> int:
@@ -92,8 +104,7 @@ class Worker:
             deliveries = await consumer.poll(wanted)
             if not deliveries or self._crash is not None:
                 break
-            for delivery in deliveries:
-                self._accept(delivery)
+            await self._arrival.take(deliveries)
             self._slots.wake()
             await asyncio.sleep(0)
         if self._crash is not None:
@@ -140,6 +151,7 @@ class Worker:
 
     async def revoking(self, streams: Collection[str], /) -> None:
         """Drop what has not begun of *streams*; return when what runs has ended and is settled."""
+        self._arrival.leave(streams)
         try:
             await self._departure.leave(lambda received: received.delivery.stream in streams)
         finally:
@@ -150,28 +162,6 @@ class Worker:
         """Pass it on to the journals."""
         self._journal.notice(notice)
 
-    # -- taking in ----------------------------------------------------------------------------
-
-    def _accept(self, delivery: Delivery) -> None:
-        envelope, handlers, reason, error, outcome = self._intake.sort(delivery)
-        size = len(delivery.body or b"")
-        received = Received(delivery, envelope, size, max(1, len(handlers)))
-        if self._departure.begun and self._departure.concerns(received):
-            return
-        self._custody.take(received)
-        for handler in handlers:
-            lane = self._intake.lane(delivery, envelope, handler)
-            self._lanes.add(lane, Job(received, handler, lane))
-        if handlers:
-            return
-        lane = self._intake.lane(delivery, envelope, None)
-        job = Job(received, None, lane, reason=reason, error=error)
-        if outcome is not None:
-            self._journal.ended(job, outcome)
-            self._custody.release(received)
-        else:
-            self._lanes.add(lane, job)
-
     # -- running ------------------------------------------------------------------------------
 
     async def advance(self, job: Job, slot: Slot) -> None:
@@ -180,7 +170,7 @@ class Worker:
             self._custody.note_begun(job.received.delivery)
         handler = job.handler
         if handler is not None and not job.decided:
-            outcome = await self._attempt(job, handler, slot)
+            outcome = await self._attempts.run(job, handler, slot)
             if outcome is not None:
                 self._end(job, outcome)
                 return
@@ -194,75 +184,37 @@ class Worker:
             await self._deliver(job)
 
     async def _deliver(self, job: Job) -> None:
-        """Hand over what the job has for the broker: what its handler emitted, or its burial."""
+        """Hand over what the job has for the books or the broker: its success, or its burial."""
         try:
-            if job.reason is not None:
-                await self._burial.bury(job)
-                self._end(job, Outcome.DEAD_LETTERED)
+            if job.reason is None:
+                outcome = await self._books.deliver(job)
             else:
-                await self._publisher.publish(job.outbound)
-                self._end(job, Outcome.HANDLED)
-        except BrokerError as error:
-            self._trouble(job, error)
+                outcome = await self._bury(job)
+        except (BrokerError, StoreError) as error:
+            self.trouble(job, error)
         except asyncio.CancelledError as error:
             if self._slots.closed:
                 raise
-            self._trouble(job, error)
-
-    async def _attempt(self, job: Job, handler: Handler, slot: Slot) -> Outcome | None:
-        """Run the handler once. None: more is to be done, now or later, as the job says."""
-        key = _key(job, handler)
-        if self._inbox.finished(key):
-            return Outcome.DUPLICATE
-        if not self._inbox.claim(key, job):
-            return None
-        job.attempt += 1
-        job.run += 1
-        run = job.run
-        slot.deadline = self._clock.monotonic() + handler.deadline.total_seconds()
-        try:
-            outbound = await handler.process(job)
-        except BaseException as error:  # the attempt: whatever a handler raises is its result
-            if self._interrupts(error):
-                raise
-            if run == job.run:
-                self._failed(job, handler, error, slot)
-            return None
-        finally:
-            slot.deadline = None
-        if run != job.run:
-            return None
-        if outbound is None:
-            return Outcome.FILTERED
-        job.outbound = outbound
-        return None if outbound else Outcome.HANDLED
-
-    def _interrupts(self, error: BaseException) -> bool:
-        """Tell what is meant for the process from what is a handler's own: A4, sys.exit()."""
-        if isinstance(error, asyncio.CancelledError):
-            return self._slots.closed
-        return isinstance(error, KeyboardInterrupt | GeneratorExit)
-
-    def _failed(self, job: Job, handler: Handler, error: BaseException, slot: Slot) -> None:
-        if slot.expired is not None and isinstance(error, asyncio.CancelledError):
-            error = _overrun(handler)
-        delay = handler.retry.delay_after(job.attempt, error, self._random)
-        self._note_failure(job, error, delay)
-        if delay is None:
-            job.reason = reason_for(error, job.attempt)
+            self.trouble(job, error)
         else:
-            self._later(job, delay)
+            if outcome is None:
+                self._ready_again(job)
+            else:
+                self._end(job, outcome)
 
-    def _note_failure(self, job: Job, error: BaseException, delay: float | None) -> None:
-        job.error = error
-        if job.first_failed is None:
-            job.first_failed = self._clock.now()
-        self._journal.failed(job, error, delay)
+    async def _bury(self, job: Job) -> Outcome:
+        """Have the letter accepted first and noted then: a crash between repeats it (D2)."""
+        if not job.buried:
+            await self._burial.bury(job)
+            job.buried = True
+        if self._books.durable:
+            await self._books.buried(job)
+        return Outcome.DEAD_LETTERED
 
     def abandoned(self, job: Job, /) -> None:
         """Give the event up: an abandoned run is never repeated beside itself."""
         if job.handler is not None:
-            self._note_failure(job, _overrun(job.handler), None)
+            self._attempts.note(job, overrun(job.handler), None)
             job.reason = Reason.TIMEOUT
             self._ready_again(job)
 
@@ -278,8 +230,8 @@ class Worker:
         logger.critical("the worker failed", exc_info=error)
         self.stop_intake()
 
-    def _trouble(self, job: Job, error: BaseException) -> None:
-        """Hold the job and its lane until the broker takes what it has for it (D1)."""
+    def trouble(self, job: Job, error: BaseException, /) -> None:
+        """Hold the job and its lane until broker and store take what it has for them (D1)."""
         job.troubles += 1
         refused = isinstance(error, PublishError) and error.refused and not error.unknown
         tries = job.handler.retry.attempts if job.handler else 0
@@ -289,14 +241,17 @@ class Worker:
             return
         delay = FOREVER.backoff(job.troubles, self._random)
         names = {**job.names, "reason": job.reason, "error": str(error), "delay": delay}
-        logger.warning("broker did not take it, holding on", extra=names)
-        self._later(job, delay)
+        store = isinstance(error, StoreError)
+        what = "store could not write it" if store else "broker did not take it"
+        logger.warning("%s, holding on", what, extra=names)
+        self.later(job, delay)
 
-    def _later(self, job: Job, delay: float) -> None:
+    def later(self, job: Job, seconds: float, /) -> None:
+        """Let the job rest, its lane held; or leave it to others if its stream goes to them."""
         if self._departure.concerns(job.received):
             self.give_up(job)
         else:
-            self._waiting.add(job, delay)
+            self._waiting.add(job, seconds)
 
     def _ready_again(self, job: Job) -> None:
         self._lanes.again(job)
@@ -306,15 +261,21 @@ class Worker:
 
     def _end(self, job: Job, outcome: Outcome) -> None:
         self._journal.ended(job, outcome)
-        if job.handler is not None and outcome is not Outcome.DUPLICATE:
-            done = outcome is not Outcome.DEAD_LETTERED and outcome is not Outcome.DROPPED
-            for waiter in self._inbox.close(_key(job, job.handler), job, done=done):
-                self._ready_again(waiter)
+        if job.handler is not None:
+            self._close(job, key_of(job, job.handler), outcome)
         self._lanes.release(job.lane)
         received = job.received
         received.owed -= 1
         if not received.owed:
             self._custody.release(received)
+
+    def _close(self, job: Job, key: Key, outcome: Outcome) -> None:
+        if outcome in FINISHED and not self._inbox.finished(key):
+            envelope = job.received.envelope
+            assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
+            self._inbox.remember(key, self._books.fingerprint(envelope))
+        for waiter in self._inbox.close(key, job):
+            self._ready_again(waiter)
 
     def give_up(self, job: Job, /) -> None:
         """Leave the job to another consumer, and with it what is behind it and goes there, too."""
@@ -330,13 +291,3 @@ class Worker:
         received.owed -= 1
         if not received.owed:
             self._custody.release(received)
-
-
-def _overrun(handler: Handler) -> HandlerTimeout:
-    return HandlerTimeout(f"handler {handler.plan.id} ran longer than {handler.deadline}")
-
-
-def _key(job: Job, handler: Handler) -> tuple[int, str, str]:
-    envelope = job.received.envelope
-    assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
-    return (handler.index, envelope.source, envelope.id)

@@ -11,7 +11,8 @@ def test_a_duplicate_of_an_unfinished_event_waits_for_its_end_i4() -> None:
     assert not inbox.claim(KEY, "second")
     assert not inbox.finished(KEY)
 
-    assert inbox.close(KEY, "first", done=True) == ["second"]
+    assert inbox.close(KEY, "first") == ["second"]
+    inbox.remember(KEY, 1)
     assert inbox.finished(KEY)
 
 
@@ -19,7 +20,7 @@ def test_a_failed_event_is_not_recorded_as_done_i3() -> None:
     inbox: Inbox[str] = Inbox(10)
     inbox.claim(KEY, "first")
 
-    inbox.close(KEY, "first", done=False)
+    inbox.close(KEY, "first")
 
     assert not inbox.finished(KEY)
     assert inbox.claim(KEY, "second")
@@ -37,18 +38,19 @@ def test_who_only_waits_cannot_end_it() -> None:
     inbox.claim(KEY, "first")
     inbox.claim(KEY, "second")
 
-    assert inbox.close(KEY, "second", done=True) == ()
+    assert inbox.close(KEY, "second") == ()
     assert not inbox.finished(KEY)
     assert inbox.waiting() == ["second"]
 
     inbox.leave("second")
-    assert inbox.close(KEY, "first", done=True) == []
+    assert inbox.close(KEY, "first") == []
 
 
 def test_two_handlers_do_not_hide_an_event_from_each_other_i8() -> None:
     inbox: Inbox[str] = Inbox(10)
     inbox.claim(KEY, "a")
-    inbox.close(KEY, "a", done=True)
+    inbox.close(KEY, "a")
+    inbox.remember(KEY, 1)
 
     assert not inbox.finished(OTHER_HANDLER)
 
@@ -58,7 +60,8 @@ def test_the_window_bounds_memory_and_keeps_the_last_events() -> None:
     for number in range(1_000):
         key = (0, "urn:shop", str(number))
         inbox.claim(key, number)
-        inbox.close(key, number, done=True)
+        inbox.close(key, number)
+        inbox.remember(key, number)
 
     remembered = [number for number in range(1_000) if inbox.finished((0, "urn:shop", str(number)))]
 
@@ -69,6 +72,7 @@ def test_the_window_bounds_memory_and_keeps_the_last_events() -> None:
 def test_no_window_remembers_nothing() -> None:
     inbox: Inbox[str] = Inbox(0)
     inbox.claim(KEY, "a")
-    inbox.close(KEY, "a", done=True)
+    inbox.close(KEY, "a")
+    inbox.remember(KEY, 1)
 
     assert not inbox.finished(KEY)

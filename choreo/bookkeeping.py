@@ -1,0 +1,189 @@
+"""A service's books, opened for one run: in memory, or in the store that it names."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from choreo.delivery.attempts import Records
+from choreo.delivery.books import Books, PassingBooks
+from choreo.delivery.durable import DurableBooks
+from choreo.delivery.inbox import Inbox
+from choreo.delivery.job import Job
+from choreo.delivery.leases import Leases
+from choreo.delivery.outgoing import Outgoing
+from choreo.delivery.publisher import Publisher
+from choreo.environment import Environment
+from choreo.errors import ConfigurationError, StoreError
+from choreo.plan import Plan
+from choreo.retry import FOREVER
+from choreo.service import Service
+from choreo.settings import Settings
+from choreo.store.port import Ledger, Store
+
+logger = logging.getLogger(__name__)
+
+SWEEP = timedelta(minutes=1)
+"""Time between two looks for what may be forgotten."""
+SWEPT = 1_000
+"""Ends forgotten in one transaction."""
+
+
+class Bookkeeping:
+    """What one running service keeps its books with."""
+
+    def __init__(self, settings: Settings, environment: Environment) -> None:
+        self._environment = environment
+        self._retention = settings.inbox_retention
+        self._settings = settings
+        self._inbox: Inbox[Job] = Inbox(settings.duplicates_window)
+        self._store: Store[Any] | None = None
+        self._ledger: Ledger[Any] | None = None
+        self._leases: Leases | None = None
+        self._books: Books | None = None
+
+    @property
+    def store(self) -> Store[Any] | None:
+        """The store, while it is open."""
+        return self._store
+
+    @property
+    def records(self) -> Records:
+        """What a worker looks things up in."""
+        assert self._books is not None  # noqa: S101 -- the books are opened first
+        if self._store is None:
+            return Records(books=self._books, inbox=self._inbox)
+        return Records(books=self._books, inbox=self._inbox, absent=self._store.unavailable)
+
+    async def open(self, store: Store[Any], service: Service[Any]) -> None:
+        """Keep the books of *service* in *store*."""
+        self._store = store
+        # Memory is a short cut now, and must hold what is taken in at one time.
+        least = 2 * self._settings.max_unsettled
+        self._inbox = Inbox(max(self._settings.duplicates_window, least))
+        self._ledger = await store.ledger(service.name, [plan.id for plan in service.plans])
+        self._leases = Leases(self._ledger, self._environment.ids.new(), self._environment.clock)
+
+    def books(self, publisher: Publisher, outgoing: Outgoing) -> Books:
+        """Open the books, given how events are written and published."""
+        if self._ledger is None or self._leases is None:
+            self._books = PassingBooks(publisher)
+        else:
+            clock = self._environment.clock
+            self._books = DurableBooks(
+                self._ledger, self._inbox, outgoing, self._leases, clock, self._wake
+            )
+        return self._books
+
+    def _wake(self) -> None: ...
+
+    @asynccontextmanager
+    async def kept(self, service: Service[Any]) -> AsyncGenerator[None]:
+        """Renew leases and forget what is old, meanwhile."""
+        async with AsyncExitStack() as stack:
+            durations = [plan.options.lease for plan in service.plans if plan.options.lease]
+            if self._leases is not None and durations:
+                _background(stack, "choreo leases", self._leases.run(min(durations)))
+            if self._ledger is not None and self._retention is not None:
+                _background(stack, "choreo sweep", self._sweep(self._ledger, self._retention))
+            yield
+
+    async def _sweep(self, ledger: Ledger[Any], retention: timedelta) -> None:
+        clock = self._environment.clock
+        while True:
+            await clock.sleep(SWEEP.total_seconds())
+            try:
+                gone = SWEPT
+                while gone == SWEPT:
+                    gone = await ledger.expire(clock.now() - retention, SWEPT)
+            except StoreError as error:
+                logger.warning("old ends could not be forgotten", extra={"error": str(error)})
+
+
+def _background(stack: AsyncExitStack, name: str, work: "Awaitable[None]") -> None:
+    """Have *work* done until *stack* is left."""
+    task = asyncio.ensure_future(work)
+    if isinstance(task, asyncio.Task):
+        task.set_name(name)
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.wait({task})
+
+    stack.push_async_callback(end)
+
+
+@asynccontextmanager
+async def opened(
+    service: Service[Any], settings: Settings, environment: Environment
+) -> AsyncGenerator[Bookkeeping]:
+    """Open the books of *service*, trying again until the start's time is up.
+
+    Raises ConfigurationError if a handler asks for what the store does not give, SchemaError if it
+    must be migrated first, StoreError if it cannot be reached.
+    """
+    keeping = Bookkeeping(settings, environment)
+    if service.store is None and settings.store is None:
+        _check(service, None)
+        yield keeping
+        return
+    async with AsyncExitStack() as stack:
+        store = await _entered(stack, service, settings, environment)
+        _check(service, store)
+        await keeping.open(store, service)
+        yield keeping
+
+
+async def _entered(
+    stack: AsyncExitStack,
+    service: Service[Any],
+    settings: Settings,
+    environment: Environment,
+) -> Store[Any]:
+    give_up = environment.clock.monotonic() + settings.start_timeout.total_seconds()
+    tries = 0
+    while True:
+        store = _made(service, settings)
+        try:
+            return await stack.enter_async_context(store)
+        except StoreError as error:
+            tries += 1
+            delay = FOREVER.backoff(tries, environment.random)
+            if environment.clock.monotonic() + delay > give_up:
+                raise
+            names = {"store": store.url, "error": str(error)}
+            logger.warning("store cannot be reached yet", extra=names)
+            await environment.clock.sleep(delay)
+
+
+def _made(service: Service[Any], settings: Settings) -> Store[Any]:
+    given = service.store
+    if given is not None and not isinstance(given, str):
+        return given
+    from choreo.store.opening import open_store  # noqa: PLC0415 -- a store's library when used
+
+    return open_store(settings.store or "")
+
+
+def _check(service: Service[Any], store: Store[Any] | None) -> None:
+    """Refuse handlers that ask for what the store does not give."""
+    for plan in service.plans:
+        wanted = plan.transaction
+        if wanted is not None and (store is None or not issubclass(store.transaction, wanted)):
+            raise ConfigurationError(_lacking(plan, wanted, store))
+        if plan.options.lease is not None and store is None:
+            raise ConfigurationError(
+                f"handler {plan.id} ({plan.where}) wants a lease, which is kept in a store: name "
+                f"one, as in Service({service.name!r}, store='sqlite:///{service.name}.db')"
+            )
+
+
+def _lacking(plan: Plan, wanted: type[object], store: Store[Any] | None) -> str:
+    asks = f"handler {plan.id} ({plan.where}) asks for Context[{wanted.__name__}]"
+    if store is None:
+        return (
+            f"{asks}, but the service has no store: name one, as in Service(…, store='sqlite:///…')"
+        )
+    return f"{asks}, but {store.url} gives {store.transaction.__name__}"

@@ -1,0 +1,116 @@
+"""Taking deliveries in: what each is, what is known of it, and in which lanes it waits."""
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from choreo.delivery.attempts import Records
+from choreo.delivery.custody import Custody
+from choreo.delivery.demand import Demand
+from choreo.delivery.departure import Departure
+from choreo.delivery.intake import Intake
+from choreo.delivery.job import Job, Outcome, Received
+from choreo.delivery.journal import Journal
+from choreo.delivery.lanes import Lanes
+from choreo.errors import StoreError
+from choreo.message import Delivery
+from choreo.retry import FOREVER
+
+logger = logging.getLogger(__name__)
+
+Sorted = tuple[Received, Sequence[Job], Outcome | None]
+"""A delivery, its jobs, and how it ended if nothing is to be done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Who decides whether a delivery is taken in at all."""
+
+    custody: Custody
+    demand: Demand
+    departure: Departure
+
+
+class Arrival:
+    """The way in of one worker."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        records: Records,
+        bounds: Bounds,
+        lanes: Lanes[Job],
+        journal: Journal,
+        random: Random,
+    ) -> None:
+        self._intake = intake
+        self._books = records.books
+        self._custody = bounds.custody
+        self._demand = bounds.demand
+        self._departure = bounds.departure
+        self._lanes = lanes
+        self._journal = journal
+        self._random = random
+        self._asking: Sequence[Received] = ()
+
+    async def take(self, deliveries: Sequence[Delivery]) -> None:
+        """Take a batch in, once the store, if there is one, has told what it knows of it."""
+        if not self._books.durable:
+            for delivery in deliveries:
+                self._accept(*self._sort(delivery))
+            return
+        batch = [self._sort(delivery) for delivery in deliveries]
+        self._asking = [received for received, _, _ in batch]
+        known = await self._recall([job for _, jobs, _ in batch for job in jobs])
+        self._asking = ()
+        if known:
+            for received, jobs, outcome in batch:
+                if not received.dropped:
+                    self._accept(received, jobs, outcome)
+
+    def leave(self, streams: Collection[str]) -> None:
+        """Drop what is about to be taken in of *streams*: they go to another consumer."""
+        for received in self._asking:
+            if received.delivery.stream in streams:
+                received.dropped = True
+
+    def _sort(self, delivery: Delivery) -> Sorted:
+        envelope, handlers, reason, error, outcome = self._intake.sort(delivery)
+        received = Received(delivery, envelope, len(delivery.body or b""), max(1, len(handlers)))
+        lane: Callable[..., object] = self._intake.lane
+        jobs = [Job(received, handler, lane(delivery, envelope, handler)) for handler in handlers]
+        if not jobs:
+            lone = lane(delivery, envelope, None)
+            jobs.append(Job(received, None, lone, reason=reason, error=error))
+        return received, jobs, outcome
+
+    async def _recall(self, jobs: Sequence[Job]) -> bool:
+        """Ask until there is an answer; False if the service stops before there is one.
+
+        What was not taken in by then is handed over again.
+        """
+        tries = 0
+        while True:
+            try:
+                await self._books.recall(jobs)
+            except StoreError as error:
+                tries += 1
+                delay = FOREVER.backoff(tries, self._random)
+                names = {"error": str(error), "delay": delay}
+                logger.warning("store cannot be asked, taking nothing in", extra=names)
+                if not await self._demand.rest(delay):
+                    return False
+            else:
+                return True
+
+    def _accept(self, received: Received, jobs: Sequence[Job], outcome: Outcome | None) -> None:
+        if self._departure.begun and self._departure.concerns(received):
+            return
+        self._custody.take(received)
+        if outcome is not None:
+            self._journal.ended(jobs[0], outcome)
+            self._custody.release(received)
+            return
+        for job in jobs:
+            self._lanes.add(job.lane, job)

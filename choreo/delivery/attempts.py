@@ -1,0 +1,149 @@
+"""One attempt at a time: run the handler, and decide what its failure leads to.
+
+Whatever a handler raises is its result.  What the store raises is not the handler's fault: no
+attempt is counted, and the event is tried again until the store is back.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from choreo.delivery.books import Books, id_conflict
+from choreo.delivery.burial import reason_for
+from choreo.delivery.inbox import Inbox
+from choreo.delivery.job import Handler, Job, Outcome
+from choreo.delivery.journal import Journal
+from choreo.delivery.slots import Slot
+from choreo.environment import Environment
+from choreo.errors import HandlerTimeout, StoreError
+from choreo.reason import Reason
+from choreo.store.port import Key
+
+
+class Owner(Protocol):
+    """Who holds the jobs between attempts."""
+
+    @property
+    def closed(self) -> bool:
+        """Say whether what runs is being cancelled, as the service stops."""
+        ...
+
+    def later(self, job: Job, seconds: float, /) -> None:
+        """Try again after a while."""
+        ...
+
+    def trouble(self, job: Job, error: BaseException, /) -> None:
+        """Try again after a while that grows; the event is not to blame."""
+        ...
+
+
+def _present(_: BaseException) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """Where a worker looks up and writes down what became of events."""
+
+    books: Books
+    inbox: Inbox[Job]
+    """The part that is in memory."""
+    absent: Callable[[BaseException], bool] = _present
+    """Tells the store's absence in what a handler raised within its transaction."""
+
+
+class Attempts:
+    """Takes jobs through attempts."""
+
+    def __init__(
+        self, records: Records, environment: Environment, journal: Journal, owner: Owner
+    ) -> None:
+        self._books = records.books
+        self._durable = records.books.durable
+        self._inbox = records.inbox
+        self._absent = records.absent
+        self._clock = environment.clock
+        self._random = environment.random
+        self._journal = journal
+        self._owner = owner
+
+    async def run(self, job: Job, handler: Handler, slot: Slot) -> Outcome | None:
+        """Run the handler once. None: more is to be done, now or later, as the job says."""
+        key = key_of(job, handler)
+        if self._inbox.finished(key):
+            return self._duplicate(job, key)
+        if not self._inbox.claim(key, job):
+            return None
+        job.attempt += 1
+        job.run += 1
+        run = job.run
+        slot.deadline = self._clock.monotonic() + handler.deadline.total_seconds()
+        try:
+            outcome = await handler.process(job)
+        except BaseException as error:  # the attempt: whatever a handler raises is its result
+            if self._interrupts(error):
+                raise
+            if run == job.run:
+                await self._failed(job, handler, error, slot)
+            return None
+        finally:
+            slot.deadline = None
+        if run != job.run or job.reason is not None:
+            return None
+        if outcome is None and not job.outbound and not self._durable:
+            return Outcome.HANDLED
+        return outcome
+
+    def _duplicate(self, job: Job, key: Key) -> Outcome | None:
+        """Tell a second delivery from another event that bears the same id (I10)."""
+        envelope = job.received.envelope
+        assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
+        if self._inbox.fingerprint(key) == self._books.fingerprint(envelope):
+            return Outcome.DUPLICATE
+        job.reason = Reason.ID_CONFLICT
+        job.error = id_conflict(envelope)
+        return None
+
+    def _interrupts(self, error: BaseException) -> bool:
+        """Tell what is meant for the process from what is a handler's own: A4, sys.exit()."""
+        if isinstance(error, asyncio.CancelledError):
+            return self._owner.closed
+        return isinstance(error, KeyboardInterrupt | GeneratorExit)
+
+    async def _failed(self, job: Job, handler: Handler, error: BaseException, slot: Slot) -> None:
+        job.done, job.emitted, job.outbound = False, (), ()
+        if isinstance(error, StoreError) or self._absent(error):
+            job.attempt -= 1
+            self._owner.trouble(job, error)
+            return
+        if slot.expired is not None and isinstance(error, asyncio.CancelledError):
+            error = overrun(handler)
+        delay = handler.retry.delay_after(job.attempt, error, self._random)
+        self.note(job, error, delay)
+        if delay is None:
+            job.reason = reason_for(error, job.attempt)
+            return
+        if self._durable:
+            slot.deadline = None
+            await self._books.failed(job)
+        self._owner.later(job, delay)
+
+    def note(self, job: Job, error: BaseException, delay: float | None) -> None:
+        """Write down that an attempt failed."""
+        job.error = error
+        if job.first_failed is None:
+            job.first_failed = self._clock.now()
+        self._journal.failed(job, error, delay)
+
+
+def overrun(handler: Handler) -> HandlerTimeout:
+    """Say that *handler* ran too long."""
+    return HandlerTimeout(f"handler {handler.plan.id} ran longer than {handler.deadline}")
+
+
+def key_of(job: Job, handler: Handler) -> Key:
+    """Name the job's share of its event."""
+    envelope = job.received.envelope
+    assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
+    return (handler.index, envelope.source, envelope.id)

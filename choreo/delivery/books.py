@@ -1,0 +1,118 @@
+"""What a worker writes down of each event: in memory for one process's life, or in a store.
+
+The rim below knows no difference: a handler that succeeded is *delivered*, which means published
+without a store, and with one written together with all that it emitted; what is *buried* is noted,
+so that only a replay of it is handled again.
+"""
+
+from collections.abc import Hashable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from choreo.delivery.job import Job, Outcome
+from choreo.delivery.publisher import Publisher
+from choreo.envelope import Envelope
+from choreo.errors import IdConflict
+from choreo.store.port import Effect
+
+
+class Books(Protocol):
+    """Keeps account of ends and attempts. Raises BrokerError or StoreError: nothing is known then.
+
+    What a method decides about a job it sets there: ``reason`` to have it buried, attempts that
+    another process began.
+    """
+
+    @property
+    def durable(self) -> bool:
+        """Say whether an end must be written even if nothing was emitted."""
+        ...
+
+    def fingerprint(self, envelope: Envelope, /) -> Hashable:
+        """Make what two payloads under one id are told apart by (I10)."""
+        ...
+
+    async def recall(self, jobs: Sequence[Job], /) -> None:
+        """Learn what is known of *jobs*, once, before they are handled."""
+        ...
+
+    async def lease(self, job: Job, /) -> Outcome | None:
+        """Claim a job whose handler has effects of its own outside; None once it is this one's."""
+        ...
+
+    def effect(self, job: Job, /) -> AbstractAsyncContextManager[Effect[Any]]:
+        """Open the transaction in which the job's handler runs."""
+        ...
+
+    async def complete(self, job: Job, effect: Effect[Any], /) -> Outcome | None:
+        """Write the job's end in its own transaction; None if it is to be buried instead."""
+        ...
+
+    def committed(self, job: Job, /) -> None:
+        """Hear that the job's transaction was committed."""
+        ...
+
+    async def deliver(self, job: Job, /) -> Outcome | None:
+        """Write or publish what a handler that succeeded has done; None if it is to be buried."""
+        ...
+
+    async def failed(self, job: Job, /) -> None:
+        """Note that an attempt failed and another will follow; never raises."""
+        ...
+
+    async def buried(self, job: Job, /) -> None:
+        """Note that the job is in the dead letters."""
+        ...
+
+
+def id_conflict(envelope: Envelope | None) -> IdConflict:
+    """Say that the id of *envelope* is known with another payload."""
+    return IdConflict(
+        f"{envelope.type if envelope else 'an event'} bears the id of an event with another "
+        "payload, which was handled: its producer must give every event an id of its own"
+    )
+
+
+class PassingBooks:
+    """The books of a service without a store: what is emitted goes straight to the broker."""
+
+    durable = False
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    def fingerprint(self, envelope: Envelope, /) -> Hashable:
+        """Hash the payload, well enough for one process's life."""
+        return hash(envelope.data)
+
+    async def recall(self, jobs: Sequence[Job], /) -> None:
+        """Know nothing."""
+
+    async def lease(self, job: Job, /) -> Outcome | None:
+        """Never be asked: a service without a store is refused at start."""
+        raise NotImplementedError
+
+    def effect(self, job: Job, /) -> AbstractAsyncContextManager[Effect[Any]]:
+        """Never be asked: a service without a store is refused at start."""
+        raise NotImplementedError
+
+    async def complete(self, job: Job, effect: Effect[Any], /) -> Outcome | None:
+        """Never be asked: a service without a store is refused at start."""
+        raise NotImplementedError
+
+    def committed(self, job: Job, /) -> None:
+        """Have nothing to do."""
+
+    async def deliver(self, job: Job, /) -> Outcome | None:
+        """Publish what the job emitted."""
+        await self._publisher.publish(job.outbound)
+        return Outcome.HANDLED
+
+    async def failed(self, job: Job, /) -> None:
+        """Keep nothing: the job itself knows."""
+
+    async def buried(self, job: Job, /) -> None:
+        """Keep nothing: a replay must be handled (I12)."""
+
+
+_: type[Books] = PassingBooks

@@ -1,0 +1,191 @@
+"""The books of a service with a store: ends, attempts and leases outlive the process.
+
+Theory of operation.  A batch of deliveries is looked up in one query before it is handled, and what
+has ended is remembered in memory from then on, so that a duplicate costs no transaction.  That look
+is a short cut and decides nothing: an end is written under a unique constraint, and of two
+processes that come with the same event the second is told so (O13).  A handler that asked for the
+transaction runs within it, and claims first; any other has its end written afterwards, together
+with those of its neighbours.  What a failed commit leaves unknown is found out by the next attempt,
+whose claim is then a duplicate (O12).
+"""
+
+import logging
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractAsyncContextManager
+from hashlib import blake2b
+from typing import Any
+
+from choreo.clock import Clock
+from choreo.delivery.books import id_conflict
+from choreo.delivery.inbox import Inbox
+from choreo.delivery.job import Job, Outcome
+from choreo.delivery.leases import Leases
+from choreo.delivery.outgoing import Outgoing
+from choreo.delivery.tracing import Outbound, followed
+from choreo.envelope import Envelope
+from choreo.errors import StoreError
+from choreo.reason import Reason
+from choreo.store.port import Attempt, Claim, Effect, End, Key, Known, Ledger, State, Verdict
+
+logger = logging.getLogger(__name__)
+
+FINGERPRINT = 16
+"""Bytes that tell two payloads apart."""
+NO_DATA = b"\0"
+"""Stands for an absent payload, which is not an empty one."""
+
+
+class DurableBooks:
+    """The books of one service in one store."""
+
+    durable = True
+
+    def __init__(
+        self,
+        ledger: Ledger[Any],
+        inbox: Inbox[Job],
+        outgoing: Outgoing,
+        leases: Leases,
+        clock: Clock,
+        relay: Callable[[], None],
+    ) -> None:
+        """Call *relay* whenever something is, or may be, in the outbox."""
+        self._ledger = ledger
+        self._inbox = inbox
+        self._outgoing = outgoing
+        self._leases = leases
+        self._clock = clock
+        self._relay = relay
+
+    def fingerprint(self, envelope: Envelope, /) -> Hashable:
+        """Hash the payload so that no other is found for it (BLAKE2b, RFC 7693)."""
+        return _fingerprint(envelope)
+
+    async def recall(self, jobs: Sequence[Job], /) -> None:
+        """Look up in one query what earlier processes, or others, know of *jobs*."""
+        wanted = {key: job for job in jobs if (key := key_of(job)) is not None}
+        unknown = [
+            key
+            for key, job in wanted.items()
+            if job.received.generation or not self._inbox.finished(key)
+        ]
+        if not unknown:
+            return
+        for key, known in (await self._ledger.recall(unknown)).items():
+            self._learn(wanted[key], key, known)
+
+    def _learn(self, job: Job, key: Key, known: Known) -> None:
+        if known.state is State.OPEN:
+            job.attempt = known.attempts
+            job.first_failed = known.first_failed
+        elif known.state in (State.DONE, State.DEAD):
+            if job.received.generation > known.generation and known.state is State.DEAD:
+                self._inbox.forget(key)
+                return
+            self._inbox.remember(key, known.fingerprint)
+            self._relay()  # an owner may have died before it published what it emitted (I15)
+
+    async def lease(self, job: Job, /) -> Outcome | None:
+        """Hold the job against other processes while its handler runs."""
+        if job.lease is not None:
+            return None
+        handler = job.handler
+        if handler is None or handler.plan.options.lease is None:
+            return None
+        held = await self._leases.take(self._claim(job), handler.plan.options.lease)
+        if isinstance(held, Verdict):
+            return self._judge(job, held)
+        job.lease = held
+        return None
+
+    def effect(self, job: Job, /) -> AbstractAsyncContextManager[Effect[Any]]:
+        """Open the transaction and claim in it."""
+        return self._ledger.effect(self._claim(job))
+
+    async def complete(self, job: Job, effect: Effect[Any], /) -> Outcome | None:
+        """Write the job's end in its own transaction."""
+        if effect.verdict is not Verdict.WRITTEN:
+            return self._judge(job, effect.verdict)
+        return self._judge(job, await effect.complete(self._end(job)))
+
+    async def deliver(self, job: Job, /) -> Outcome | None:
+        """Write the job's end and all that it emitted, with those of its neighbours."""
+        sending = job.outbound.sending if isinstance(job.outbound, Outbound) else None
+        writing = self._ledger.finish((self._end(job),))
+        if sending is None:
+            verdicts = await writing
+        else:
+            verdicts = await followed(sending, writing)
+        self._leases.forget(job.lease)
+        outcome = self._judge(job, verdicts[0])
+        self.committed(job)
+        return outcome
+
+    def committed(self, job: Job, /) -> None:
+        """Have what the job wrote published soon."""
+        if job.outbound:
+            self._relay()
+
+    async def failed(self, job: Job, /) -> None:
+        """Note the attempt, so that a restart goes on counting (D13)."""
+        lease, job.lease = job.lease, None
+        try:
+            if lease is not None:
+                await self._leases.give_back(lease)
+            await self._ledger.note((self._attempt(job),))
+        except StoreError as error:
+            names = {**job.names, "error": str(error)}
+            logger.warning("a failed attempt could not be noted", extra=names)
+
+    async def buried(self, job: Job, /) -> None:
+        """Note the end in the dead letters; an id that is another event's stays that event's."""
+        if key_of(job) is not None and job.reason is not Reason.ID_CONFLICT:
+            await self._ledger.finish((End(claim=self._claim(job), state=State.DEAD),))
+        self._leases.forget(job.lease)
+
+    def _judge(self, job: Job, verdict: Verdict) -> Outcome | None:
+        if verdict is Verdict.WRITTEN:
+            return Outcome.HANDLED
+        if verdict is Verdict.DUPLICATE:
+            self._relay()
+            return Outcome.DUPLICATE
+        if verdict is Verdict.CONFLICT:
+            job.reason = Reason.ID_CONFLICT
+            job.error = id_conflict(job.received.envelope)
+            return None
+        job.lease = None
+        raise StoreError(f"another process is at this event ({verdict.value}): trying again")
+
+    def _claim(self, job: Job) -> Claim:
+        key, envelope = key_of(job), job.received.envelope
+        assert key is not None  # noqa: S101 -- only sorted events reach a handler
+        assert envelope is not None  # noqa: S101 -- as above
+        return Claim(
+            key=key,
+            fingerprint=_fingerprint(envelope),
+            at=self._clock.now(),
+            purpose=job.purpose,
+            generation=job.received.generation,
+        )
+
+    def _end(self, job: Job) -> End:
+        fence = None if job.lease is None else job.lease.fence
+        emitted = self._outgoing.emissions(job.emitted, job.outbound)
+        return End(claim=self._claim(job), emitted=emitted, fence=fence)
+
+    def _attempt(self, job: Job) -> Attempt:
+        first = job.first_failed or self._clock.now()
+        return Attempt(claim=self._claim(job), attempts=job.attempt, first_failed=first)
+
+
+def key_of(job: Job) -> Key | None:
+    """Name the job's share of its event; None for what has no handler."""
+    envelope = job.received.envelope
+    if job.handler is None or envelope is None:
+        return None
+    return (job.handler.index, envelope.source, envelope.id)
+
+
+def _fingerprint(envelope: Envelope) -> bytes:
+    data = envelope.data
+    return blake2b(NO_DATA if data is None else data, digest_size=FINGERPRINT).digest()
