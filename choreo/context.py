@@ -4,14 +4,22 @@ from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import ClassVar, Generic
+
+from typing_extensions import TypeVar
 
 from choreo.envelope import Envelope
+from choreo.errors import ConfigurationError
 from choreo.event import Event
 from choreo.ids import derived
 from choreo.message import Delivery
 
 Emit = Callable[["Context", Event], str]
 """Check, give an id to and keep one emitted event; returns the id."""
+
+T_co = TypeVar("T_co", covariant=True, default=object)
+"""The store's transaction. Plain ``Context`` knows nothing of it, and is what every other one is: a
+function that takes it can be called with each."""
 
 
 class EmittedId(str):
@@ -25,8 +33,16 @@ class EmittedId(str):
 
 
 @dataclass(slots=True, eq=False)
-class Context:
-    """One attempt to handle one event."""
+class Context(Generic[T_co]):
+    """One attempt to handle one event.
+
+    A handler that asks for ``Context[SqlTransaction]`` runs in a transaction of its service's
+    store: what it writes there, what it emits and the mark that the event is done are kept
+    together, or not at all.
+    """
+
+    # It ends with its attempt. Type checkers tell it from a dependency by this (choreo.signature).
+    __reduce__: ClassVar[None] = None  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleMethodOverride]
 
     envelope: Envelope
     delivery: Delivery
@@ -37,6 +53,7 @@ class Context:
     _emit: Emit = field(repr=False)
     emitted: list[tuple[str, Event]] = field(default_factory=list[tuple[str, Event]])
     """Id and event of all that this attempt has emitted so far, in order."""
+    _transaction: T_co | None = field(default=None, repr=False, kw_only=True)
 
     @property
     def id(self) -> str:
@@ -62,6 +79,19 @@ class Context:
     def causation_id(self) -> str | None:
         """The id of the event that led to this one."""
         return self.envelope.causation_id
+
+    @property
+    def transaction(self) -> T_co:
+        """The transaction in which the event is handled, for writes of one's own.
+
+        Raises ConfigurationError unless the handler asks for it by its annotation.
+        """
+        if self._transaction is None:
+            raise ConfigurationError(
+                f"handler {self.handler} has no transaction: annotate "
+                "ctx: Context[SqlTransaction], and give the service a store"
+            )
+        return self._transaction
 
     def publish(self, event: Event, /) -> EmittedId:
         """Emit *event* when, and only when, this attempt succeeds; return its id.

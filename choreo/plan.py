@@ -19,7 +19,7 @@ from collections.abc import (
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
 from choreo.context import Context
 from choreo.declaration import is_class_of, require
@@ -34,6 +34,10 @@ SEVERAL: frozenset[object] = frozenset(
     }
 )  # fmt: skip
 """Return types that hold events."""
+
+
+OnFailure = Literal["dead_letter", "park", "halt"]
+"""What becomes of an event whose retries are used up."""
 
 
 class Kind(Enum):
@@ -55,6 +59,9 @@ class Options:
     deadline: timedelta | None = None
     publishes: tuple[type[Event], ...] = ()
     when: Callable[[Any], bool] | None = None
+    on_failure: OnFailure = "dead_letter"
+    lease: timedelta | None = None
+    """Claim the event in the store for so long before the handler runs, and renew meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +75,8 @@ class Plan:
     kind: Kind
     context: str | None
     """Name of the parameter that takes the Context."""
+    transaction: type[object] | None
+    """X of ``Context[X]``: the class that the store's transactions must have; None if not asked."""
     needs: Mapping[str, type[object]]
     """Provided dependencies, by parameter name."""
     optional: frozenset[str]
@@ -95,6 +104,12 @@ def plan(function: Callable[..., object], event: type[Event], options: Options) 
         raise ConfigurationError(f"handler {name}: its first parameter must take {event.__name__}")
     _check_first(name, parameters[0], hints, event)
     context, needs = _rest(name, parameters[1:], hints)
+    transaction = None if context is None else _transaction(name, hints[context])
+    if transaction is not None and options.lease is not None:
+        raise ConfigurationError(
+            f"handler {name}: lease= is for effects outside of the store, and Context"
+            f"[{transaction.__name__}] for those within: ask for one or the other"
+        )
     optional = frozenset(
         parameter.name for parameter in parameters[1:] if parameter.default is not parameter.empty
     )
@@ -104,6 +119,7 @@ def plan(function: Callable[..., object], event: type[Event], options: Options) 
         function=function,
         kind=_kind(function),
         context=context,
+        transaction=transaction,
         needs=needs,
         optional=optional,
         emits=_emits(name, hints.get("return")) | frozenset(_declared(name, options.publishes)),
@@ -113,13 +129,20 @@ def plan(function: Callable[..., object], event: type[Event], options: Options) 
 
 def _check_options(name: str, options: Options) -> None:
     """Refuse what no type checker saw, and what none can see."""
-    retry, deadline = options.retry, options.deadline
-    when: object = options.when
+    retry = options.retry
     where = f"handler {name}"
     require(retry, Retry, f"{where}: retry={retry!r}: give a Retry, such as Retry(attempts=3)")
-    require(deadline, timedelta, f"{where}: deadline={deadline!r}: give a timedelta")
-    if deadline is not None and deadline <= timedelta(0):
-        raise ConfigurationError(f"{where}: deadline={deadline!r}: leave it some time")
+    for option, duration in (("deadline", options.deadline), ("lease", options.lease)):
+        require(duration, timedelta, f"{where}: {option}={duration!r}: give a timedelta")
+        if duration is not None and duration <= timedelta(0):
+            raise ConfigurationError(f"{where}: {option}={duration!r}: leave it some time")
+    if options.on_failure not in get_args(OnFailure):
+        known = ", ".join(map(repr, get_args(OnFailure)))
+        raise ConfigurationError(f"{where}: on_failure={options.on_failure!r}: give one of {known}")
+    _check_filter(where, options.when)
+
+
+def _check_filter(where: str, when: object) -> None:
     if when is None:
         return
     if not callable(when):
@@ -186,16 +209,44 @@ def _rest(
                 f"handler {name}: annotate {parameter.name!r} with Context or a provided type"
             )
         kind = get_origin(annotation) or annotation
+        if kind is Context and context is not None:
+            raise ConfigurationError(
+                f"handler {name}: {context!r} and {parameter.name!r} both ask for the Context: "
+                "there is one"
+            )
         if kind is Context:
             context = parameter.name
         elif isinstance(kind, type) and kind is not types.UnionType:
             needs[parameter.name] = kind
         else:
-            raise ConfigurationError(
-                f"handler {name}: parameter {parameter.name!r} has type {annotation!r}; "
-                "dependencies are provided by class"
-            )
+            _refuse(name, parameter.name, annotation)
     return context, needs
+
+
+def _refuse(name: str, parameter: str, annotation: object) -> NoReturn:
+    if any((get_origin(member) or member) is Context for member in _members(annotation)):
+        raise ConfigurationError(
+            f"handler {name}: {parameter!r} is {annotation}, but a handler always gets its "
+            "context: annotate Context, or Context[…] with the class of the store's transactions"
+        )
+    raise ConfigurationError(
+        f"handler {name}: parameter {parameter!r} has type {annotation!r}; "
+        "dependencies are provided by class"
+    )
+
+
+def _transaction(name: str, annotation: object) -> type[object] | None:
+    """Read X out of ``Context[X]``; None for the plain one, which asks for nothing."""
+    (asked,) = get_args(annotation) or (object,)
+    if asked in (object, type(None)):
+        return None
+    kind = get_origin(asked) or asked
+    if not isinstance(kind, type) or kind in (Any, types.UnionType):
+        raise ConfigurationError(
+            f"handler {name}: {annotation} names no class: annotate Context[…] with the class of "
+            "the store's transactions"
+        )
+    return kind
 
 
 def _members(annotation: object) -> tuple[object, ...]:

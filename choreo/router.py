@@ -1,33 +1,32 @@
 """Registration: which function reacts to which event, kept until a service takes it over."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Generic
+
+from typing_extensions import TypeVar
 
 from choreo.declaration import is_class_of, require_manager
 from choreo.errors import ConfigurationError
 from choreo.event import Event
-from choreo.plan import Options, Plan, plan
+from choreo.plan import OnFailure, Options, Plan
 from choreo.provision import fits
 from choreo.retry import Retry
+from choreo.signature import Registration
 
 E = TypeVar("E", bound=Event)
 D = TypeVar("D")
-P = ParamSpec("P")
-
-Emitted = Event | Iterable[Event] | None
-Result = Awaitable[Emitted] | AsyncIterator[Event] | Emitted
-"""What a handler may return: events it emits, now, awaited or one after the other."""
-R = TypeVar("R", bound=Result)
+T = TypeVar("T", default=object)
+T_co = TypeVar("T_co", covariant=True, default=object)
 
 Factory = Callable[
     [], D | Awaitable[D] | AbstractAsyncContextManager[D] | AbstractContextManager[D]
 ]
 
 
-class Router:
-    """A set of handlers and dependencies that a service, or another router, includes."""
+class Reactions(Generic[T_co]):
+    """Handlers of events, with their dependencies; they may ask for T as their transaction."""
 
     def __init__(self) -> None:
         self._plans: dict[str, Plan] = {}
@@ -43,7 +42,7 @@ class Router:
         """Values and factories by the type they provide."""
         return dict(self._provided)
 
-    def on(
+    def on(  # noqa: PLR0913 -- what is said of one handler, all of it by name
         self,
         event: type[E],
         /,
@@ -53,32 +52,35 @@ class Router:
         deadline: timedelta | None = None,
         publishes: Sequence[type[Event]] = (),
         when: Callable[[E], bool] | None = None,
-    ) -> Callable[[Callable[Concatenate[E, P], R]], Callable[Concatenate[E, P], R]]:
+        on_failure: OnFailure = "dead_letter",
+        lease: timedelta | None = None,
+    ) -> Registration[E, T_co]:
         """Register the decorated function as a handler of *event*, and return it unchanged.
 
         *id* is the handler's identity in derived ids and duplicates, its function's name by
         default: renaming a function without keeping its id makes it a new handler. *publishes*
         declares what it emits beside its return type; *when* wants only some events.
 
+        *on_failure* is what becomes of an event whose retries are used up: ``dead_letter`` puts it
+        aside and goes on, ``park`` keeps it in the store and its key's later events behind it,
+        ``halt`` stops the service. *lease* is for effects outside of the store, which no
+        transaction holds: the event is claimed in the store before the handler runs, and again
+        before the lease is over for as long as it runs; another process that has the same event
+        meanwhile waits.
+
         Raises ConfigurationError for a handler that could not work.
         """
-        if not is_class_of(event, Event):
-            raise ConfigurationError(
-                f"on({event!r}): name an event class, as in @service.on(OrderPlaced)"
-            )
-        if is_class_of(publishes, Event):
-            raise ConfigurationError(
-                "on(…, publishes=…): give a list, as in publishes=[PaymentTaken]"
-            )
+        _check(event, publishes)
         options = Options(
-            id=id, retry=retry, deadline=deadline, publishes=tuple(publishes), when=when
+            id=id,
+            retry=retry,
+            deadline=deadline,
+            publishes=tuple(publishes),
+            when=when,
+            on_failure=on_failure,
+            lease=lease,
         )
-
-        def register(handler: Callable[Concatenate[E, P], R]) -> Callable[Concatenate[E, P], R]:
-            self._add(plan(handler, event, options))
-            return handler
-
-        return register
+        return Registration(self._add, event, options)
 
     def provide(self, kind: type[D], value: D | Factory[D], /) -> None:
         """Give handlers that ask for *kind* this value, or what this factory makes at start.
@@ -95,7 +97,7 @@ class Router:
         require_manager(value, f"provide({kind.__name__}, …)")
         self._provided[kind] = value
 
-    def include(self, router: "Router", /) -> None:
+    def include(self, router: "Router[T_co] | Router", /) -> None:
         """Take over all handlers and dependencies of *router*."""
         for handler in router.plans:
             self._add(handler)
@@ -112,3 +114,23 @@ class Router:
                 "give one of them on(…, id='…')"
             )
         self._plans[handler.id] = handler
+
+
+class Router(Reactions[T]):
+    """A set of handlers and dependencies that a service, or another router, includes.
+
+    Handlers of a ``Router[SqlTransaction]`` may ask for that transaction, and it fits services
+    that give it; a plain one fits all.
+    """
+
+    # T is invariant here: a service that gives more fits wherever one that gives less does, but
+    # a router that asks for more does not.
+
+
+def _check(event: object, publishes: object) -> None:
+    if not is_class_of(event, Event):
+        raise ConfigurationError(
+            f"on({event!r}): name an event class, as in @service.on(OrderPlaced)"
+        )
+    if is_class_of(publishes, Event):
+        raise ConfigurationError("on(…, publishes=…): give a list, as in publishes=[PaymentTaken]")

@@ -5,18 +5,21 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
+from typing_extensions import TypeVar
+
 from choreo.broker import Broker
 from choreo.declaration import require, require_manager
 from choreo.errors import ConfigurationError
 from choreo.event import Event
 from choreo.middleware import Middleware
 from choreo.retry import Retry
-from choreo.router import Router
+from choreo.router import Reactions
 from choreo.settings import Settings
+from choreo.store.port import Store
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}", re.IGNORECASE)
 
-Lifespan = Callable[["Service"], AbstractAsyncContextManager[None]]
+T_co = TypeVar("T_co", covariant=True, default=object)
 
 
 class Outlet(Protocol):
@@ -27,12 +30,16 @@ class Outlet(Protocol):
         ...
 
 
-class Service(Router):
+class Service(Reactions[T_co]):
     """One service: registers handlers, knows nothing of how they are run.
 
     *name* is the consumer group and part of every id the service derives: changing it makes a new
-    service. *broker* is a URL or an adapter; other options are those of ``Settings``, given here as
-    ``settings=`` or by their names, and taken from the environment and pyproject.toml otherwise.
+    service. *broker* is a URL or an adapter, *store* a URL or a store. Other options are those of
+    ``Settings``, given by their names, and taken from the environment and pyproject.toml otherwise.
+
+    A store says itself what transactions it gives: ``Service("shop", store=SqlStore(…))`` is a
+    ``Service[SqlTransaction]``, whose handlers may ask for ``Context[SqlTransaction]``. Where a URL
+    or the settings name the store, the program says it: ``Service[SqlTransaction]("shop")``.
     """
 
     def __init__(
@@ -40,9 +47,10 @@ class Service(Router):
         name: str,
         *,
         broker: Broker | str | None = None,
+        store: Store[T_co] | str | None = None,
         retry: Retry | None = None,
         middleware: Sequence[Middleware] = (),
-        lifespan: Lifespan | None = None,
+        lifespan: Callable[["Service[T_co]"], AbstractAsyncContextManager[None]] | None = None,
         **options: Any,  # noqa: ANN401 -- the fields of Settings, validated there
     ) -> None:
         super().__init__()
@@ -59,8 +67,9 @@ class Service(Router):
         self.middleware = tuple(middleware)
         self.lifespan = lifespan
         self._broker = broker
+        self._store = store
         self._options = options
-        if options or isinstance(broker, str):
+        if options or isinstance(broker, str) or isinstance(store, str):
             self.settings()
         self._outlet: Outlet | None = None
 
@@ -69,10 +78,16 @@ class Service(Router):
         """The adapter or URL it was built with, or None if settings tell."""
         return self._broker
 
+    @property
+    def store(self) -> Store[T_co] | str | None:
+        """The store or URL it was built with, or None if settings tell."""
+        return self._store
+
     def settings(self, **override: Any) -> Settings:  # noqa: ANN401 -- validated by Settings
         """Gather the options as they are now; raise ConfigurationError for wrong ones."""
         broker = self._broker if isinstance(self._broker, str) else None
-        return Settings.load(**{"broker": broker, **self._options, **override})
+        store = self._store if isinstance(self._store, str) else None
+        return Settings.load(**{"broker": broker, "store": store, **self._options, **override})
 
     async def publish(self, event: Event, /) -> str:
         """Publish an event that begins a conversation; return its id once the broker has it.

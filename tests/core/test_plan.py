@@ -208,7 +208,7 @@ def test_what_is_no_event_class_is_refused_where_it_is_named(
 
 def test_an_event_without_topic_cannot_be_handled_or_emitted() -> None:
     with pytest.raises(ConfigurationError, match="Abstract has no topic"):
-        Router().on(Abstract)(no_event)  # type: ignore[arg-type]
+        Router().on(Abstract)(no_event)  # type: ignore[call-overload]
     with pytest.raises(ConfigurationError, match="has no topic"):
         Router().on(Placed, publishes=[Abstract])(fine)
 
