@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, Literal, NamedTuple, TypeVar
 
-from choreo.store.port import Advance
-from choreo.store.streams import StreamKey
+from choreo.store.streams import Advance, StreamKey
 
 T = TypeVar("T")
 

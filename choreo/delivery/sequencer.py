@@ -24,8 +24,7 @@ from typing import Generic, TypeVar
 
 from choreo.delivery.numbered import Arrival, Fate, Gap, Move, Overdue, Place, Room
 from choreo.gaps import Gaps
-from choreo.store.port import Advance
-from choreo.store.streams import NOT_BEGUN, Position, StreamKey
+from choreo.store.streams import NOT_BEGUN, Advance, Position, StreamKey
 
 T = TypeVar("T")
 

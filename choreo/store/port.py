@@ -22,6 +22,9 @@ from typing import Protocol, Self
 from typing_extensions import TypeVar
 
 from choreo.message import Message
+from choreo.store.lot import Ticket
+from choreo.store.order import Order
+from choreo.store.streams import Advance
 
 T_co = TypeVar("T_co", covariant=True, default=None)
 """What a handler gets as its transaction."""
@@ -102,22 +105,6 @@ class Emission:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Advance:
-    """A step of a numbered stream, valid only if it stands where it was read (R3)."""
-
-    handler: int
-    source: str
-    stream: str
-    epoch: int
-    expected: int
-    """The number at which the stream must stand; 0 for a stream that nobody has begun."""
-    next: int
-    """The number at which it stands afterwards."""
-    skipped: int = 0
-    """Numbers given up on the way, recorded as a fact."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class End:
     """How a claim ended, with all that is written along with it."""
 
@@ -127,7 +114,7 @@ class End:
     advance: Advance | None = None
     fence: int | None = None
     """The lease it was handled under, where one was taken."""
-    parked: int | None = None
+    parked: Ticket | None = None
     """The place in the parking lot that it came from, and which it leaves."""
 
 
@@ -204,6 +191,11 @@ class Ledger(Protocol[T_co]):
 
     async def release(self, lease: Lease, /) -> None:
         """Give a lease back, its event unfinished; nothing happens if it is another's by now."""
+        ...
+
+    @property
+    def order(self) -> Order:
+        """What keeps this service's events in order over restarts: streams, lot and flights."""
         ...
 
     async def expire(self, before: datetime, limit: int, /) -> int:

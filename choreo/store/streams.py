@@ -1,7 +1,7 @@
 """How far each numbered stream has come: the part of a store that keeps order over restarts (R3).
 
 A stream's position moves with an event's end, in the same transaction (``End.advance``), and only
-from where whoever moves it believes it to be: of two owners the second is told ``MOVED`` and reads
+from where whoever moves it believes it to be: of two owners the second is told so and reads
 it again (R13). A number that was given up stays on record.
 """
 
@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
-
-from choreo.store.port import Advance, Verdict
 
 StreamKey = tuple[int, str, str]
 """Number of the handler within its service, source, and id of the stream within the source."""
@@ -26,6 +24,22 @@ class Position(NamedTuple):
     """Grows each time the producer begins to count anew."""
     next: int = NOT_BEGUN
     """The number that comes next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """A step of a numbered stream, valid only if it stands where it was read (R3)."""
+
+    handler: int
+    source: str
+    stream: str
+    epoch: int
+    expected: int
+    """The number at which the stream must stand; 0 for a stream that nobody has begun."""
+    next: int
+    """The number at which it stands afterwards."""
+    skipped: int = 0
+    """Numbers given up on the way, recorded as a fact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +68,8 @@ class Streams(Protocol):
         """Tell where *streams* stand; of those that nobody has begun nothing. One query for all."""
         ...
 
-    async def move(self, advances: Sequence[Advance], /) -> Sequence[Verdict]:
-        """Move streams without an event's end: WRITTEN, or MOVED where it does not fit."""
+    async def move(self, advances: Sequence[Advance], /) -> Sequence[bool]:
+        """Move streams without an event's end; False for each that does not fit."""
         ...
 
     async def skips(self, limit: int, /) -> Sequence[Skip]:

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from choreo.delivery.numbered import Arrival, Fate, Move, Overdue, Room
 from choreo.delivery.sequencer import Sequencer
 from choreo.gaps import Gaps
-from choreo.store.port import Advance
-from choreo.store.streams import NOT_BEGUN, Position, StreamKey
+from choreo.store.streams import NOT_BEGUN, Advance, Position, StreamKey
 
 STREAM: StreamKey = (0, "source", "stream")
 

@@ -1,0 +1,164 @@
+"""The parking lot: a failed event and, behind it, the later ones of its key, in their order.
+
+A *line* is what waits for one handler under one key.  It exists from the failure that opens it to
+the end of its last event: whoever lays an event behind the others, and whoever lets the last one
+out, are arbitrated by the line's row, so that nothing overtakes and nothing is left behind.  One
+process at a time works on a line, under a lease with a fence, by the database's clock (I5, I6).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from hashlib import blake2b
+from typing import NamedTuple, Protocol
+
+from choreo.message import Delivery
+from choreo.store.streams import Advance
+
+LINE_BYTES = 16
+
+
+def line_of(handler: str, *parts: bytes) -> bytes:
+    """Name a line by its handler's id and what keeps its order (BLAKE2b, RFC 7693)."""
+    digest = blake2b(digest_size=LINE_BYTES)
+    for part in (handler.encode(), *parts):
+        digest.update(b"%d:" % len(part))
+        digest.update(part)
+    return digest.digest()
+
+
+class Ticket(NamedTuple):
+    """A place in the parking lot, and the lease under which its line is worked on."""
+
+    place: int
+    """Grows with every event that is parked."""
+    fence: int
+
+
+class Laid(Enum):
+    """What became of an event that was to be parked."""
+
+    LAID = "laid"
+    THERE = "there"
+    """It lies in the lot already."""
+    MOVED = "moved"
+    """Its line is not open any more, or its numbered stream has moved: nothing is written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parking:
+    """One event on its way into the lot."""
+
+    line: bytes
+    """16 bytes, see ``line_of``."""
+    handler: int
+    """Number of its handler within the service."""
+    source: str
+    id: str
+    generation: int
+    """Which replay it is."""
+    delivery: Delivery
+    """As it came: topic, key, headers and body whole, and where it lay in its stream."""
+    advance: Advance | None = None
+    """How its going moves its numbered stream: from here on the line keeps the order."""
+    note: str = ""
+    """What it failed with, for people; empty for one that only waits behind another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """One event in the lot."""
+
+    ticket: Ticket
+    handler: int
+    """Number of its handler within the service."""
+    generation: int
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line that this process works on for a while."""
+
+    line: bytes
+    fence: int
+    attempts: int
+    """Attempts of its first event that failed since it was parked."""
+    first: Sequence[Parked] = ()
+    """Its first events, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A line as an operator is shown it."""
+
+    line: bytes
+    handler: int
+    topic: str
+    key: bytes | None
+    events: int
+    attempts: int
+    since: datetime
+    due: datetime | None
+    """Its next attempt; None if it is held until somebody lets it go on."""
+    note: str
+
+
+class Lot(Protocol):
+    """The lot of one service. Every method raises StoreError if the store cannot answer."""
+
+    async def park(self, head: Parking, behind: Sequence[Parking], due: timedelta, /) -> bool:
+        """Open the line of *head*, due after a while, and lay *behind* into it, in order.
+
+        A line that is open already has *head* laid behind what is there. What lies in the lot
+        already is left where it is. False, with nothing written, if a numbered stream does not
+        stand where an advance expects it.
+        """
+        ...
+
+    async def append(self, events: Sequence[Parking], /) -> Sequence[Laid]:
+        """Lay events behind what waits in their lines, in order; tell what became of each.
+
+        What has MOVED is to be judged anew.
+        """
+        ...
+
+    async def open(self, lines: Sequence[bytes], /) -> frozenset[bytes]:
+        """Tell which of *lines* are open. One query for all."""
+        ...
+
+    async def take(self, owner: str, limit: int, lease: timedelta, /) -> Sequence[Line]:
+        """Take over at most *limit* lines that are due and nobody's, those longest due first."""
+        ...
+
+    async def first(self, line: Line, limit: int, /) -> Sequence[Parked]:
+        """List what comes first in a line; nothing if it is another's by now, or gone."""
+        ...
+
+    async def renew(self, lines: Sequence[Line], lease: timedelta, /) -> Sequence[bool]:
+        """Prolong leases; False for each that is another's by now, or gone."""
+        ...
+
+    async def put_off(self, line: Line, due: timedelta | None, note: str, /) -> bool:
+        """Give a line back whose first event failed once more, due after a while or, None, held.
+
+        False if it is another's by now.
+        """
+        ...
+
+    async def give_back(self, line: Line, /) -> None:
+        """Give a line back as it is; nothing happens if it is another's by now."""
+        ...
+
+    async def revive(self, lines: Sequence[bytes] | None = None, /) -> int:
+        """Let lines that are held go on, all of them if none is named; return how many."""
+        ...
+
+    async def next_due(self) -> timedelta | None:
+        """Tell how long it is until a line that is nobody's will be due; None if none will."""
+        ...
+
+    async def lines(self, limit: int, /) -> Sequence[Waiting]:
+        """List the lines, the oldest first."""
+        ...
