@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from choreo_sql.engines import postgresql_engine, sqlite_engine
 from choreo_sql.failures import telling
 from choreo_sql.settings import SqlSettings
+from choreo_sql.transaction import guard
 
 BOOKS = 4
 """Connections of PostgreSQL that no handler gets."""
@@ -60,6 +61,7 @@ class SqliteConnections:
     def __init__(self, url: URL, settings: SqlSettings) -> None:
         self.url = url
         self._writer = sqlite_engine(url, settings, writer=True)
+        guard(self._writer)
         self._readers = sqlite_engine(url, settings, writer=False)
         self._turn = asyncio.Lock()
 
@@ -94,6 +96,7 @@ class PostgresConnections:
         self._timeout = settings.timeout.total_seconds()
         self._books = postgresql_engine(url, settings, size=BOOKS, handlers=False)
         self._lanes = postgresql_engine(url, settings, size=settings.pool, handlers=True)
+        guard(self._lanes)
         # The pool itself would give up on whoever waits longer than a timeout.
         self._turn = asyncio.Semaphore(settings.pool)
 

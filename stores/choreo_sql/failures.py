@@ -83,8 +83,11 @@ def _absent(error: BaseException) -> bool:
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     kind = code(error)
-    if kind is None:
-        return False
+    return kind is not None and absent_code(kind)
+
+
+def absent_code(kind: str) -> bool:
+    """Say the same of what ``code`` returned."""
     if kind.startswith("sqlite"):
         return int(kind.partition(" ")[2]) in SQLITE_ABSENCE
     return kind.startswith(POSTGRES_ABSENCE)
@@ -113,3 +116,11 @@ def _text(url: URL, error: BaseException) -> str:
         return "no answer in time"
     lines = str(deepest).splitlines() or [type(deepest).__name__]
     return lines[0].replace(str(url.password), "***") if url.password else lines[0]
+
+
+def of_one(error: StoreError) -> bool:
+    """Say whether *error*, of many writes in one transaction, may be the doing of one of them."""
+    kind = code(error)
+    if kind is None or kind.startswith("sqlite"):
+        return kind is not None and not absent_code(kind)
+    return not absent_code(kind) or kind.startswith(("40", "55P03"))

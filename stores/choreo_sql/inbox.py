@@ -1,11 +1,20 @@
-"""Which events each handler has ended, is at, or has failed at: one row for each."""
+"""Which events each handler has ended, is at, or has failed at: one row for each.
+
+A business idempotency key is one more row, whose source is empty and whose fingerprint names the
+event that used it; it stands and falls with the row of that event.
+"""
 
 from sqlalchemy import BigInteger, Column, Index, Integer, SmallInteger, Table, text
 
+from choreo.store.port import State
 from choreo_sql.metadata import Fingerprint, Name, metadata
+from choreo_sql.rows import Rows
 
-CLAIMED, OPEN, DONE, DEAD = range(4)
-"""How ``State`` is kept."""
+STATES = (State.CLAIMED, State.OPEN, State.DONE, State.DEAD)
+"""States by the number under which they are kept."""
+NUMBERS = {state: number for number, state in enumerate(STATES)}
+PURPOSE = ""
+"""Source of an idempotency key's row; an event's is never empty, see ``compact``."""
 
 inbox = Table(
     "choreo_inbox",
@@ -33,3 +42,16 @@ Index(
     postgresql_where=inbox.c.ended.is_not(None),
     sqlite_where=inbox.c.ended.is_not(None),
 )
+
+KEY = (inbox.c.scope, inbox.c.id, inbox.c.source)
+RowKey = tuple[int, str, str]
+"""Scope, id and source as they are kept."""
+
+
+def standing(state: int, *, live: bool) -> State:
+    """Read a row's state: a claim whose lease ran out is an open event again."""
+    kept = STATES[state]
+    return State.OPEN if kept is State.CLAIMED and not live else kept
+
+
+keys = Rows("keys", scope=Integer(), id=Name, source=Name)

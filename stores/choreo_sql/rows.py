@@ -28,6 +28,11 @@ class Rows:
         self._name = name
         self._columns = columns
 
+    @property
+    def names(self) -> Sequence[str]:
+        """The columns, in declared order."""
+        return list(self._columns)
+
     def of(self, dialect: str) -> FromClause:
         """Return what stands for the rows in a statement: its columns and ``place``."""
         return self._arrays() if dialect == "postgresql" else self._json()

@@ -46,7 +46,7 @@ async def number(connection: AsyncConnection, service: str, names: Sequence[str]
     rows = await connection.execute(
         select(handlers.c.name, handlers.c.number).where(handlers.c.service == found)
     )
-    numbers = {name: int(value) for name, value in rows.tuples()}
+    numbers = {name: int(value) for name, value in rows}
     return Scopes(service, found, tuple(numbers[name] for name in names))
 
 

@@ -1,5 +1,6 @@
 """SqlStore: one database, SQLite or PostgreSQL."""
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -7,6 +8,8 @@ from choreo.errors import StoreError
 from choreo_sql import schema
 from choreo_sql.connections import Connections, connections
 from choreo_sql.failures import absent
+from choreo_sql.ledger import SqlLedger
+from choreo_sql.scopes import number
 from choreo_sql.settings import SqlSettings, shown
 from choreo_sql.transaction import SqlTransaction
 
@@ -21,6 +24,7 @@ class SqlStore:
         """Take options from the URL's query, then from *settings*; nothing is opened yet."""
         self._url, self.settings = SqlSettings.parse(url, settings)
         self._connections: Connections | None = None
+        self._ledgers: list[SqlLedger] = []
 
     @property
     def url(self) -> str:
@@ -62,9 +66,20 @@ class SqlStore:
         /,
     ) -> None:
         """Close all connections."""
+        for ledger in self._ledgers:
+            await ledger.close()
+        self._ledgers.clear()
         opened, self._connections = self._connections, None
         if opened is not None:
             await opened.close()
+
+    async def ledger(self, service: str, handlers: Sequence[str], /) -> SqlLedger:
+        """Open the books of *service*, whose handlers are numbered in the order given."""
+        async with self.connections.writing() as connection:
+            scopes = await number(connection, service, handlers)
+        opened = SqlLedger(self.connections, scopes)
+        self._ledgers.append(opened)
+        return opened
 
     def unavailable(self, error: BaseException, /) -> bool:
         """Say whether *error*, raised by a handler, is the store's own absence and no mistake."""

@@ -1,0 +1,125 @@
+"""What is remembered of events: looked up many at a time, and failed attempts noted."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from sqlalchemy import BigInteger, Integer, SmallInteger, and_, case, func, literal, or_, select
+from sqlalchemy import true as always
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.base import Executable
+
+from choreo.store.port import Attempt, Key, Known, State
+from choreo_sql.claiming import row_key
+from choreo_sql.inbox import KEY, NUMBERS, RowKey, inbox, keys, standing
+from choreo_sql.metadata import Fingerprint, Name
+from choreo_sql.moments import micros, moment, now
+from choreo_sql.rows import Rows
+from choreo_sql.scopes import Scopes
+from choreo_sql.texts import compact
+
+failed = Rows(
+    "failed",
+    scope=Integer(),
+    id=Name,
+    source=Name,
+    state=SmallInteger(),
+    generation=Integer(),
+    fingerprint=Fingerprint,
+    attempts=Integer(),
+    first_failed=BigInteger(),
+)
+
+
+async def recall(
+    connection: AsyncConnection, scopes: Scopes, wanted: Sequence[Key]
+) -> Sequence[Known | None]:
+    """Look up *wanted*, in one query; None for each that is unknown."""
+    dialect = connection.dialect.name
+    rows = [_kept_key(key, scopes) for key in wanted]
+    bound = keys.bind(dialect, list(dict.fromkeys(rows)))
+    found: Mapping[RowKey, Known] = {
+        (row.scope, row.id, row.source): Known(
+            state=standing(row.state, live=row.live),
+            fingerprint=bytes(row.fingerprint),
+            generation=row.generation,
+            attempts=row.attempts,
+            # Whoever held a lease that ran out is taken to have died.
+            crashes=row.crashes + (row.state == NUMBERS[State.CLAIMED] and not row.live),
+            first_failed=None if row.first_failed is None else moment(row.first_failed),
+        )
+        for row in await connection.execute(_recall(dialect), bound)
+    }
+    return [found.get(row) for row in rows]
+
+
+async def note(connection: AsyncConnection, scopes: Scopes, attempts: Sequence[Attempt]) -> None:
+    """Write down failed *attempts*; of what ended, or was replayed since, nothing is changed."""
+    latest: dict[RowKey, Attempt] = {}
+    for attempt in attempts:
+        key = row_key(attempt.claim, scopes)
+        if key not in latest or _rank(latest[key]) < _rank(attempt):
+            latest[key] = attempt
+    dialect = connection.dialect.name
+    values = [
+        (
+            *key,
+            NUMBERS[State.OPEN],
+            attempt.claim.generation,
+            attempt.claim.fingerprint,
+            attempt.attempts,
+            micros(attempt.first_failed),
+        )
+        for key, attempt in sorted(latest.items(), key=lambda item: item[0])
+    ]
+    await connection.execute(_note(dialect), failed.bind(dialect, values))
+
+
+def _rank(attempt: Attempt) -> tuple[int, int]:
+    return attempt.claim.generation, attempt.attempts
+
+
+def _kept_key(key: Key, scopes: Scopes) -> RowKey:
+    handler, source, identity = key
+    return (scopes.handlers[handler], compact(identity), compact(source))
+
+
+@cache
+def _recall(dialect: str) -> Executable:
+    rows = keys.of(dialect)
+    live = func.coalesce(inbox.c.until > now(), literal(value=False)).label("live")
+    columns = (
+        *(inbox.c.state, inbox.c.fingerprint, inbox.c.generation),
+        *(inbox.c.attempts, inbox.c.crashes, inbox.c.first_failed),
+    )
+    same = and_(*(column == rows.c[column.name] for column in KEY))
+    return select(*KEY, *columns, live).join(rows, same)
+
+
+@cache
+def _note(dialect: str) -> Executable:
+    rows = failed.of(dialect)
+    chosen = select(*(rows.c[name] for name in failed.names)).where(always())
+    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(inbox)
+    new = insert.excluded
+    same = inbox.c.generation == new.generation
+    ended = inbox.c.state.in_([NUMBERS[State.DONE], NUMBERS[State.DEAD]])
+    replay = and_(inbox.c.generation < new.generation, inbox.c.state != NUMBERS[State.DONE])
+    more = case((inbox.c.attempts > new.attempts, inbox.c.attempts), else_=new.attempts)
+    return insert.from_select(failed.names, chosen).on_conflict_do_update(
+        index_elements=list(KEY),
+        set_={
+            # A lease stays whose it is.
+            "state": case((ended, new.state), else_=inbox.c.state),
+            "generation": new.generation,
+            "fingerprint": new.fingerprint,
+            "ended": None,
+            "attempts": case((same, more), else_=new.attempts),
+            "crashes": case((same, inbox.c.crashes), else_=0),
+            "first_failed": case(
+                (same, func.coalesce(inbox.c.first_failed, new.first_failed)),
+                else_=new.first_failed,
+            ),
+        },
+        where=or_(and_(same, ~ended), replay),
+    )

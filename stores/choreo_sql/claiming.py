@@ -1,0 +1,230 @@
+"""Taking rows of the inbox for events: new ones are inserted, and existing ones judged and taken.
+
+The unique constraint is the arbiter (O13).  New rows are tried first, because an event is new as a
+rule; inserting waits for a twin that is being written elsewhere.  What was there already is locked,
+judged, and then taken in one statement.  All steps go in order of the keys, so that two batches
+never wait for each other.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from sqlalchemy import BigInteger, Integer, SmallInteger, and_, case, func, literal, select, true
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.base import Executable
+
+from choreo.store.port import Claim, State, Verdict
+from choreo.store.rules import Kept, bearer, judge, judge_purpose
+from choreo_sql.inbox import KEY, NUMBERS, PURPOSE, RowKey, inbox, keys, standing
+from choreo_sql.metadata import Fingerprint, Name
+from choreo_sql.moments import micros, now
+from choreo_sql.rows import Rows
+from choreo_sql.scopes import Scopes
+from choreo_sql.texts import compact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A claim, and the state in which its rows are to be left."""
+
+    claim: Claim
+    state: State
+    fence: int | None = None
+    """The lease under which it is held already."""
+    owner: str | None = None
+    """Who wants the lease, for CLAIMED."""
+    span: int | None = None
+    """Microseconds of the lease, for CLAIMED."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of a wish."""
+
+    verdict: Verdict
+    fence: int = 0
+    """Of the event's row, where it was taken."""
+    partly: bool = False
+    """It was refused, but one of its rows was inserted: the transaction must not commit."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One row that a wish wants."""
+
+    key: RowKey
+    wish: Wish
+    purpose: bool
+    inserted: bool = False
+    kept: Kept | None = None
+
+    @property
+    def values(self) -> Sequence[object]:
+        """Its values in the order of ``wanted``."""
+        wish, claim = self.wish, self.wish.claim
+        state = wish.state
+        if self.purpose and state is State.DEAD:
+            state = State.OPEN  # what failed leaves the idempotency key to the next event
+        return (
+            *self.key,
+            NUMBERS[state],
+            0 if self.purpose else claim.generation,
+            bearer(claim) if self.purpose else claim.fingerprint,
+            micros(claim.at) if state in {State.DONE, State.DEAD} else None,
+            wish.owner,
+            wish.span,
+        )
+
+    def judge(self) -> Verdict:
+        """Say whether it may be taken."""
+        rule = judge_purpose if self.purpose else judge
+        return rule(self.kept, self.wish.claim, self.wish.fence)
+
+
+wanted = Rows(
+    "wanted",
+    scope=Integer(),
+    id=Name,
+    source=Name,
+    state=SmallInteger(),
+    generation=Integer(),
+    fingerprint=Fingerprint,
+    ended=BigInteger(),
+    owner=Name,
+    span=BigInteger(),
+)
+
+
+async def take(
+    connection: AsyncConnection, scopes: Scopes, wishes: Sequence[Wish]
+) -> Sequence[Answer]:
+    """Take the rows of *wishes*, no two of which may want the same row; an answer for each."""
+    dialect = connection.dialect.name
+    wants = [list(rows_of(wish, scopes)) for wish in wishes]
+    rows = sorted((row for want in wants for row in want), key=lambda row: row.key)
+    # Who holds a lease has its rows already, and must not make new ones where they are gone.
+    fresh = [row for row in rows if row.wish.fence is None]
+    if fresh:
+        values = [row.values for row in fresh]
+        done = await connection.execute(_insert(dialect), wanted.bind(dialect, values))
+        inserted = {tuple(key) for key in done}
+        for row in fresh:
+            row.inserted = row.key in inserted
+    others = [row for row in rows if not row.inserted]
+    if others:
+        await _look(connection, others)
+    answers = [_answer(want) for want in wants]
+    taken = [
+        row
+        for want, answer in zip(wants, answers, strict=True)
+        if answer.verdict is Verdict.WRITTEN
+        for row in want
+        if not row.inserted
+    ]
+    if taken:
+        taken.sort(key=lambda row: row.key)
+        values = [row.values for row in taken]
+        await connection.execute(_overwrite(dialect), wanted.bind(dialect, values))
+    return answers
+
+
+def rows_of(wish: Wish, scopes: Scopes) -> Iterator[Row]:
+    """Yield the rows that a wish wants: its event's, and its idempotency key's."""
+    claim = wish.claim
+    yield Row(row_key(claim, scopes), wish, purpose=False)
+    if claim.purpose is not None and (wish.state is not State.DEAD or wish.fence is not None):
+        yield Row(purpose_key(claim, scopes), wish, purpose=True)
+
+
+def row_key(claim: Claim, scopes: Scopes) -> RowKey:
+    """Return the key of the row of the event."""
+    handler, source, identity = claim.key
+    return (scopes.handlers[handler], compact(identity), compact(source))
+
+
+def purpose_key(claim: Claim, scopes: Scopes) -> RowKey:
+    """Return the key of the row of the idempotency key, which *claim* must have."""
+    return (scopes.handlers[claim.key[0]], compact(claim.purpose or ""), PURPOSE)
+
+
+async def _look(connection: AsyncConnection, rows: Sequence[Row]) -> None:
+    """Lock the rows that are there, and learn what they hold."""
+    dialect = connection.dialect.name
+    bound = keys.bind(dialect, [row.key for row in rows])
+    found: Mapping[RowKey, Kept] = {
+        (row.scope, row.id, row.source): Kept(
+            state=standing(row.state, live=row.live),
+            fingerprint=bytes(row.fingerprint),
+            generation=row.generation,
+            fence=row.fence,
+        )
+        for row in await connection.execute(_lock(dialect), bound)
+    }
+    for row in rows:
+        row.kept = found.get(row.key)
+
+
+def _answer(rows: Sequence[Row]) -> Answer:
+    """Judge what one wish wants; inserted rows are its own already."""
+    for row in rows:
+        verdict = Verdict.WRITTEN if row.inserted else row.judge()
+        if verdict is not Verdict.WRITTEN:
+            return Answer(verdict=verdict, partly=any(one.inserted for one in rows))
+    event = rows[0]
+    return Answer(verdict=Verdict.WRITTEN, fence=1 if event.kept is None else event.kept.fence + 1)
+
+
+@cache
+def _insert(dialect: str) -> Executable:
+    """Insert what is not there, and tell which rows that was."""
+    rows = wanted.of(dialect)
+    names = [*wanted.names[:-1], "until", "fence"]
+    values = [*(rows.c[name] for name in wanted.names[:-1]), now() + rows.c.span, literal(1)]
+    # "WHERE true" tells SQLite's parser that ON belongs to the insert, not to a join.
+    chosen = select(*values).where(true()).order_by(rows.c.place)
+    return (
+        (postgresql.insert if dialect == "postgresql" else sqlite.insert)(inbox)
+        .from_select(names, chosen)
+        .on_conflict_do_nothing()
+        .returning(*KEY)
+    )
+
+
+@cache
+def _overwrite(dialect: str) -> Executable:
+    """Take rows that are there, locked and found free for it."""
+    rows = wanted.of(dialect)
+    names = [*wanted.names[:-1], "until", "fence"]
+    values = [*(rows.c[name] for name in wanted.names[:-1]), now() + rows.c.span, literal(1)]
+    chosen = select(*values).where(true()).order_by(rows.c.place)
+    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(inbox)
+    new, same = insert.excluded, inbox.c.generation == insert.excluded.generation
+    died = and_(inbox.c.state == NUMBERS[State.CLAIMED], new.state == NUMBERS[State.CLAIMED])
+    taken = {name: new[name] for name in (*wanted.names[3:-1], "until")}
+    return insert.from_select(names, chosen).on_conflict_do_update(
+        index_elements=list(KEY),
+        set_={
+            **taken,
+            "fence": inbox.c.fence + 1,
+            "attempts": case((same, inbox.c.attempts), else_=0),
+            "first_failed": case((same, inbox.c.first_failed), else_=None),
+            "crashes": case(
+                (and_(same, died), inbox.c.crashes + 1), (same, inbox.c.crashes), else_=0
+            ),
+        },
+    )
+
+
+@cache
+def _lock(dialect: str) -> Executable:
+    """Read rows by their keys and keep others from changing them."""
+    rows = keys.of(dialect)
+    live = func.coalesce(inbox.c.until > now(), literal(value=False)).label("live")
+    found = (
+        select(*KEY, inbox.c.state, inbox.c.fingerprint, inbox.c.generation, inbox.c.fence, live)
+        .join(rows, and_(*(column == rows.c[column.name] for column in KEY)))
+        .order_by(*KEY)
+    )
+    return found.with_for_update(of=inbox)

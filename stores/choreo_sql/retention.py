@@ -1,0 +1,30 @@
+"""Forgetting what ended long ago, a batch at a time (O8)."""
+
+from datetime import datetime
+
+from sqlalchemy import delete, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from choreo_sql.inbox import KEY, inbox
+from choreo_sql.moments import micros
+from choreo_sql.scopes import Scopes, handlers
+
+
+async def expire(connection: AsyncConnection, scopes: Scopes, before: datetime, limit: int) -> int:
+    """Delete at most *limit* rows that ended *before*; what has not ended has no such moment.
+
+    Handlers that the service no longer has are tidied as well.
+    """
+    old = (
+        select(*KEY)
+        .where(
+            inbox.c.scope.in_(
+                select(handlers.c.number).where(handlers.c.service == scopes.service)
+            ),
+            inbox.c.ended < micros(before),
+        )
+        .limit(limit)
+        .with_for_update(of=inbox, skip_locked=True)
+    )
+    done = await connection.execute(delete(inbox).where(tuple_(*KEY).in_(old)))
+    return done.rowcount
