@@ -101,7 +101,11 @@ class TakesThreeOrMore(Protocol[P, R_co, First_contra, Second_contra, Third_cont
 
 
 class Registration(Generic[E, T_co]):
-    """The decorator that ``on`` makes: registers a handler of E and returns it unchanged."""
+    """The decorator that ``on`` makes: registers a handler of E and returns it unchanged.
+
+    Handlers ask for dependencies by position. Keyword-only ones work as well, but behind anything
+    but a Context type checkers do not know it.
+    """
 
     def __init__(self, add: Callable[[Plan], None], event: type[E], options: Options) -> None:
         self._add = add

@@ -66,7 +66,7 @@ def imported(target: str, kind: type) -> object:
 
 def _service(target: str) -> Service:
     value = imported(target, Service)
-    if isinstance(value, Service):
+    if _is_service(value):
         return value
     if isinstance(value, type) or not callable(value):
         raise ConfigurationError(
@@ -80,7 +80,7 @@ def _service(target: str) -> Service:
         raise ConfigurationError(
             f"{target}() failed: {error_type(error)}: {told(error)}"
         ) from error
-    if not isinstance(made, Service):
+    if not _is_service(made):
         raise ConfigurationError(f"{target}() returned {_what(made)}, no Service")
     return made
 
@@ -119,6 +119,10 @@ def _suggestion(module: object, path: str, kind: type) -> str:
 
 def _is_event(value: object) -> TypeGuard[type[Event]]:
     return isinstance(value, type) and issubclass(value, Event)
+
+
+def _is_service(value: object) -> TypeGuard[Service]:
+    return isinstance(value, Service)
 
 
 def _what(value: object) -> str:
