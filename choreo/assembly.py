@@ -15,11 +15,13 @@ from choreo.delivery.intake import Intake, Policies
 from choreo.delivery.job import Handler
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.pipeline import Parts, compose
+from choreo.delivery.replays import Replays
 from choreo.delivery.tracing import Tracer
 from choreo.environment import Environment
 from choreo.errors import ConfigurationError
 from choreo.event import Event, event_type
 from choreo.plan import Plan
+from choreo.replay import replay_filter, replay_topic
 from choreo.service import Service
 from choreo.settings import Settings
 
@@ -85,7 +87,14 @@ def assemble(
     policies = Policies(foreign=settings.foreign, max_hops=settings.max_hops, order=settings.order)
     routes = _routes(handlers)
     return Assembly(
-        intake=Intake(reader, routes, policies, capabilities.binding, environment.clock),
+        intake=Intake(
+            reader,
+            routes,
+            policies,
+            capabilities.binding,
+            environment.clock,
+            Replays(service.name, capabilities),
+        ),
         outgoing=outgoing,
         handlers=handlers,
         subscription=_subscription(service, settings, capabilities),
@@ -163,9 +172,10 @@ def _subscription(
         filters[name] = filters.get(name, False) or (declared.retain and capabilities.retained)
     if not filters:
         return None
+    topics = [TopicFilter(name, retained) for name, retained in filters.items()]
     return Subscription(
         group=service.name,
-        topics=tuple(TopicFilter(name, retained) for name, retained in filters.items()),
+        topics=(*topics, replay_filter(service.name, capabilities)),
         start=settings.start,
         max_span=settings.max_span,
         drain=settings.drain,
@@ -185,5 +195,8 @@ def _topics(
     create = settings.create_topics or not capabilities.durable
     specs = [TopicSpec(name=name, create=create, partitions=settings.partitions) for name in names]
     if service.plans:
-        specs.append(TopicSpec(name=dead_letter_topic(service.name), create=True, partitions=1))
+        specs += [
+            TopicSpec(name=name(service.name), create=True, partitions=1)
+            for name in (dead_letter_topic, replay_topic)
+        ]
     return specs

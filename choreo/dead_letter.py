@@ -15,7 +15,7 @@ from traceback import format_tb
 from pydantic import ValidationError
 
 from choreo.broker import Binding, Capabilities, TopicFilter
-from choreo.cloudevents.attributes import legible
+from choreo.cloudevents.attributes import legible, parse_count
 from choreo.cloudevents.trace import read_traceparent
 from choreo.errors import DecodeError
 from choreo.message import Delivery, Header, Message
@@ -28,6 +28,7 @@ from choreo.packing import (
     unpack_headers,
 )
 from choreo.reason import Reason
+from choreo.replay import Replayed
 from choreo.timestamps import parse_rfc3339, rfc3339
 
 PREFIX = "choreo-dlq-"
@@ -77,6 +78,10 @@ class DeadLetter:
     error: str | None
     first_failed: datetime
     buried: datetime
+    replays: int = 0
+    """How often it has been replayed, and buried again."""
+    stack: str | None = None
+    """Innermost frames of the error, outermost first and parted by ``|``, where they were told."""
 
 
 def dead_letter_topic(service: str) -> str:
@@ -134,7 +139,12 @@ def letter_id(delivery: Delivery, failure: Failure, binding: Binding) -> str:
 
     Where positions last (Kafka, memory) topic, stream and position name the message. On MQTT they
     end with the connection, so its topic, headers and body do: what is equal in all is one letter.
+    What is buried again after a replay stays the letter that it was.
     """
+    if isinstance(delivery, Replayed) and delivery.handler == failure.handler:
+        return delivery.letter
+    if isinstance(delivery, Replayed):
+        return again_by(delivery.letter, failure.handler or "")
     parts = [failure.service.encode(), (failure.handler or "").encode(), delivery.topic.encode()]
     if binding is not Binding.MQTT:
         parts += (delivery.stream.encode(), b"%d" % delivery.position)
@@ -142,11 +152,12 @@ def letter_id(delivery: Delivery, failure: Failure, binding: Binding) -> str:
         for name, value in _without_own(delivery.headers):
             parts += (name.encode(), value or b"")
         parts.append(delivery.body or b"")
-    digest = sha256()
-    for part in parts:
-        digest.update(b"%d:" % len(part))
-        digest.update(part)
-    return digest.hexdigest()[:32]
+    return _digest(parts)
+
+
+def again_by(letter: str, other: str) -> str:
+    """Derive the id of a letter that *letter* has become: *other*'s, which is not the same one."""
+    return _digest([letter.encode(), other.encode()])
 
 
 def read_dead_letter(message: Message) -> DeadLetter | None:
@@ -170,6 +181,8 @@ def read_dead_letter(message: Message) -> DeadLetter | None:
             error=found.get("error-message"),
             first_failed=parse_rfc3339(found["first-failure"]),
             buried=parse_rfc3339(found["time"]),
+            replays=parse_count(found.get("replays", "0")) or 0,
+            stack=found.get("error-stack"),
         )
     except (KeyError, ValueError):
         return None
@@ -231,16 +244,20 @@ def _own(
 ) -> list[Header]:
     """Make our own headers, within their caps: legible UTF-8 on every transport."""
     error = failure.error
+    again = delivery if isinstance(delivery, Replayed) else None
+    stream, position = again.origin if again else (delivery.stream, delivery.position)
+    first_failed = again.first_failed if again else failure.first_failed or failure.at
     texts: list[tuple[str, str | None, int]] = [
         ("id", identity, MAX_NAME),
         ("reason", failure.reason, MAX_NAME),
         ("group", failure.service, MAX_NAME),
         ("handler", failure.handler, MAX_NAME),
         ("destination", delivery.topic, MAX_ORIGIN),
-        ("partition", delivery.stream, MAX_NAME),
-        ("offset", str(delivery.position), MAX_NAME),
+        ("partition", stream, MAX_NAME),
+        ("offset", str(position), MAX_NAME),
         ("attempts", str(failure.attempts), MAX_NAME),
-        ("first-failure", rfc3339(failure.first_failed or failure.at), MAX_NAME),
+        ("replays", str(again.generation) if again else None, MAX_NAME),
+        ("first-failure", rfc3339(first_failed), MAX_NAME),
         ("time", rfc3339(failure.at), MAX_NAME),
     ]
     if error is not None:
@@ -291,6 +308,14 @@ def _originals(
 
 def _without_own(headers: Iterable[Header]) -> Iterable[Header]:
     return (header for header in headers if not header[0].startswith(PREFIX))
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    digest = sha256()
+    for part in parts:
+        digest.update(b"%d:" % len(part))
+        digest.update(part)
+    return digest.hexdigest()[:32]
 
 
 def _cut(text: str, limit: int) -> bytes:

@@ -34,3 +34,7 @@ class Reason(StrEnum):
     """Its predecessor did not come in time."""
     ID_CONFLICT = "id_conflict"
     """Its id is known with another payload."""
+    NO_HANDLER = "no_handler"
+    """The handler that a replay is for is not there any more, or does not take such events."""
+    REPLAY_LIMIT = "replay_limit"
+    """It was replayed and failed so often that only force replays it again."""

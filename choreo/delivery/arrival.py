@@ -76,8 +76,11 @@ class Arrival:
                 received.dropped = True
 
     def _sort(self, delivery: Delivery) -> Sorted:
-        envelope, handlers, reason, error, outcome = self._intake.sort(delivery)
+        envelope, handlers, reason, error, outcome, replay = self._intake.sort(delivery)
+        delivery = replay or delivery
         received = Received(delivery, envelope, len(delivery.body or b""), max(1, len(handlers)))
+        if replay is not None:
+            received.generation, received.forced = replay.generation, replay.forced
         lane: Callable[..., object] = self._intake.lane
         jobs = [Job(received, handler, lane(delivery, envelope, handler)) for handler in handlers]
         if not jobs:

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from choreo.delivery.books import Books, id_conflict
 from choreo.delivery.burial import reason_for
-from choreo.delivery.inbox import Inbox
-from choreo.delivery.job import Handler, Job, Outcome
+from choreo.delivery.inbox import Inbox, replay_of
+from choreo.delivery.job import Handler, Job, Outcome, Received
 from choreo.delivery.journal import Journal
 from choreo.delivery.slots import Slot
 from choreo.environment import Environment
@@ -71,7 +71,7 @@ class Attempts:
     async def run(self, job: Job, handler: Handler, slot: Slot) -> Outcome | None:
         """Run the handler once. None: more is to be done, now or later, as the job says."""
         key = key_of(job, handler)
-        if self._inbox.finished(key):
+        if self._finished(key, job.received):
             return self._duplicate(job, key)
         if not self._inbox.claim(key, job):
             return None
@@ -95,8 +95,16 @@ class Attempts:
             return Outcome.HANDLED
         return outcome
 
+    def _finished(self, key: Key, received: Received) -> bool:
+        """Say whether there is nothing to do; a replay is finished also if it failed once more."""
+        if received.generation and self._inbox.finished(replay_of(key, received.generation)):
+            return True
+        return self._inbox.finished(key) and not received.forced
+
     def _duplicate(self, job: Job, key: Key) -> Outcome | None:
         """Tell a second delivery from another event that bears the same id (I10)."""
+        if job.received.generation and not self._inbox.finished(key):
+            return Outcome.DUPLICATE
         envelope = job.received.envelope
         assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
         if self._inbox.fingerprint(key) == self._books.fingerprint(envelope):

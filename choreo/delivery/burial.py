@@ -21,6 +21,7 @@ from choreo.errors import (
 from choreo.message import Delivery
 from choreo.packing import Form
 from choreo.reason import Reason
+from choreo.replay import Replayed
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +51,10 @@ class Burial:
 
         What came from this service's own dead letters stays there and is not written again (D3).
         """
-        handler = job.handler.plan.id if job.handler else None
         delivery = job.received.delivery
+        handler = job.handler.plan.id if job.handler else None
+        if handler is None and isinstance(delivery, Replayed):
+            handler = delivery.handler
         names = {**job.names, "reason": job.reason, "service": self._service}
         if is_dead_letter_topic(delivery.topic) and self._own(delivery.topic):
             logger.error("an event of the dead letters failed again and stays there", extra=names)

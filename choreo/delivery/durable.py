@@ -17,7 +17,7 @@ from typing import Any
 
 from choreo.clock import Clock
 from choreo.delivery.books import id_conflict
-from choreo.delivery.inbox import Inbox
+from choreo.delivery.inbox import Inbox, replay_of
 from choreo.delivery.job import Job, Outcome
 from choreo.delivery.leases import Leases
 from choreo.delivery.outgoing import Outgoing
@@ -79,9 +79,14 @@ class DurableBooks:
             job.attempt = known.attempts
             job.first_failed = known.first_failed
         elif known.state in (State.DONE, State.DEAD):
-            if job.received.generation > known.generation and known.state is State.DEAD:
+            received = job.received
+            if received.generation > known.generation and (
+                known.state is State.DEAD or received.forced
+            ):
                 self._inbox.forget(key)
                 return
+            if received.generation:
+                self._inbox.remember(replay_of(key, received.generation), known.fingerprint)
             self._inbox.remember(key, known.fingerprint)
             self._relay()  # an owner may have died before it published what it emitted (I15)
 

@@ -16,6 +16,12 @@ Key = tuple[int, str, str]
 T = TypeVar("T")
 
 
+def replay_of(key: Key, generation: int) -> Key:
+    """Name one replay of an event, whose end is remembered however it ended (I12)."""
+    handler, source, identity = key
+    return (handler, source, f"{identity}\0{generation}")
+
+
 class Inbox(Generic[T]):
     """The duplicates filter of one process."""
 

@@ -9,10 +9,12 @@ from typing import Literal, NamedTuple, Protocol
 from choreo.broker import Binding
 from choreo.clock import Clock
 from choreo.delivery.job import Handler, Outcome
+from choreo.delivery.replays import Replays
 from choreo.envelope import Envelope
 from choreo.errors import DecodeError, UnknownVersion, UnsupportedSpecVersion
 from choreo.message import Delivery
 from choreo.reason import Reason
+from choreo.replay import MAX_REPLAYS, Replayed, ReplayRefused
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ class Sorted(NamedTuple):
     reason: Reason | None = None
     error: Exception | None = None
     outcome: Outcome | None = None
+    replay: Replayed | None = None
+    """What is to be handled in place of the delivery itself, which only carries it."""
 
 
 class Intake:
@@ -55,6 +59,7 @@ class Intake:
         policies: Policies,
         binding: Binding,
         clock: Clock,
+        replays: Replays | None = None,
     ) -> None:
         self._reader = reader
         self._routes = routes
@@ -62,9 +67,15 @@ class Intake:
         self._policies = policies
         self._native_key = binding is not Binding.MQTT
         self._clock = clock
+        self._replays = replays
 
-    def sort(self, delivery: Delivery) -> Sorted:  # noqa: PLR0911 -- a list of cases
+    def sort(self, delivery: Delivery) -> Sorted:
         """Find the envelope and the handlers of *delivery*, or why it has none; never raises."""
+        if self._replays is not None and self._replays.holds(delivery.topic):
+            return self._replayed(delivery, self._replays)
+        return self._sorted(delivery)
+
+    def _sorted(self, delivery: Delivery) -> Sorted:  # noqa: PLR0911 -- a list of cases
         try:
             envelope = self._reader.read(delivery)
         except UnsupportedSpecVersion as error:
@@ -95,6 +106,32 @@ class Intake:
         if key is not None:
             return (index, delivery.topic, key)
         return (index, delivery.stream if self._native_key else delivery.topic)
+
+    def _replayed(self, delivery: Delivery, replays: Replays) -> Sorted:
+        """Sort a replay as what it was; it ends with its handler or in the dead letters again."""
+        try:
+            replay = replays.read(delivery)
+        except DecodeError as spoilt:
+            return Sorted(None, reason=Reason.MALFORMED, error=spoilt)
+        if replay is None:
+            return Sorted(None, outcome=Outcome.IGNORED)
+        found = self._sorted(replay)
+        handlers = [each for each in found.handlers if replay.handler in {None, each.plan.id}]
+        if found.outcome is Outcome.EXPIRED and replay.forced and found.envelope is not None:
+            handlers = self._handlers(found.envelope, replay)
+        reason, error = found.reason, found.error
+        if replay.generation > MAX_REPLAYS and not replay.forced:
+            text = f"it was replayed {MAX_REPLAYS} times and failed each time"
+            reason, error = Reason.REPLAY_LIMIT, ReplayRefused(text)
+        elif reason is None and not handlers:
+            reason, error = _unhandled(replay, found.outcome)
+        if reason is not None:
+            handlers = []
+        return Sorted(found.envelope, handlers, reason, error, None, replay)
+
+    def _handlers(self, envelope: Envelope, replay: Replayed) -> list[Handler]:
+        handlers = self._routes.get(envelope.type, ())
+        return [each for each in handlers if replay.handler in {None, each.plan.id}]
 
     def _foreign(self) -> Sorted:
         if self._policies.foreign == "ignore":
@@ -128,3 +165,11 @@ class Intake:
         except ValueError:
             return False
         return due.tzinfo is not None and due < self._clock.now()
+
+
+def _unhandled(replay: Replayed, outcome: Outcome | None) -> tuple[Reason, Exception]:
+    """Tell why a replay goes back: what somebody asked for must not end unseen."""
+    if outcome is Outcome.EXPIRED:
+        return Reason.EXPIRED, ReplayRefused("its expirytime has passed: only force replays it")
+    text = f"nothing in this service handles it as {replay.handler or 'before'} did"
+    return Reason.NO_HANDLER, ReplayRefused(text)

@@ -42,6 +42,8 @@ class Received:
     """Its stream went to another consumer, or the service stops: it must not be settled."""
     generation: int = 0
     """Which replay from the dead letters it is; 0 for what its producer sent."""
+    forced: bool = False
+    """It is handled although the event is done."""
 
 
 @dataclass(slots=True, eq=False)

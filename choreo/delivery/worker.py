@@ -16,6 +16,7 @@ from choreo.delivery.burial import Burial
 from choreo.delivery.custody import Custody
 from choreo.delivery.demand import Demand
 from choreo.delivery.departure import Departure, everything
+from choreo.delivery.inbox import replay_of
 from choreo.delivery.intake import Intake
 from choreo.delivery.job import Job, Outcome
 from choreo.delivery.journal import Journal, Journals
@@ -270,10 +271,14 @@ class Worker:
             self._custody.release(received)
 
     def _close(self, job: Job, key: Key, outcome: Outcome) -> None:
-        if outcome in FINISHED and not self._inbox.finished(key):
-            envelope = job.received.envelope
-            assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
-            self._inbox.remember(key, self._books.fingerprint(envelope))
+        received = job.received
+        # A replay that is a duplicate may be one of a replay that failed: nothing is done by that.
+        told = outcome in FINISHED and not (received.generation and outcome is Outcome.DUPLICATE)
+        if told and not self._inbox.finished(key):
+            assert received.envelope is not None  # noqa: S101 -- only sorted events reach a handler
+            self._inbox.remember(key, self._books.fingerprint(received.envelope))
+        if received.generation and outcome is not Outcome.DROPPED:
+            self._inbox.remember(replay_of(key, received.generation), None)
         for waiter in self._inbox.close(key, job):
             self._ready_again(waiter)
 
