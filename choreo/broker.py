@@ -98,7 +98,7 @@ class Subscription:
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """Something the adapter noticed that an operator should know: counted, logged, never raised."""
+    """Something an operator should know: counted, logged, never raised."""
 
     kind: Literal[
         "session_lost",
@@ -111,6 +111,8 @@ class Notice:
         "reconnected",
         "no_subscribers",
         "repartitioned",
+        "handler_paused",
+        "handler_resumed",
     ]
     text: str
     streams: tuple[str, ...] = ()

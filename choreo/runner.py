@@ -221,6 +221,8 @@ async def _consume(
         prefetch=settings.prefetch,
         max_unsettled=settings.max_unsettled,
         max_unsettled_bytes=settings.max_unsettled_bytes,
+        outage_keys=settings.outage_keys,
+        outage_limit=settings.outage_limit,
         grace=settings.grace,
         finish_begun=not broker.capabilities.remembers,
     )

@@ -78,6 +78,15 @@ class Settings(BaseModel):
     max_hops: int = Field(
         default=64, ge=1, description="Longest chain of causes before an event is a loop."
     )
+    outage_keys: int = Field(
+        default=5,
+        ge=0,
+        description="Keys that fail alike before a handler rests and probes; 0: it never rests.",
+    )
+    outage_limit: Duration = Field(
+        default=timedelta(days=1),
+        description="Time after which events of a handler that rests go the way of their retries.",
+    )
     dead_letter_stack: bool = Field(
         default=False, description="Tell in dead letters where the error was raised, in 4 KiB."
     )

@@ -5,15 +5,19 @@ attempt is counted, and the event is tried again until the store is back.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from choreo.broker import Notice
+from choreo.dead_letter import error_text
 from choreo.delivery.books import Books, id_conflict
 from choreo.delivery.burial import reason_for
 from choreo.delivery.inbox import Inbox, replay_of
 from choreo.delivery.job import Handler, Job, Outcome, Received
 from choreo.delivery.journal import Journal
+from choreo.delivery.limits import Limits
+from choreo.delivery.outage import Outage, cause_of
 from choreo.delivery.slots import Slot
 from choreo.environment import Environment
 from choreo.errors import HandlerTimeout, StoreError
@@ -37,6 +41,10 @@ class Owner(Protocol):
         """Try again after a while that grows; the event is not to blame."""
         ...
 
+    def resume(self, handler: Handler, /) -> None:
+        """Try at once what was held back of *handler*."""
+        ...
+
 
 def _present(_: BaseException) -> bool:
     return False
@@ -57,7 +65,12 @@ class Attempts:
     """Takes jobs through attempts."""
 
     def __init__(
-        self, records: Records, environment: Environment, journal: Journal, owner: Owner
+        self,
+        records: Records,
+        limits: Limits,
+        environment: Environment,
+        journal: Journal,
+        owner: Owner,
     ) -> None:
         self._books = records.books
         self._durable = records.books.durable
@@ -67,13 +80,21 @@ class Attempts:
         self._random = environment.random
         self._journal = journal
         self._owner = owner
+        self._limits = limits
+        self._outages: dict[int, Outage] = {}
+
+    @property
+    def paused(self) -> Sequence[int]:
+        """The handlers, by number, that rest because of an outage."""
+        return [index for index, outage in self._outages.items() if outage.cause is not None]
 
     async def run(self, job: Job, handler: Handler, slot: Slot) -> Outcome | None:
         """Run the handler once. None: more is to be done, now or later, as the job says."""
         key = key_of(job, handler)
         if self._finished(key, job.received):
             return self._duplicate(job, key)
-        if not self._inbox.claim(key, job):
+        outage = self._outages.get(handler.index)
+        if not self._inbox.claim(key, job) or (outage is not None and self._holds(job, outage)):
             return None
         job.attempt += 1
         job.run += 1
@@ -91,6 +112,8 @@ class Attempts:
             slot.deadline = None
         if run != job.run or job.reason is not None:
             return None
+        if outage is not None and outage.succeeded():
+            self._resume(handler)
         if outcome is None and not job.outbound and not self._durable:
             return Outcome.HANDLED
         return outcome
@@ -127,6 +150,8 @@ class Attempts:
             return
         if slot.expired is not None and isinstance(error, asyncio.CancelledError):
             error = overrun(handler)
+        if self._is_outage(job, handler, error):
+            return
         delay = handler.retry.delay_after(job.attempt, error, self._random)
         self.note(job, error, delay)
         if delay is None:
@@ -136,6 +161,38 @@ class Attempts:
             slot.deadline = None
             await self._books.failed(job)
         self._owner.later(job, delay)
+
+    def _is_outage(self, job: Job, handler: Handler, error: BaseException) -> bool:
+        """Blame what many events share, if it is down, and let the handler rest."""
+        outage = self._outages.get(handler.index)
+        if outage is None:
+            outage = self._outages[handler.index] = Outage(
+                self._limits.outage_keys, self._limits.outage_limit.total_seconds()
+            )
+        began = outage.cause is None
+        if not outage.failed(job.lane, cause_of(error), self._clock.monotonic()):
+            return False
+        if began:
+            text = f"handler {handler.plan.id} rests: many keys fail alike ({error_text(error)})"
+            self._journal.notice(Notice(kind="handler_paused", text=text))
+        job.attempt -= 1
+        self._hold(job, outage)
+        return True
+
+    def _holds(self, job: Job, outage: Outage) -> bool:
+        job.held = not outage.admits(self._clock.monotonic(), fresh=job.attempt == 0)
+        if job.held:
+            self._hold(job, outage)
+        return job.held
+
+    def _hold(self, job: Job, outage: Outage) -> None:
+        job.held = True
+        self._owner.later(job, outage.rest(self._clock.monotonic()))
+
+    def _resume(self, handler: Handler) -> None:
+        text = f"handler {handler.plan.id} goes on: an event succeeded again"
+        self._journal.notice(Notice(kind="handler_resumed", text=text))
+        self._owner.resume(handler)
 
     def note(self, job: Job, error: BaseException, delay: float | None) -> None:
         """Write down that an attempt failed."""

@@ -68,6 +68,8 @@ class Job:
     """The business's own idempotency key, where the event's class names one."""
     lease: Lease | None = None
     """Held in the store while the handler runs, where it asked for one."""
+    held: bool = False
+    """Resting until an outage is over."""
     reason: Reason | None = None
     """Set once the job is to be buried."""
     buried: bool = False

@@ -15,6 +15,10 @@ class Limits:
     max_unsettled: int = 5_000
     """Deliveries held in all, those behind another of their key or at rest included."""
     max_unsettled_bytes: int = 64 * 1024 * 1024
+    outage_keys: int = 5
+    """Keys that must fail alike for a handler to rest; 0 never lets one rest."""
+    outage_limit: timedelta = timedelta(days=1)
+    """Time after which a handler that rests is tried like any other."""
     grace: timedelta = timedelta(seconds=5)
     """How long a cancelled handler may take to end before it is abandoned."""
     finish_begun: bool = False

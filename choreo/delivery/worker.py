@@ -18,7 +18,7 @@ from choreo.delivery.demand import Demand
 from choreo.delivery.departure import Departure, everything
 from choreo.delivery.inbox import replay_of
 from choreo.delivery.intake import Intake
-from choreo.delivery.job import Job, Outcome
+from choreo.delivery.job import Handler, Job, Outcome
 from choreo.delivery.journal import Journal, Journals
 from choreo.delivery.lanes import Lanes
 from choreo.delivery.limits import Limits
@@ -55,7 +55,7 @@ class Worker:
         self._journal = Journals(journals)
         self._lanes: Lanes[Job] = Lanes()
         self._inbox = records.inbox
-        self._attempts = Attempts(records, environment, self._journal, self)
+        self._attempts = Attempts(records, limits, environment, self._journal, self)
         self._waiting: Waiting[Job] = Waiting(environment.clock, self._ready_again)
         self._slots = Slots(
             limits.concurrency, limits.grace, environment.clock, self._lanes.ready, self
@@ -87,6 +87,11 @@ class Worker:
     def busy(self) -> int:
         """Count the jobs that are being handled, published or buried."""
         return self._slots.busy
+
+    @property
+    def paused(self) -> Sequence[int]:
+        """The handlers, by number, that rest because what they depend on is down."""
+        return self._attempts.paused
 
     @property
     def waiting(self) -> Waiting[Job]:
@@ -253,6 +258,12 @@ class Worker:
             self.give_up(job)
         else:
             self._waiting.add(job, seconds)
+
+    def resume(self, handler: Handler, /) -> None:
+        """Try at once what was held back of *handler* during an outage."""
+        for job in self._waiting.drop(lambda job: job.held and job.handler is handler):
+            job.held = False
+            self._ready_again(job)
 
     def _ready_again(self, job: Job) -> None:
         self._lanes.again(job)

@@ -102,7 +102,10 @@ async def test_bytes_are_bounded_too() -> None:
 
 async def test_keys_that_fail_do_not_use_up_what_others_need() -> None:
     retry = Retry(attempts=3, initial=timedelta(hours=1), maximum=timedelta(hours=1))
-    shop = Service("shop", retry=retry, concurrency=2, prefetch=10, max_unsettled=500)
+    # Without outage_keys=0 a hundred keys that fail alike are an outage, and no poison.
+    shop = Service(
+        "shop", retry=retry, concurrency=2, prefetch=10, max_unsettled=500, outage_keys=0
+    )
     good: list[str] = []
 
     @shop.on(Placed)
