@@ -18,6 +18,7 @@ from choreo.delivery.publisher import Publisher
 from choreo.environment import Environment
 from choreo.errors import ConfigurationError, StoreError
 from choreo.plan import Plan
+from choreo.retention import retention
 from choreo.retry import FOREVER
 from choreo.service import Service
 from choreo.settings import Settings
@@ -36,7 +37,6 @@ class Bookkeeping:
 
     def __init__(self, settings: Settings, environment: Environment) -> None:
         self._environment = environment
-        self._retention = settings.inbox_retention
         self._settings = settings
         self._inbox: Inbox[Job] = Inbox(settings.duplicates_window)
         self._store: Store[Any] | None = None
@@ -80,24 +80,29 @@ class Bookkeeping:
     def _wake(self) -> None: ...
 
     @asynccontextmanager
-    async def kept(self, service: Service[Any]) -> AsyncGenerator[None]:
-        """Renew leases and forget what is old, meanwhile."""
+    async def kept(self, service: Service[Any], horizon: timedelta | None) -> AsyncGenerator[None]:
+        """Renew leases and forget what is old, meanwhile.
+
+        *horizon* is the time in which the broker may hand an event over again.
+        """
         async with AsyncExitStack() as stack:
             durations = [plan.options.lease for plan in service.plans if plan.options.lease]
             if self._leases is not None and durations:
                 _background(stack, "choreo leases", self._leases.run(min(durations)))
-            if self._ledger is not None and self._retention is not None:
-                _background(stack, "choreo sweep", self._sweep(self._ledger, self._retention))
+            if self._ledger is not None:
+                remembered = retention(self._settings.inbox_retention, horizon)
+                if remembered is not None:
+                    _background(stack, "choreo sweep", self._sweep(self._ledger, remembered))
             yield
 
-    async def _sweep(self, ledger: Ledger[Any], retention: timedelta) -> None:
+    async def _sweep(self, ledger: Ledger[Any], remembered: timedelta) -> None:
         clock = self._environment.clock
         while True:
             await clock.sleep(SWEEP.total_seconds())
             try:
                 gone = SWEPT
                 while gone == SWEPT:
-                    gone = await ledger.expire(clock.now() - retention, SWEPT)
+                    gone = await ledger.expire(clock.now() - remembered, SWEPT)
             except StoreError as error:
                 logger.warning("old ends could not be forgotten", extra={"error": str(error)})
 

@@ -216,6 +216,13 @@ class Broker(Protocol):
         """
         ...
 
+    def horizon(self, topics: Sequence[str], /) -> timedelta | None:
+        """Tell how long after its publication an event may be handed over again.
+
+        ``timedelta.max`` is for ever; None where the broker does not tell. *topics* were prepared.
+        """
+        ...
+
     async def publish(self, messages: Sequence[Message], /) -> None:
         """Return once the broker has accepted every message, in order within a key.
 

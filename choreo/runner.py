@@ -180,7 +180,8 @@ async def started(
         await broker.prepare(assembly.topics)
         running = Running(service, assembly, publisher, environment)
         stack.push_async_callback(running.close)
-        await stack.enter_async_context(keeping.kept(service))
+        horizon = broker.horizon([topic.name for topic in assembly.topics])
+        await stack.enter_async_context(keeping.kept(service, horizon))
         await stack.enter_async_context(service.attached(running))
         if service.lifespan is not None:
             await stack.enter_async_context(service.lifespan(service))

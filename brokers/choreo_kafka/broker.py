@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Self
 
 from aiokafka import errors
@@ -95,6 +96,13 @@ class KafkaBroker:
         producer = self._opened()
         if topics:
             producer.limits.update(await self._topics.prepare(topics))
+
+    def horizon(self, topics: Sequence[str], /) -> timedelta | None:
+        """Tell the longest retention of *topics*: a group may be set back to their beginnings."""
+        limits = self._opened().limits
+        kept = [limits[name].retention if name in limits else None for name in topics]
+        known = [retention for retention in kept if retention is not None]
+        return max(known, default=None) if len(known) == len(kept) else None
 
     async def publish(self, messages: Sequence[Message], /) -> None:
         """Return once every message is stored on all replicas in sync, in order within a key."""

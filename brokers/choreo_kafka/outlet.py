@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
@@ -27,6 +28,8 @@ class TopicLimits:
     which adds headers (K31)."""
     compacted: bool = False
     """It takes no message without a key."""
+    retention: timedelta | None = None
+    """How long it keeps a message; ``timedelta.max`` is for ever, None is not known."""
 
     def problem(self, message: Message, size: int) -> str | None:
         """Say why the topic takes no *message* that makes a batch of *size* bytes, or None."""

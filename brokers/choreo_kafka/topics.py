@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, cast
 
 from aiokafka import errors
@@ -96,7 +97,7 @@ class Topics:
         self, admin: AIOKafkaAdminClient, names: Sequence[str]
     ) -> Mapping[str, TopicLimits]:
         """Read what each topic takes; empty where the broker does not tell (a right we lack)."""
-        wanted = {"max.message.bytes": "", "cleanup.policy": ""}
+        wanted = {"max.message.bytes": "", "cleanup.policy": "", "retention.ms": ""}
         resources = [ConfigResource(ConfigResourceType.TOPIC, name, wanted) for name in names]
         limits: dict[str, TopicLimits] = {}
         try:
@@ -112,6 +113,7 @@ class Topics:
                         message_bytes=int(values["max.message.bytes"]),
                         payload_bytes=self._settings.max_message_bytes,
                         compacted="compact" in (values.get("cleanup.policy") or ""),
+                        retention=_retention(values),
                     )
         return limits
 
@@ -126,3 +128,16 @@ def _differs(spec: TopicSpec, found: Mapping[str, int]) -> str | None:
             f"their partition and lose their order (K25)"
         )
     return None
+
+
+def _retention(values: Mapping[str, str | None]) -> timedelta | None:
+    """Read how long a topic keeps a message: a compacted one may keep it for ever."""
+    milliseconds = values.get("retention.ms")
+    if milliseconds is None:
+        return None
+    if "delete" not in (values.get("cleanup.policy") or "delete") or int(milliseconds) < 0:
+        return timedelta.max
+    try:
+        return timedelta(milliseconds=int(milliseconds))
+    except OverflowError:
+        return timedelta.max

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Self
 
 from choreo.broker import (
@@ -107,6 +108,10 @@ class MemoryBroker:
         for spec in topics:
             if spec.name not in log.topics:
                 log.create(spec.name, spec.partitions)
+
+    def horizon(self, topics: Sequence[str], /) -> timedelta | None:  # noqa: ARG002 -- the same for all
+        """Tell that nothing comes again once the process has ended."""
+        return timedelta(0)
 
     async def publish(self, messages: Sequence[Message], /) -> None:
         """Append *messages*; raise PublishError naming those that are not fit to be."""

@@ -99,6 +99,10 @@ class MqttBroker:
         if wrong:
             raise ConfigurationError(f"no MQTT topics: {'; '.join(wrong)}")
 
+    def horizon(self, topics: Sequence[str], /) -> timedelta | None:  # noqa: ARG002 -- the same for all
+        """Tell how long a session keeps what was not acknowledged."""
+        return self._settings.session_expiry
+
     async def publish(self, messages: Sequence[Message], /) -> None:
         """Return once the broker has accepted every message, in order within a topic."""
         await self._opened().publish(messages)

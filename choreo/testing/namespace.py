@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Self, TypeVar
 
 from choreo.broker import (
@@ -50,6 +51,10 @@ class NamespacedBroker:
     async def prepare(self, topics: Sequence[TopicSpec], /) -> None:
         """Check that *topics* exist here, creating those that ask for it."""
         await self._broker.prepare([self._within(topic) for topic in topics])
+
+    def horizon(self, topics: Sequence[str], /) -> timedelta | None:
+        """Tell how long after its publication an event may be handed over again."""
+        return self._broker.horizon([self._inner(name) for name in topics])
 
     async def publish(self, messages: Sequence[Message], /) -> None:
         """Return once the broker has accepted every message."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from typing import Self
 
 from choreo.broker import (
@@ -82,6 +83,9 @@ class Wrapper:
 
     async def prepare(self, topics: Sequence[TopicSpec], /) -> None:
         await self.inner.prepare(topics)
+
+    def horizon(self, topics: Sequence[str], /) -> timedelta | None:
+        return self.inner.horizon(topics)
 
     async def publish(self, messages: Sequence[Message], /) -> None:
         await self.inner.publish(messages)
