@@ -71,8 +71,8 @@ class Parked:
     """One event in the lot."""
 
     ticket: Ticket
-    handler: int
-    """Number of its handler within the service."""
+    handler: int | None
+    """Number of its handler within the service; None if the service has it no more."""
     generation: int
     delivery: Delivery
 

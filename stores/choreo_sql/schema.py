@@ -8,12 +8,12 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from choreo.errors import SchemaError
-from choreo_sql import inbox, lot, outbox, scopes, streams
+from choreo_sql import flights, inbox, lot, outbox, scopes, streams
 from choreo_sql.connections import Connections
 from choreo_sql.metadata import metadata
 from choreo_sql.settings import shown
 
-PARTS = (scopes, inbox, outbox, streams, lot)
+PARTS = (scopes, inbox, outbox, streams, lot, flights)
 """Modules that hold tables; importing them is what fills the metadata."""
 VERSION = 1
 LOCK = 0x63686F72656F

@@ -1,6 +1,7 @@
 """How far each numbered stream has come: one row for each, and one for each gap given up."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import zip_longest
 from typing import Any
 
@@ -78,7 +79,7 @@ class SqlStreams:
             rows = await connection.execute(query, ASKED.bind(dialect, sorted(places)))
             return {
                 places[scope, source, stream]: Position(epoch, following)
-                for scope, source, stream, epoch, following in rows.tuples()
+                for scope, source, stream, epoch, following in rows
             }
 
     async def move(self, advances: Sequence[Advance], /) -> Sequence[bool]:
@@ -100,7 +101,7 @@ class SqlStreams:
             .limit(limit)
         )  # fmt: skip
         async with self._connections.reading() as connection:
-            rows = (await connection.execute(query)).tuples().all()
+            rows = (await connection.execute(query)).all()
         return [
             Skip(
                 handler=handlers[scope],
@@ -134,7 +135,8 @@ async def advance(
         for place, run in together:
             for index in run:
                 fits[index] = place in moved
-    await _record(connection, scopes, [step for step in advances if step.skipped])
+    moved_on = [step for step, well in zip(advances, fits, strict=True) if well]
+    await _record(connection, scopes, [step for step in moved_on if step.skipped])
     return fits
 
 
@@ -163,6 +165,7 @@ async def _move(
     return {(row.scope, row.source, row.stream) for row in result}
 
 
+@cache
 def _statement(dialect: str) -> Executable:
     steps, table = STEPS.of(dialect), stream_table.c
     known = exists().where(
