@@ -1,5 +1,6 @@
 """Identities as a port: fresh ids for roots, derived ids for everything a handler emits."""
 
+import re
 from typing import Protocol
 from uuid import UUID
 
@@ -25,15 +26,23 @@ class SystemIds:
         return str(uuid_utils.uuid7())
 
 
+TIMED = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4})-[78][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+"""A UUID that begins with a time: version 7, or the version 8 that is derived from one here."""
+
+
 def derived(source: str, cause_source: str, cause_id: str, handler: str, ordinal: int) -> str:
     """Derive the id of the *ordinal*-th event that *handler* emits because of one event.
 
-    UUIDv5 (RFC 9562) over the length-prefixed parts, so that a handler run again emits the same ids
-    and no two combinations of parts share a name.
+    A hash (UUIDv5, RFC 9562) over the length-prefixed parts, so that a handler run again emits the
+    same ids and no two combinations of parts share a name. Where the cause's id begins with a time,
+    as a UUIDv7 does, the derived id begins with the same one and is a UUIDv8: the ids of one
+    conversation lie together in every index they are kept in.
     """
     parts = (source, cause_source, cause_id, handler, str(ordinal))
     name = "".join(f"{len(part)}:{part}" for part in parts)
-    return str(uuid_utils.uuid5(NAMESPACE, name))
+    hashed = str(uuid_utils.uuid5(NAMESPACE, name))
+    timed = TIMED.fullmatch(cause_id)
+    return hashed if timed is None else f"{timed[1]}-8{hashed[15:]}"
 
 
 def as_uuid(value: str) -> UUID | None:
