@@ -10,7 +10,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from sqlalchemy import BigInteger, Integer, SmallInteger, and_, case, func, literal, select, true
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    SmallInteger,
+    and_,
+    case,
+    func,
+    literal,
+    select,
+    true,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.base import Executable
@@ -72,7 +84,7 @@ class Row:
             NUMBERS[state],
             0 if self.purpose else claim.generation,
             bearer(claim) if self.purpose else claim.fingerprint,
-            micros(claim.at) if state in {State.DONE, State.DEAD} else None,
+            micros(claim.at) if wish.state in {State.DONE, State.DEAD} else None,
             wish.owner,
             wish.span,
         )
@@ -147,6 +159,14 @@ def row_key(claim: Claim, scopes: Scopes) -> RowKey:
 def purpose_key(claim: Claim, scopes: Scopes) -> RowKey:
     """Return the key of the row of the idempotency key, which *claim* must have."""
     return (scopes.handlers[claim.key[0]], compact(claim.purpose or ""), PURPOSE)
+
+
+async def bury(connection: AsyncConnection, scopes: Scopes, claim: Claim) -> None:
+    """Leave rows that this transaction has taken as those of a dead event."""
+    for row in rows_of(Wish(claim=claim, state=State.DONE), scopes):
+        state = NUMBERS[State.OPEN if row.purpose else State.DEAD]
+        mine = tuple_(*KEY) == tuple_(*row.key)
+        await connection.execute(update(inbox).values(state=state).where(mine))
 
 
 async def _look(connection: AsyncConnection, rows: Sequence[Row]) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncTransaction
 
 from choreo.store.port import Claim, End, State, Verdict
-from choreo_sql.claiming import Wish, take
+from choreo_sql.claiming import Wish, bury, take
 from choreo_sql.connections import Connections
 from choreo_sql.failures import telling
 from choreo_sql.finishing import record
@@ -50,8 +50,7 @@ class SqlEffect:
         self._check()
         async with telling(self._connections.url):
             if end.state is State.DEAD:
-                wish = Wish(claim=end.claim, state=State.DEAD, fence=1)
-                await take(self._connection, self._scopes, [wish])
+                await bury(self._connection, self._scopes, end.claim)
             refused = await record(self._connection, self._scopes, [end])
             # PostgreSQL takes a COMMIT after a failed statement for a ROLLBACK, without a word.
             await self._connection.execute(text("SELECT 1"))

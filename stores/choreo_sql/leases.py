@@ -42,7 +42,7 @@ async def renew(
 
 
 async def release(connection: AsyncConnection, scopes: Scopes, lease: Lease) -> None:
-    """Give *lease* back; its fence stays, so that the next one is higher."""
+    """Give *lease* back; nothing can be written under its fence any more."""
     values = sorted(_rows(lease, scopes, 0))
     dialect = connection.dialect.name
     await connection.execute(_release(dialect), held.bind(dialect, values))
@@ -78,7 +78,7 @@ def _release(dialect: str) -> Executable:
     rows = held.of(dialect)
     return (
         update(inbox)
-        .values(state=NUMBERS[State.OPEN], owner=None, until=None)
+        .values(state=NUMBERS[State.OPEN], owner=None, until=None, fence=inbox.c.fence + 1)
         .where(
             *(column == rows.c[column.name] for column in KEY),
             inbox.c.state == NUMBERS[State.CLAIMED],

@@ -7,6 +7,7 @@ from itertools import islice
 
 from choreo.errors import StoreError
 from choreo.store.memory.books import Books, Scope
+from choreo.store.memory.order import order_in
 from choreo.store.memory.transaction import MemoryTransaction
 from choreo.store.port import (
     Attempt,
@@ -54,6 +55,7 @@ class MemoryLedger:
     def __init__(self, books: Books, scope: Scope) -> None:
         self._books = books
         self._scope = scope
+        self.order = order_in(books, scope)
 
     async def recall(self, keys: Sequence[Key], /) -> Mapping[Key, Known]:
         """Tell what is known of *keys*; of unknown ones nothing."""
@@ -99,6 +101,7 @@ class MemoryLedger:
         """Give a lease back, its event unfinished."""
         for row in self._books.owned(self._scope, lease.claim, lease.fence):
             row.state, row.until = State.OPEN, None
+            row.fence += 1
 
     async def expire(self, before: datetime, limit: int, /) -> int:
         """Forget at most *limit* keys that ended *before*; return how many."""

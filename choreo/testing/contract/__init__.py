@@ -7,7 +7,8 @@
 
 Every declared capability is tested and every undeclared one must be refused.  The tests are
 coroutines: let pytest-asyncio run in its ``auto`` mode, or mark the class with ``asyncio``.  Give
-the class a time limit of several times ``patience``.
+the class a time limit of several times ``patience``.  Stores have a contract of their own, in
+``choreo.testing.contract.stores``.
 """
 
 from choreo.testing.contract.demand import Demand
@@ -19,6 +20,7 @@ from choreo.testing.contract.reading import Reading
 from choreo.testing.contract.settling import Settling
 from choreo.testing.contract.setup import BrokerSetup, fresh_name
 from choreo.testing.contract.sharing import Sharing
+from choreo.testing.contract.stores import StoreContract, StoreSetup
 from choreo.testing.contract.storms import Storms
 from choreo.testing.contract.verify import Verdict, verify
 
@@ -29,4 +31,12 @@ class BrokerContract(
     """All that an adapter must keep; a subclass provides the fixture ``setup``."""
 
 
-__all__ = ["BrokerContract", "BrokerSetup", "Verdict", "fresh_name", "verify"]
+__all__ = [
+    "BrokerContract",
+    "BrokerSetup",
+    "StoreContract",
+    "StoreSetup",
+    "Verdict",
+    "fresh_name",
+    "verify",
+]

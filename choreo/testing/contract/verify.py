@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
+from typing import TypeVar
 from unittest import SkipTest
 
-from choreo.testing.contract.setup import BrokerSetup
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How an adapter fared, by the names of the tests."""
+    """How an adapter or a store fared, by the names of the tests."""
 
     passed: list[str] = field(default_factory=list[str])
     skipped: dict[str, str] = field(default_factory=dict[str, str])
@@ -20,7 +21,7 @@ class Verdict:
 
 async def verify(
     contract: type[object],
-    setup: Callable[[], BrokerSetup],
+    setup: Callable[[], S],
     *,
     only: Collection[str] = (),
     limit: float = 60.0,
@@ -32,7 +33,7 @@ async def verify(
     verdict = Verdict()
     names = [name for name in dir(contract) if name.startswith("test_")]
     for name in only or names:
-        test: Callable[[BrokerSetup], Awaitable[None]] = getattr(contract(), name)
+        test: Callable[[S], Awaitable[None]] = getattr(contract(), name)
         try:
             async with asyncio.timeout(limit):
                 await test(setup())

@@ -1,0 +1,35 @@
+"""Databases of a test's own."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.local.parts import PostgresPart
+from tests.store.setups import sqlite_url
+
+
+@pytest.fixture
+async def postgres_url(
+    postgres: PostgresPart, fresh_name: Callable[[str], str]
+) -> AsyncGenerator[str]:
+    """Return the URL of an empty database, which goes with the test."""
+    name = fresh_name("store").replace("-", "_")
+    server = await asyncpg.connect(postgres.dsn)
+    try:
+        await server.execute(f"CREATE DATABASE {name}")
+        yield f"{postgres.dsn.rpartition('/')[0]}/{name}?create=true"
+        async with asyncio.timeout(10):
+            await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of an empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path)
+    return str(request.getfixturevalue("postgres_url"))
