@@ -71,7 +71,7 @@ async def leave(
     """
     own = LOT.service == scopes.service
     query = select(LOT.place, LOT.line).where(own, LOT.place.in_([place for place, _ in places]))
-    found = (await connection.execute(query))
+    found = await connection.execute(query)
     lines = dict(found.all())
     left: dict[int, bool] = {}
     for ticket in sorted(places, key=lambda ticket: lines.get(ticket.place, b"")):

@@ -6,6 +6,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from choreo.store.memory import MemoryStore
 from choreo.store.port import Ledger
 from choreo_sql import SqlStore
 from tests.local.parts import PostgresPart
@@ -13,11 +14,13 @@ from tests.local.parts import PostgresPart
 HANDLERS = ("first", "second")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def url(
     request: pytest.FixtureRequest, tmp_path: Path, fresh_name: Callable[[str], str]
 ) -> str:
     """Name a database of this test's own."""
+    if request.param == "memory":
+        return "memory://"
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/order.db"
     server: PostgresPart = request.getfixturevalue("postgres")
@@ -31,5 +34,5 @@ async def url(
 @pytest.fixture
 async def ledger(url: str) -> AsyncGenerator[Ledger[object]]:
     """Open the books of one service."""
-    async with SqlStore(url) as store:
+    async with MemoryStore(url) if url == "memory://" else SqlStore(url) as store:
         yield await store.ledger("shop", HANDLERS)

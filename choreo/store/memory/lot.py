@@ -1,0 +1,224 @@
+"""The parking lot in memory."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+
+from choreo.clock import Clock
+from choreo.store.lot import Laid, Line, Parked, Parking, Ticket, Waiting
+from choreo.store.memory.books import Scope
+from choreo.store.memory.streams import StreamRows
+from choreo.store.port import End, Verdict
+
+Entry = tuple[int, str, Parking]
+"""Place, handler, and what is parked."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One line."""
+
+    handler: str
+    since: datetime
+    until: datetime
+    due: datetime | None
+    note: str
+    fence: int = 0
+    attempts: int = 0
+    entries: list[Entry] = field(default_factory=list[Entry])
+
+
+class LotRows:
+    """The lines in one memory store: the part of an end that takes an event out of its line."""
+
+    def __init__(self, streams: StreamRows, clock: Clock) -> None:
+        self.streams = streams
+        self.clock = clock
+        self.lines: dict[tuple[str, bytes], Row] = {}
+        self.places = count(1)
+
+    def refuse(self, scope: Scope, end: End, /) -> Verdict | None:
+        """Say if the place that *end* leaves is not there, or not held, any more."""
+        if end.parked is None or self._held(scope, end.parked) is not None:
+            return None
+        return Verdict.MOVED
+
+    def write(self, scope: Scope, end: End, /) -> None:
+        """Take the event of *end* out."""
+        found = None if end.parked is None else self._held(scope, end.parked)
+        if found is None or end.parked is None:
+            return
+        key, row = found
+        row.entries = [entry for entry in row.entries if entry[0] != end.parked.place]
+        row.attempts, row.note = 0, ""
+        if not row.entries:
+            del self.lines[key]
+
+    def _held(self, scope: Scope, ticket: Ticket) -> tuple[tuple[str, bytes], Row] | None:
+        for key, row in self.lines.items():
+            if key[0] == scope.service and any(entry[0] == ticket.place for entry in row.entries):
+                return (key, row) if row.fence == ticket.fence else None
+        return None
+
+
+class MemoryLot:
+    """The lot of one service."""
+
+    def __init__(self, rows: LotRows, scope: Scope) -> None:
+        self._rows = rows
+        self._scope = scope
+
+    async def park(self, head: Parking, behind: Sequence[Parking], due: timedelta, /) -> bool:
+        """Open the line of *head*, due after a while, and lay *behind* into it, in order."""
+        events = (head, *behind)
+        if not self._fit(events):
+            return False
+        now = self._rows.clock.now()
+        key = (self._scope.service, head.line)
+        if key not in self._rows.lines:
+            handler = self._scope.handlers[head.handler]
+            self._rows.lines[key] = Row(handler, now, now, now + due, head.note)
+        for event in events:
+            self._lay(event)
+        if not self._rows.lines[key].entries:
+            del self._rows.lines[key]
+        return True
+
+    async def append(self, events: Sequence[Parking], /) -> Sequence[Laid]:
+        """Lay events behind what waits in their lines, in order; tell what became of each."""
+        return [
+            self._lay(event)
+            if (self._scope.service, event.line) in self._rows.lines and self._fit((event,))
+            else Laid.MOVED
+            for event in events
+        ]
+
+    async def open(self, lines: Sequence[bytes], /) -> frozenset[bytes]:
+        """Tell which of *lines* are open."""
+        return frozenset(line for line in lines if (self._scope.service, line) in self._rows.lines)
+
+    async def take(self, owner: str, limit: int, lease: timedelta, /) -> Sequence[Line]:
+        """Take over at most *limit* lines that are due and nobody's, those longest due first."""
+        now = self._rows.clock.now()
+        free = [
+            (row.due, line, row)
+            for line, row in self._own()
+            if row.due is not None and row.due <= now and row.until <= now
+        ]
+        taken: list[Line] = []
+        for _, line, row in sorted(free, key=lambda found: found[:2])[:limit]:
+            row.fence += 1
+            row.until = now + lease
+            taken.append(Line(line=line, fence=row.fence, attempts=row.attempts))
+        return taken
+
+    async def first(self, line: Line, limit: int, /) -> Sequence[Parked]:
+        """List what comes first in a line; nothing if it is another's by now, or gone."""
+        row = self._held(line)
+        return [
+            Parked(
+                ticket=Ticket(place, line.fence),
+                handler=self._number(handler),
+                generation=event.generation,
+                delivery=event.delivery,
+            )
+            for place, handler, event in ([] if row is None else row.entries[:limit])
+        ]
+
+    async def renew(self, lines: Sequence[Line], lease: timedelta, /) -> Sequence[bool]:
+        """Prolong leases; False for each that is another's by now, or gone."""
+        rows = [self._held(line) for line in lines]
+        for row in rows:
+            if row is not None:
+                row.until = self._rows.clock.now() + lease
+        return [row is not None for row in rows]
+
+    async def put_off(self, line: Line, due: timedelta | None, note: str, /) -> bool:
+        """Give a line back whose first event failed once more, due after a while or held."""
+        row = self._held(line)
+        if row is None:
+            return False
+        now = self._rows.clock.now()
+        row.attempts += 1
+        row.due, row.until, row.note = None if due is None else now + due, now, note
+        return True
+
+    async def give_back(self, line: Line, /) -> None:
+        """Give a line back as it is; nothing happens if it is another's by now."""
+        row = self._held(line)
+        if row is not None:
+            row.until = self._rows.clock.now()
+
+    async def revive(self, lines: Sequence[bytes] | None = None, /) -> int:
+        """Let lines that are held go on, all of them if none is named; return how many."""
+        held = [row for line, row in self._own() if row.due is None and line in (lines or (line,))]
+        for row in held:
+            row.due, row.attempts = self._rows.clock.now(), 0
+        return len(held)
+
+    async def next_due(self) -> timedelta | None:
+        """Tell how long it is until a line that is nobody's will be due; None if none will."""
+        now = self._rows.clock.now()
+        rests = [max(row.due, row.until, now) - now for _, row in self._own() if row.due]
+        return min(rests, default=None)
+
+    async def lines(self, limit: int, /) -> Sequence[Waiting]:
+        """List the lines, the oldest first."""
+        own = sorted(self._own(), key=lambda found: found[1].since)[:limit]
+        return [
+            Waiting(
+                line=line,
+                handler=self._scope.handlers.index(row.handler),
+                topic=row.entries[0][2].delivery.topic,
+                key=row.entries[0][2].delivery.key,
+                events=len(row.entries),
+                attempts=row.attempts,
+                since=row.since,
+                due=row.due,
+                note=row.note,
+            )
+            for line, row in own
+        ]
+
+    # -- within -----------------------------------------------------------------------------------
+
+    def _own(self) -> Iterator[tuple[bytes, Row]]:
+        for (service, line), row in self._rows.lines.items():
+            if service == self._scope.service and row.handler in self._scope.handlers:
+                yield line, row
+
+    def _held(self, line: Line) -> Row | None:
+        row = self._rows.lines.get((self._scope.service, line.line))
+        return row if row is not None and row.fence == line.fence else None
+
+    def _number(self, handler: str) -> int | None:
+        return self._scope.handlers.index(handler) if handler in self._scope.handlers else None
+
+    def _fit(self, events: Sequence[Parking]) -> bool:
+        """Say whether the streams stand where the steps of *events* expect them."""
+        steps = [event.advance for event in events if event.advance is not None]
+        follows = {
+            (step.handler, step.source, step.stream, step.epoch, step.next) for step in steps
+        }
+        return all(
+            (step.handler, step.source, step.stream, step.epoch, step.expected) in follows
+            or self._rows.streams.fits(self._scope, step)
+            for step in steps
+        )
+
+    def _lay(self, event: Parking) -> Laid:
+        handler = self._scope.handlers[event.handler]
+        if event.advance is not None:
+            self._rows.streams.move(self._scope, event.advance)
+        for _, row in self._own():
+            for _, other, there in row.entries:
+                if other == handler and _name(there) == _name(event):
+                    return Laid.THERE
+        row = self._rows.lines[self._scope.service, event.line]
+        row.entries.append((next(self._rows.places), handler, event))
+        return Laid.LAID
+
+
+def _name(event: Parking) -> tuple[str, str, int]:
+    return (event.source, event.id, event.generation)
