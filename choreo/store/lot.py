@@ -128,7 +128,7 @@ class Lot(Protocol):
         """Tell which of *lines* are open. One query for all."""
         ...
 
-    async def take(self, owner: str, limit: int, lease: timedelta, /) -> Sequence[Line]:
+    async def take(self, limit: int, lease: timedelta, /) -> Sequence[Line]:
         """Take over at most *limit* lines that are due and nobody's, those longest due first."""
         ...
 

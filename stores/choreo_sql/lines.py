@@ -69,7 +69,7 @@ class SqlLot:
         async with self._connections.reading() as connection:
             return frozenset((await connection.execute(query)).scalars())
 
-    async def take(self, owner: str, limit: int, lease: timedelta, /) -> Sequence[Line]:
+    async def take(self, limit: int, lease: timedelta, /) -> Sequence[Line]:
         """Take over at most *limit* lines that are due and nobody's, those longest due first."""
         free = (
             select(LINE.line)
@@ -81,7 +81,7 @@ class SqlLot:
         statement = (
             update(line_table)
             .where(self._own, LINE.line.in_(free.scalar_subquery()))
-            .values(owner=owner, until=now() + duration(lease), fence=LINE.fence + 1)
+            .values(until=now() + duration(lease), fence=LINE.fence + 1)
             .returning(LINE.line, LINE.fence, LINE.attempts)
         )
         async with self._connections.writing() as connection:

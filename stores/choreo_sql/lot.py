@@ -34,7 +34,6 @@ line_table = Table(
     Column("attempts", Integer, nullable=False),
     # Nobody's turn comes while it is null: the line is held.
     Column("due", BigInteger),
-    Column("owner", Name),
     Column("until", BigInteger, nullable=False),
     Column("fence", BigInteger, nullable=False),
     Column("since", BigInteger, nullable=False),

@@ -57,7 +57,7 @@ async def test_events_are_kept_whole_and_in_order(ledger: Ledger[object]) -> Non
     await lot.park(parking(1), [parking(2), parking(3)], NOW)
     await lot.append([parking(4)])
 
-    (line,) = await lot.take("me", 10, LEASE)
+    (line,) = await lot.take(10, LEASE)
     first = await lot.first(line, 3)
 
     assert line.line == A
@@ -76,7 +76,7 @@ async def test_the_line_is_gone_with_its_last_event_and_who_comes_then_is_told(
     lot = ledger.order.lot
     await lot.park(parking(1), (), NOW)
     assert await lot.open([A, B]) == {A}
-    (line,) = await lot.take("me", 10, LEASE)
+    (line,) = await lot.take(10, LEASE)
     (head,) = await lot.first(line, 10)
 
     assert await lot.append([parking(2)]) == [Laid.LAID]
@@ -98,7 +98,7 @@ async def test_an_event_lies_in_the_lot_once(ledger: Ledger[object]) -> None:
     await lot.park(parking(1), [parking(2)], NOW)
     assert await lot.append([parking(2), parking(3)]) == [Laid.THERE, Laid.LAID]
 
-    (line,) = await lot.take("me", 10, LEASE)
+    (line,) = await lot.take(10, LEASE)
     assert await bodies(lot, line) == [delivery(number).body for number in (1, 2, 3)]
     (shown,) = await lot.lines(10)
     assert (shown.events, shown.handler, shown.topic, shown.key) == (3, 0, "orders", b"\xff\x00")
@@ -110,15 +110,15 @@ async def test_a_line_is_due_never_early_and_goes_to_one_owner(ledger: Ledger[ob
     await lot.park(parking(1), (), timedelta(hours=1))
     await lot.park(parking(2, B), (), NOW)
 
-    (line,) = await lot.take("me", 10, LEASE)
+    (line,) = await lot.take(10, LEASE)
     assert line.line == B
-    assert await lot.take("other", 10, LEASE) == []
+    assert await lot.take(10, LEASE) == []
     rest = await lot.next_due()
     assert rest is not None
     assert timedelta(0) < rest <= LEASE
 
     await lot.give_back(line)
-    assert [again.line for again in await lot.take("other", 10, LEASE)] == [B]
+    assert [again.line for again in await lot.take(10, LEASE)] == [B]
 
 
 async def test_an_owner_whose_lease_ran_out_writes_nothing_any_more(
@@ -127,9 +127,9 @@ async def test_an_owner_whose_lease_ran_out_writes_nothing_any_more(
     """I5: the fence, not the time, decides."""
     lot = ledger.order.lot
     await lot.park(parking(1), [parking(2)], NOW)
-    (stale,) = await lot.take("slow", 10, timedelta(0))
+    (stale,) = await lot.take(10, timedelta(0))
     (head,) = await lot.first(stale, 1)
-    (line,) = await lot.take("quick", 10, LEASE)
+    (line,) = await lot.take(10, LEASE)
 
     assert line.fence > stale.fence
     assert await ledger.finish([end(1, head.ticket)]) == [Verdict.MOVED]
@@ -144,30 +144,30 @@ async def test_failed_attempts_count_until_the_head_has_ended(ledger: Ledger[obj
     lot = ledger.order.lot
     await lot.park(parking(1), [parking(2)], NOW)
     for attempts in range(3):
-        (line,) = await lot.take("me", 10, LEASE)
+        (line,) = await lot.take(10, LEASE)
         assert line.attempts == attempts
         assert await lot.put_off(line, NOW, "again")
 
-    (line,) = await lot.take("me", 10, LEASE)
+    (line,) = await lot.take(10, LEASE)
     (head, _) = await lot.first(line, 10)
     await ledger.finish([end(1, head.ticket)])
     await lot.give_back(line)
 
-    (line,) = await lot.take("me", 10, LEASE)
+    (line,) = await lot.take(10, LEASE)
     assert line.attempts == 0
 
 
 async def test_a_held_line_waits_until_it_is_let_go_on(ledger: Ledger[object]) -> None:
     lot = ledger.order.lot
     await lot.park(parking(1), (), NOW)
-    (line,) = await lot.take("me", 10, LEASE)
+    (line,) = await lot.take(10, LEASE)
     await lot.put_off(line, None, "no more")
 
-    assert await lot.take("me", 10, LEASE) == []
+    assert await lot.take(10, LEASE) == []
     assert await lot.next_due() is None
     assert await lot.revive([B]) == 0
     assert await lot.revive() == 1
-    (line,) = await lot.take("me", 10, LEASE)
+    (line,) = await lot.take(10, LEASE)
     assert line.attempts == 0
 
 
@@ -199,7 +199,7 @@ async def test_who_lays_and_who_lets_out_at_once_never_lose_nor_overtake(
     lot = ledger.order.lot
     for turn in range(0, 60, 2):
         await lot.park(parking(turn), (), NOW)
-        (line,) = await lot.take("me", 10, LEASE)
+        (line,) = await lot.take(10, LEASE)
         (head,) = await lot.first(line, 1)
 
         (laid,), (left,) = await asyncio.gather(

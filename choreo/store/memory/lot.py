@@ -10,6 +10,7 @@ from choreo.store.lot import Laid, Line, Parked, Parking, Ticket, Waiting
 from choreo.store.memory.books import Scope
 from choreo.store.memory.streams import StreamRows
 from choreo.store.port import End, Verdict
+from choreo.store.streams import Advance, StreamKey
 
 Entry = tuple[int, str, Parking]
 """Place, handler, and what is parked."""
@@ -98,7 +99,7 @@ class MemoryLot:
         """Tell which of *lines* are open."""
         return frozenset(line for line in lines if (self._scope.service, line) in self._rows.lines)
 
-    async def take(self, owner: str, limit: int, lease: timedelta, /) -> Sequence[Line]:
+    async def take(self, limit: int, lease: timedelta, /) -> Sequence[Line]:
         """Take over at most *limit* lines that are due and nobody's, those longest due first."""
         now = self._rows.clock.now()
         free = [
@@ -198,11 +199,9 @@ class MemoryLot:
     def _fit(self, events: Sequence[Parking]) -> bool:
         """Say whether the streams stand where the steps of *events* expect them."""
         steps = [event.advance for event in events if event.advance is not None]
-        follows = {
-            (step.handler, step.source, step.stream, step.epoch, step.next) for step in steps
-        }
+        follows = {(_stream(step), step.epoch, step.next) for step in steps}
         return all(
-            (step.handler, step.source, step.stream, step.epoch, step.expected) in follows
+            (_stream(step), step.epoch, step.expected) in follows
             or self._rows.streams.fits(self._scope, step)
             for step in steps
         )
@@ -218,6 +217,10 @@ class MemoryLot:
         row = self._rows.lines[self._scope.service, event.line]
         row.entries.append((next(self._rows.places), handler, event))
         return Laid.LAID
+
+
+def _stream(step: Advance) -> StreamKey:
+    return (step.handler, step.source, step.stream)
 
 
 def _name(event: Parking) -> tuple[str, str, int]:
