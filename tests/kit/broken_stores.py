@@ -1,0 +1,89 @@
+"""Stores that are each wrong in one way by themselves, and how any of them is reached."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Self
+
+from choreo.store.memory import MemoryStore, MemoryTransaction
+from choreo.store.memory.books import Books, Scope
+from choreo.store.memory.ledger import MemoryLedger
+from choreo.testing.clock import ManualClock
+from choreo.testing.contract import StoreSetup, fresh_name
+
+
+class Wrapped(MemoryStore):
+    """Changes nothing; a mutant is a store, or the kind of ledger that one gives."""
+
+    kind: type[MemoryLedger] = MemoryLedger
+
+    async def ledger(self, service: str, handlers: Sequence[str], /) -> MemoryLedger:
+        await super().ledger(service, handlers)
+        return self.kind(self._books, Scope(service, tuple(handlers)))
+
+
+class KeepsBooksToItself(Wrapped):
+    """Shows other processes nothing of what it has written."""
+
+    caught_by = (
+        "test_an_end_is_known_to_every_process",
+        "test_of_many_who_want_it_one_gets_the_lease",
+        "test_of_twins_in_two_processes_one_is_written",
+    )
+
+    def __init__(self, url: str, *, clock: ManualClock) -> None:
+        super().__init__(url, clock=clock)
+        values = self._books.values
+        self._books = Books(clock)
+        self._books.values = values
+
+
+class ForgetsOnClosing(Wrapped):
+    """Loses everything when it is closed."""
+
+    caught_by = (
+        "test_books_are_found_again_when_the_store_is_opened_again",
+        "test_handlers_are_found_again_by_their_names",
+    )
+
+    async def __aenter__(self) -> Self:
+        self._books.rows.clear()
+        return await super().__aenter__()
+
+
+class WorksUnopened(Wrapped):
+    """Serves whoever has not opened it."""
+
+    caught_by = ("test_a_store_that_is_not_open_says_so",)
+
+    async def ledger(self, service: str, handlers: Sequence[str], /) -> MemoryLedger:
+        return MemoryLedger(self._books, Scope(service, tuple(handlers)))
+
+
+Mutant = type[MemoryLedger] | type[Wrapped]
+
+
+def setup_for(kind: Mutant) -> StoreSetup:
+    """Describe books of their own in memory, reached through *kind*."""
+    clock = ManualClock()
+    name = f"memory://{fresh_name()}"
+    keep = MemoryStore(name, clock=clock)  # books live as long as a store refers to them
+
+    def build() -> Wrapped:
+        if issubclass(kind, Wrapped):
+            return kind(name, clock=clock)
+        store = Wrapped(name, clock=clock)
+        store.kind = kind
+        return store
+
+    async def write(transaction: MemoryTransaction, row: str) -> None:
+        transaction[fresh_name()] = row
+
+    async def written() -> Sequence[str]:
+        return [str(value) for value in keep.values.values()]
+
+    async def pass_time(span: timedelta) -> None:
+        await clock.advance(span.total_seconds())
+
+    return StoreSetup(
+        open=build, write=write, written=written, pass_time=pass_time, patience=0.2, quiet=0.01
+    )
