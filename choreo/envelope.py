@@ -42,7 +42,12 @@ class Envelope:
     hops: int = 0
     """Length of the chain of causes before this event."""
     sequence: str | None = None
+    """Its number within its stream, in decimal digits."""
     stream_id: str | None = None
+    """``streamid``: the stream within its source that it is numbered in; None: all of them."""
+    stream_epoch: str | None = None
+    """``streamepoch``: which of its producer's counts the number belongs to; a later one is higher,
+    and begins anew. In decimal digits; None counts as 0."""
     idempotency_key: str | None = None
     traceparent: str | None = None
     tracestate: str | None = None

@@ -25,6 +25,8 @@ from choreo.context import Context
 from choreo.declaration import is_class_of, require
 from choreo.errors import ConfigurationError
 from choreo.event import Event, event_type
+from choreo.gaps import Gaps
+from choreo.park import Park
 from choreo.retry import Retry
 
 SEVERAL: frozenset[object] = frozenset(
@@ -59,7 +61,9 @@ class Options:
     deadline: timedelta | None = None
     publishes: tuple[type[Event], ...] = ()
     when: Callable[[Any], bool] | None = None
-    on_failure: OnFailure = "dead_letter"
+    on_failure: OnFailure | Park = "dead_letter"
+    gaps: Gaps | None = None
+    """How numbered events are put in order; None: as their class declares."""
     lease: timedelta | None = None
     """Claim the event in the store for so long before the handler runs, and renew meanwhile."""
 
@@ -136,8 +140,9 @@ def _check_options(name: str, options: Options) -> None:
         require(duration, timedelta, f"{where}: {option}={duration!r}: give a timedelta")
         if duration is not None and duration <= timedelta(0):
             raise ConfigurationError(f"{where}: {option}={duration!r}: leave it some time")
-    if options.on_failure not in get_args(OnFailure):
-        known = ", ".join(map(repr, get_args(OnFailure)))
+    require(options.gaps, Gaps, f"{where}: gaps={options.gaps!r}: give Gaps, as in Gaps()")
+    if not isinstance(options.on_failure, Park) and options.on_failure not in get_args(OnFailure):
+        known = ", ".join([*map(repr, get_args(OnFailure)), "Park(…)"])
         raise ConfigurationError(f"{where}: on_failure={options.on_failure!r}: give one of {known}")
     _check_filter(where, options.when)
 

@@ -10,6 +10,8 @@ from typing_extensions import TypeVar
 from choreo.declaration import is_class_of, require_manager
 from choreo.errors import ConfigurationError
 from choreo.event import Event
+from choreo.gaps import Gaps
+from choreo.park import Park
 from choreo.plan import OnFailure, Options, Plan
 from choreo.provision import fits
 from choreo.retry import Retry
@@ -52,8 +54,9 @@ class Reactions(Generic[T_co]):
         deadline: timedelta | None = None,
         publishes: Sequence[type[Event]] = (),
         when: Callable[[E], bool] | None = None,
-        on_failure: OnFailure = "dead_letter",
+        on_failure: OnFailure | Park = "dead_letter",
         lease: timedelta | None = None,
+        gaps: Gaps | None = None,
     ) -> Registration[E, T_co]:
         """Register the decorated function as a handler of *event*, and return it unchanged.
 
@@ -62,11 +65,12 @@ class Reactions(Generic[T_co]):
         declares what it emits beside its return type; *when* wants only some events.
 
         *on_failure* is what becomes of an event whose retries are used up: ``dead_letter`` puts it
-        aside and goes on, ``park`` keeps it in the store and its key's later events behind it,
-        ``halt`` stops the service. *lease* is for effects outside of the store, which no
-        transaction holds: the event is claimed in the store before the handler runs, and again
-        before the lease is over for as long as it runs; another process that has the same event
-        meanwhile waits.
+        aside and goes on, ``park`` keeps it in the store and its key's later events behind it (a
+        ``Park`` says how soon and how often it is tried again), ``halt`` stops the service. *gaps*
+        says how numbered events are put in order, if not by the defaults of ``Gaps``. *lease* is
+        for effects outside of the store, which no transaction holds: the event is claimed in the
+        store before the handler runs, and again before the lease is over for as long as it runs;
+        another process that has the same event meanwhile waits.
 
         Raises ConfigurationError for a handler that could not work.
         """
@@ -79,6 +83,7 @@ class Reactions(Generic[T_co]):
             when=when,
             on_failure=on_failure,
             lease=lease,
+            gaps=gaps,
         )
         return Registration(self._add, event, options)
 

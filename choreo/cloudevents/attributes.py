@@ -25,6 +25,7 @@ NON_EMPTY = frozenset(
         "idempotencykey",
         "partitionkey",
         "sequence",
+        "streamepoch",
         "streamid",
         "streamseq",
         "subject",

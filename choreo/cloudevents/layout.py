@@ -35,6 +35,7 @@ HOMES = {
     "causation_source": "causationsource",
     "sequence": "sequence",
     "stream_id": "streamid",
+    "stream_epoch": "streamepoch",
     "idempotency_key": "idempotencykey",
 }
 """Fields of Envelope that hold an attribute's text as it is."""

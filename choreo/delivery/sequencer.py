@@ -38,6 +38,7 @@ class _Stream(Generic[T]):
     gaps: Gaps
     stand: Position
     """Where the store stands once all that was released has ended."""
+    life: int
     held: dict[Place, list[Arrival[T]]] = field(default_factory=dict[Place, list[Arrival[T]]])
     order: list[Place] = field(default_factory=list[Place])
     """The places held, as a heap."""
@@ -69,6 +70,7 @@ class Sequencer(Generic[T]):
         self._streams: dict[StreamKey, _Stream[T]] = {}
         self._deadlines: list[tuple[float, int, StreamKey]] = []
         self._timers = 0
+        self._lives = 0
         self.events = 0
         """Events held, in all streams."""
         self.size = 0
@@ -84,7 +86,17 @@ class Sequencer(Generic[T]):
 
     def open(self, stream: StreamKey, gaps: Gaps, position: Position) -> None:
         """Begin with *stream* where it stands in the store."""
-        self._streams[stream] = _Stream(stream, gaps, position)
+        self._lives += 1
+        self._streams[stream] = _Stream(stream, gaps, position, self._lives)
+
+    def life(self, stream: StreamKey) -> int:
+        """Tell the number of the life, among all, that *stream* is in."""
+        return self._streams[stream].life
+
+    def stands(self, stream: StreamKey) -> Position | None:
+        """Tell where an open stream stands in the store once all that was released has ended."""
+        state = self._streams.get(stream)
+        return None if state is None else state.stand
 
     def offer(self, stream: StreamKey, arrival: Arrival[T], now: float) -> list[Move[T]]:
         """Decide about one event of an open stream, and about those that waited for it."""
@@ -108,15 +120,18 @@ class Sequencer(Generic[T]):
         self._forget_idle(state)
         return [Move(fate, arrival.item)]
 
-    def ended(self, stream: StreamKey) -> None:
+    def ended(self, stream: StreamKey, life: int) -> Position | None:
         """Hear that one event that was released has ended; its stream is forgotten with its last.
 
-        A stream that is forgotten has its position in the store.
+        *life* is the one in which it was released. A stream that is forgotten stands in the store
+        where this says.
         """
         state = self._streams.get(stream)
-        if state is not None:
-            state.pending -= 1
-            self._forget_idle(state)
+        if state is None or state.life != life:
+            return None
+        state.pending -= 1
+        self._forget_idle(state)
+        return None if stream in self._streams else state.stand
 
     def reset(self, stream: StreamKey) -> list[T]:
         """Forget a stream whose position is no longer what was believed; return what was held."""
@@ -142,14 +157,25 @@ class Sequencer(Generic[T]):
             self._forget_idle(state)
         return dropped
 
-    def due(self, now: float) -> list[Overdue[T]]:
-        """Decide about the gaps whose patience is over."""
-        overdue: list[Overdue[T]] = []
+    def due(self, now: float) -> list[StreamKey]:
+        """List the streams whose patience is over: see where they stand, then decide."""
+        due: list[StreamKey] = []
         while (deadline := self.next_due) is not None and deadline <= now:
-            state = self._streams[heapq.heappop(self._deadlines)[2]]
-            state.timer = None
-            overdue.append(self._decide(state, now))
-        return overdue
+            stream = heapq.heappop(self._deadlines)[2]
+            self._streams[stream].timer = None
+            due.append(stream)
+        return due
+
+    def decide(self, stream: StreamKey, now: float) -> Overdue[T] | None:
+        """Decide about a gap whose patience is over; None if there is none any more."""
+        state = self._streams.get(stream)
+        return None if state is None or not state.order else self._decide(state, now)
+
+    def postpone(self, stream: StreamKey, deadline: float) -> None:
+        """Have a stream that could not be decided about be due again at *deadline*."""
+        state = self._streams.get(stream)
+        if state is not None:
+            self._set(state, deadline)
 
     @property
     def next_due(self) -> float | None:
@@ -269,8 +295,10 @@ class Sequencer(Generic[T]):
             state.timer = None
             return
         since = max(state.since, state.held[state.order[0]][0].at)
-        deadline = since + state.gaps.patience.total_seconds()
-        if state.timer is None or deadline != state.timer:
+        self._set(state, since + state.gaps.patience.total_seconds())
+
+    def _set(self, state: _Stream[T], deadline: float) -> None:
+        if deadline != state.timer:
             state.timer = deadline
             self._timers += 1
             heapq.heappush(self._deadlines, (deadline, self._timers, state.key))

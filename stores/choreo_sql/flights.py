@@ -112,7 +112,7 @@ class SqlFlights:
                 .returning(FLIGHT.process, FLIGHT.events)
             )
             blamed: set[tuple[str, bytes]] = set()
-            for process, events in (await connection.execute(flights)):
+            for process, events in await connection.execute(flights):
                 blamed.update((process, event) for event in _apart(events))
             await self._count(connection, Counter(event for _, event in blamed))
 

@@ -283,7 +283,7 @@ def test_many_idle_streams_cost_nothing() -> None:
         stream = (0, "source", str(index))
         sequencer.open(stream, SKIP, Position())
         assert sequencer.offer(stream, Arrival(0, 1, 1, 1), 0.0)[0].fate is Fate.READY
-        sequencer.ended(stream)
+        assert sequencer.ended(stream, sequencer.life(stream)) == Position(0, 2)
 
     assert len(sequencer) == 0
 
@@ -297,5 +297,5 @@ def test_what_goes_elsewhere_is_let_go_of_and_what_stays_keeps_its_patience() ->
     assert process.sequencer.events == 2
     process.tick(10)
 
-    assert [move.item for move in process.lane] == [(0, 3), (0, 5)]
+    assert [move.item for _, move in process.lane] == [(0, 3), (0, 5)]
     assert process.sequencer.drop(lambda _: True) == []

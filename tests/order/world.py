@@ -45,7 +45,7 @@ class Process:
         self.table = table
         self.gaps = gaps
         self.sequencer: Sequencer[Numbered] = Sequencer(room or Room())
-        self.lane: deque[Move[Numbered]] = deque()
+        self.lane: deque[tuple[int, Move[Numbered]]] = deque()
         self.unsettled: list[Numbered] = []
         self.quarantined: list[tuple[Fate, Numbered]] = []
         self.overdue: list[Overdue[Numbered]] = []
@@ -65,7 +65,7 @@ class Process:
     def _take(self, moves: list[Move[Numbered]]) -> None:
         for move in moves:
             if move.fate in (Fate.READY, Fate.PAST, Fate.STALE):
-                self.lane.append(move)
+                self.lane.append((self.sequencer.life(STREAM), move))
             elif move.fate is not Fate.HELD:
                 self.quarantined.append((move.fate, move.item))
                 self._settle(move.item)
@@ -74,7 +74,7 @@ class Process:
         """Handle what is first in the lane."""
         if not self.lane:
             return
-        move = self.lane.popleft()
+        life, move = self.lane.popleft()
         known = move.item in self.table.done or move.item in self.table.late
         if move.step is None:
             if not known:
@@ -84,7 +84,7 @@ class Process:
             return
         elif not known:
             self.table.done.append(move.item)
-        self.sequencer.ended(STREAM)
+        self.sequencer.ended(STREAM, life)
         self._settle(move.item)
 
     def drain(self) -> None:
@@ -95,13 +95,16 @@ class Process:
     def tick(self, seconds: float) -> None:
         """Let time pass."""
         self.now += seconds
-        for overdue in self.sequencer.due(self.now):
-            self.overdue.append(overdue)
-            self._take(overdue.moves)
+        while due := self.sequencer.due(self.now):
+            for stream in due:
+                overdue = self.sequencer.decide(stream, self.now)
+                assert overdue is not None
+                self.overdue.append(overdue)
+                self._take(overdue.moves)
 
     def _start_over(self, move: Move[Numbered]) -> None:
         """Another owner has moved the stream: judge anew, by where it stands."""
-        behind = [move.item, *(later.item for later in self.lane)]
+        behind = [move.item, *(later.item for _, later in self.lane)]
         self.lane.clear()
         for item in (*behind, *self.sequencer.reset(STREAM)):
             self._offer(item)
