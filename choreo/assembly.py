@@ -12,7 +12,7 @@ from choreo.codec.json import JsonCodec
 from choreo.dead_letter import dead_letter_topic
 from choreo.delivery.books import Books
 from choreo.delivery.intake import Intake, Policies
-from choreo.delivery.job import Handler
+from choreo.delivery.job import Handler, Process
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.pipeline import Parts, compose
 from choreo.delivery.replays import Replays
@@ -22,6 +22,7 @@ from choreo.errors import ConfigurationError
 from choreo.event import Event, event_type
 from choreo.plan import Plan
 from choreo.replay import replay_filter, replay_topic
+from choreo.retry import Retry
 from choreo.service import Service
 from choreo.settings import Settings
 
@@ -59,8 +60,7 @@ def assemble(
 
     *keep* opens the books, given what writes this service's events.
     """
-    settings, environment = ground.settings, ground.environment
-    capabilities = ground.capabilities
+    settings, capabilities = ground.settings, ground.capabilities
     formats = codecs(settings)
     outgoing = _outgoing(service, ground, formats)
     parts = Parts(
@@ -72,33 +72,40 @@ def assemble(
         tracer=ground.tracer,
     )
     handlers = [
-        Handler(
-            plan=plan,
-            index=index,
-            retry=plan.options.retry or service.retry,
-            deadline=plan.options.deadline or settings.deadline,
-            process=compose(plan, formats.decoder(plan.event), _arguments(plan, provided), parts),
-        )
+        _handler(index, plan, service.retry, settings, _process(plan, formats, provided, parts))
         for index, plan in enumerate(service.plans)
     ]
-    reader = EnvelopeReader(
-        capabilities.binding, [plan.event for plan in service.plans], clock=environment.clock
-    )
-    policies = Policies(foreign=settings.foreign, max_hops=settings.max_hops, order=settings.order)
-    routes = _routes(handlers)
     return Assembly(
-        intake=Intake(
-            reader,
-            routes,
-            policies,
-            capabilities.binding,
-            environment.clock,
-            Replays(service.name, capabilities),
-        ),
+        intake=_intake(service, ground, handlers),
         outgoing=outgoing,
         handlers=handlers,
         subscription=_subscription(service, settings, capabilities),
         topics=_topics(service, settings, capabilities),
+    )
+
+
+def _intake(service: Service[Any], ground: Ground, handlers: Sequence[Handler]) -> Intake:
+    settings, binding = ground.settings, ground.capabilities.binding
+    clock = ground.environment.clock
+    reader = EnvelopeReader(binding, [plan.event for plan in service.plans], clock=clock)
+    policies = Policies(foreign=settings.foreign, max_hops=settings.max_hops, order=settings.order)
+    replays = Replays(service.name, ground.capabilities)
+    return Intake(reader, _routes(handlers), policies, binding, clock, replays)
+
+
+def _process(
+    plan: Plan, formats: Codecs, provided: Mapping[type[object], object], parts: Parts
+) -> Process:
+    return compose(plan, formats.decoder(plan.event), _arguments(plan, provided), parts)
+
+
+def _handler(index: int, plan: Plan, retry: Retry, settings: Settings, process: Process) -> Handler:
+    return Handler(
+        plan=plan,
+        index=index,
+        retry=plan.options.retry or retry,
+        deadline=plan.options.deadline or settings.deadline,
+        process=process,
     )
 
 

@@ -15,6 +15,7 @@ from choreo.delivery.job import Job
 from choreo.delivery.leases import Leases
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.publisher import Publisher
+from choreo.delivery.relay import Relay
 from choreo.environment import Environment
 from choreo.errors import ConfigurationError, StoreError
 from choreo.plan import Plan
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 SWEEP = timedelta(minutes=1)
 """Time between two looks for what may be forgotten."""
+FLUSH = timedelta(seconds=5)
+"""Time to publish what is in the outbox when stopping, and again to hand its shards back."""
 SWEPT = 1_000
 """Ends forgotten in one transaction."""
 
@@ -43,6 +46,7 @@ class Bookkeeping:
         self._ledger: Ledger[Any] | None = None
         self._leases: Leases | None = None
         self._books: Books | None = None
+        self._relay: Relay | None = None
 
     @property
     def store(self) -> Store[Any] | None:
@@ -71,13 +75,21 @@ class Bookkeeping:
         if self._ledger is None or self._leases is None:
             self._books = PassingBooks(publisher)
         else:
+            self._relay = Relay(self._ledger.outbox, publisher.pass_on, self._environment)
             clock = self._environment.clock
             self._books = DurableBooks(
                 self._ledger, self._inbox, outgoing, self._leases, clock, self._wake
             )
         return self._books
 
-    def _wake(self) -> None: ...
+    @property
+    def relay(self) -> Relay | None:
+        """What publishes from the outbox, where there is a store."""
+        return self._relay
+
+    def _wake(self) -> None:
+        if self._relay is not None:
+            self._relay.wake()
 
     @asynccontextmanager
     async def kept(self, service: Service[Any], horizon: timedelta | None) -> AsyncGenerator[None]:
@@ -89,6 +101,8 @@ class Bookkeeping:
             durations = [plan.options.lease for plan in service.plans if plan.options.lease]
             if self._leases is not None and durations:
                 _background(stack, "choreo leases", self._leases.run(min(durations)))
+            if self._relay is not None:
+                await stack.enter_async_context(_relaying(self._relay))
             if self._ledger is not None:
                 remembered = retention(self._settings.inbox_retention, horizon)
                 if remembered is not None:
@@ -105,6 +119,23 @@ class Bookkeeping:
                     gone = await ledger.expire(clock.now() - remembered, SWEPT)
             except StoreError as error:
                 logger.warning("old ends could not be forgotten", extra={"error": str(error)})
+
+
+@asynccontextmanager
+async def _relaying(relay: Relay) -> AsyncGenerator[None]:
+    """Publish from the outbox meanwhile, and on leaving what is there, as far as time allows."""
+    task = asyncio.get_running_loop().create_task(relay.run(), name="choreo relay")
+    try:
+        yield
+    finally:
+        try:
+            async with asyncio.timeout(FLUSH.total_seconds()):
+                await relay.flush()
+        except TimeoutError:
+            logger.warning("the outbox was not emptied: its events go out after the next start")
+        relay.stop()
+        await asyncio.wait({task}, timeout=FLUSH.total_seconds())
+        task.cancel()
 
 
 def _background(stack: AsyncExitStack, name: str, work: "Awaitable[None]") -> None:

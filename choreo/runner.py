@@ -10,7 +10,7 @@ exceeds its budget is reported and cut short: what was unfinished stays unsettle
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import (
     AsyncExitStack,
     asynccontextmanager,
@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from choreo.assembly import Assembly, Ground, assemble
-from choreo.bookkeeping import opened
+from choreo.bookkeeping import Bookkeeping, opened
 from choreo.broker import Broker, Consumer, open_broker
 from choreo.delivery.attempts import Records
 from choreo.delivery.burial import Burial
@@ -28,6 +28,7 @@ from choreo.delivery.journal import Journal
 from choreo.delivery.limits import Limits
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.publisher import Publisher
+from choreo.delivery.relay import Relay
 from choreo.delivery.worker import Worker
 from choreo.environment import Environment
 from choreo.errors import ConnectionLost
@@ -62,6 +63,8 @@ class Running:
         self.assembly = assembly
         self._publisher = publisher
         self._environment = environment
+        self.relay: Relay | None = None
+        """What publishes from the outbox of its store."""
         self.worker: Worker | None = None
         self.consumer: Consumer | None = None
         self._task: asyncio.Task[None] | None = None
@@ -161,32 +164,50 @@ async def started(
     settings = settings or service.settings()
     environment = environment or Environment()
     async with AsyncExitStack() as stack:
-        threads = ThreadPoolExecutor(settings.threads, thread_name_prefix=f"choreo-{service.name}")
-        stack.callback(threads.shutdown, wait=False, cancel_futures=True)
         broker = await stack.enter_async_context(_opened(service, settings, environment, connect))
+        keeping = await stack.enter_async_context(opened(service, settings, environment))
         telemetry = telemetry or Telemetry.detect() or Telemetry()
         watch = telemetry.of(service, broker, settings, environment)
         ground = Ground(
             capabilities=broker.capabilities,
             settings=settings,
             environment=environment,
-            threads=threads,
+            threads=_threads(service, settings, stack),
             tracer=watch.tracer,
         )
-        keeping = await stack.enter_async_context(opened(service, settings, environment))
         publisher = Publisher(broker, _published(journals), watch.tracer)
-        provided = await provide(service.provided, stack)
-        assembly = assemble(service, ground, provided, partial(keeping.books, publisher))
-        await broker.prepare(assembly.topics)
-        running = Running(service, assembly, publisher, environment)
-        stack.push_async_callback(running.close)
-        horizon = broker.horizon([topic.name for topic in assembly.topics])
-        await stack.enter_async_context(keeping.kept(service, horizon))
+        running = await _assembled(service, broker, ground, publisher, keeping, stack)
         await stack.enter_async_context(service.attached(running))
         if service.lifespan is not None:
             await stack.enter_async_context(service.lifespan(service))
         await _consume(running, broker, ground, watch, keeping.records, journals, stack)
         yield running
+
+
+def _threads(service: Service[Any], settings: Settings, stack: AsyncExitStack) -> Executor:
+    threads = ThreadPoolExecutor(settings.threads, thread_name_prefix=f"choreo-{service.name}")
+    stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+    return threads
+
+
+async def _assembled(
+    service: Service[Any],
+    broker: Broker,
+    ground: Ground,
+    publisher: Publisher,
+    keeping: Bookkeeping,
+    stack: AsyncExitStack,
+) -> Running:
+    """Put the service together, and have its books kept."""
+    provided = await provide(service.provided, stack)
+    assembly = assemble(service, ground, provided, partial(keeping.books, publisher))
+    await broker.prepare(assembly.topics)
+    running = Running(service, assembly, publisher, ground.environment)
+    running.relay = keeping.relay
+    stack.push_async_callback(running.close)
+    horizon = broker.horizon([topic.name for topic in assembly.topics])
+    await stack.enter_async_context(keeping.kept(service, horizon))
+    return running
 
 
 async def run(service: Service[Any]) -> None:

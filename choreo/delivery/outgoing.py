@@ -13,7 +13,7 @@ from choreo.envelope import Envelope
 from choreo.errors import EncodeError
 from choreo.event import Event, EventType, event_type
 from choreo.message import Message
-from choreo.store.port import Emission
+from choreo.store.outbox import Emission
 
 MAX_SEQUENCE = 2**63 - 1
 

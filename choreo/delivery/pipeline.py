@@ -127,23 +127,19 @@ def _attempter(
 ) -> Attempt:
     """Compose what calls the handler once and keeps what it emitted, unless it was abandoned."""
     emit = _emitter(plan, parts.outgoing.source)
-    invoke = _invoker(plan, provided, parts.threads)
-    if parts.middlewares:
-        invoke = _wrapped(invoke, parts.middlewares)
+    invoke = _invoker(plan, provided, parts)
     service, handler, outgoing = parts.service, plan.id, parts.outgoing
     trace = parts.tracer.process if parts.tracer is not None else None
 
     async def attempt(
         job: Job, event: Event | None = None, transaction: object = None
     ) -> Outcome | None:
+        event = prepare(job) if event is None else event
         if event is None:
-            event = prepare(job)
-            if event is None:
-                return Outcome.FILTERED
+            return Outcome.FILTERED
         run, envelope = job.run, cast("Envelope", job.received.envelope)
-        context: Context[Any] = Context(
-            envelope, job.received.delivery, service, handler, job.attempt, emit
-        )
+        delivery, number = job.received.delivery, job.attempt
+        context: Context[object] = Context(envelope, delivery, service, handler, number, emit)
         context._transaction = transaction  # noqa: SLF001 -- the pipeline owns the context it made
         token = current.set(context)
         following = trace(job) if trace is not None else None
@@ -203,7 +199,13 @@ def _collect(context: Context, result: Any) -> None:  # noqa: ANN401 -- whatever
         context._emit(context, event)  # noqa: SLF001 -- the pipeline owns the context it made
 
 
-def _invoker(plan: Plan, provided: Mapping[str, object], threads: Executor) -> Invoke:
+def _invoker(plan: Plan, provided: Mapping[str, object], parts: Parts) -> Invoke:
+    """Compose the call with what the user has put around it."""
+    invoke = _caller(plan, provided, parts.threads)
+    return _wrapped(invoke, parts.middlewares) if parts.middlewares else invoke
+
+
+def _caller(plan: Plan, provided: Mapping[str, object], threads: Executor) -> Invoke:
     """Pick the shortest way to call the handler."""
     call = _arguments(plan, provided)
     if plan.kind is Kind.ASYNC:

@@ -42,6 +42,21 @@ class Publisher:
         else:
             await followed(self._tracer.send(messages), receipt)
 
+    async def pass_on(self, messages: Sequence[Message], /) -> None:
+        """Publish *messages* now, beside whatever is queued, as ``Broker.publish`` does."""
+        sending = self._broker.publish(messages)
+        try:
+            await (
+                sending if self._tracer is None else followed(self._tracer.send(messages), sending)
+            )
+        except PublishError as error:
+            if self._published:
+                missing = error.refused.keys() | error.unknown.keys()
+                self._published([m for i, m in enumerate(messages) if i not in missing])
+            raise
+        if self._published:
+            self._published(messages)
+
     async def close(self) -> None:
         """Wait until everything handed in has its result."""
         if self._task is not None:

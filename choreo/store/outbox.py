@@ -16,7 +16,19 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from choreo.message import Message
-from choreo.store.port import Emission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emission:
+    """A message for the outbox."""
+
+    message: Message
+    identity: str
+    """The event's id."""
+    lane: str
+    """What keeps its order: its topic and key. Events of one lane are published in order."""
+    stream: str | None = None
+    """The stream in which the store is to number it; None if it needs no number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,9 +21,9 @@ from typing import Protocol, Self
 
 from typing_extensions import TypeVar
 
-from choreo.message import Message
 from choreo.store.lot import Ticket
 from choreo.store.order import Order
+from choreo.store.outbox import Emission, Outbox
 from choreo.store.streams import Advance
 
 T_co = TypeVar("T_co", covariant=True, default=None)
@@ -92,19 +92,6 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Emission:
-    """A message for the outbox."""
-
-    message: Message
-    identity: str
-    """The event's id."""
-    lane: str
-    """What keeps its order: its topic and key. Events of one lane are published in order."""
-    stream: str | None = None
-    """The stream in which the store is to number it; None if it needs no number."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class End:
     """How a claim ended, with all that is written along with it."""
 
@@ -161,6 +148,11 @@ class Ledger(Protocol[T_co]):
     Whatever a StoreError leaves unknown, such as a commit without an answer (O12), is found out by
     trying again: what was written is then a duplicate.
     """
+
+    @property
+    def outbox(self) -> Outbox:
+        """What was emitted and is to be published."""
+        ...
 
     async def recall(self, keys: Sequence[Key], /) -> Mapping[Key, Known]:
         """Tell what is known of *keys*; of unknown ones nothing. One query for all."""

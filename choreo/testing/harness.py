@@ -126,7 +126,7 @@ class Harness:
         limit = within or (REMOTE_PATIENCE if self._remote else PATIENCE)
         try:
             async with asyncio.timeout(limit.total_seconds()):
-                while not self._flight.idle:
+                while not self._flight.idle or await self._relayed():
                     await self._progress()
         except TimeoutError:
             lines = "\n  ".join(self._flight.report()) or "nothing"
@@ -213,6 +213,13 @@ class Harness:
             await self._open().send([Message(topic, b"", retain=True) for topic in sorted(kept)])
         except BrokerError as error:
             logger.warning("kept values stay on the broker", extra={"error": str(error)})
+
+    async def _relayed(self) -> bool:
+        """Have what lies in outboxes published; say whether anything is in flight thereby."""
+        for running in self._running:
+            if running.relay is not None:
+                await running.relay.flush()
+        return not self._flight.idle
 
     async def _progress(self) -> None:
         """Wait until something moves, and see to it that something can."""
