@@ -125,6 +125,20 @@ def codecs(settings: Settings) -> Codecs:
     return Codecs(avro, json) if settings.codec == "avro" else Codecs(json, avro)
 
 
+def _intake(service: Service[Any], ground: Ground, handlers: Sequence[Handler]) -> Intake:
+    """Compose what tells deliveries apart: those of producers, and those of the desk."""
+    settings, clock = ground.settings, ground.environment.clock
+    binding = ground.capabilities.binding
+    return Intake(
+        EnvelopeReader(binding, [plan.event for plan in service.plans], clock=clock),
+        _routes(handlers),
+        Policies(foreign=settings.foreign, max_hops=settings.max_hops, order=settings.order),
+        binding,
+        clock,
+        Replays(service.name, ground.capabilities),
+    )
+
+
 def _outgoing(service: Service[Any], ground: Ground, formats: Codecs) -> Outgoing:
     """Compose the encoders of all that is emitted: what cannot be written stops the start."""
     outgoing = Outgoing(

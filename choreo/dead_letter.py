@@ -244,22 +244,7 @@ def _own(
 ) -> list[Header]:
     """Make our own headers, within their caps: legible UTF-8 on every transport."""
     error = failure.error
-    again = delivery if isinstance(delivery, Replayed) else None
-    stream, position = again.origin if again else (delivery.stream, delivery.position)
-    first_failed = again.first_failed if again else failure.first_failed or failure.at
-    texts: list[tuple[str, str | None, int]] = [
-        ("id", identity, MAX_NAME),
-        ("reason", failure.reason, MAX_NAME),
-        ("group", failure.service, MAX_NAME),
-        ("handler", failure.handler, MAX_NAME),
-        ("destination", delivery.topic, MAX_ORIGIN),
-        ("partition", stream, MAX_NAME),
-        ("offset", str(position), MAX_NAME),
-        ("attempts", str(failure.attempts), MAX_NAME),
-        ("replays", str(again.generation) if again else None, MAX_NAME),
-        ("first-failure", rfc3339(first_failed), MAX_NAME),
-        ("time", rfc3339(failure.at), MAX_NAME),
-    ]
+    texts = _texts(delivery, failure, identity)
     if error is not None:
         kind = f"{type(error).__module__}.{type(error).__qualname__}"
         texts.append(("error-type", kind, MAX_NAME))
@@ -277,6 +262,28 @@ def _own(
     if error is not None and failure.stack:
         headers += _stack(error, headers)
     return headers
+
+
+def _texts(
+    delivery: Delivery, failure: Failure, identity: str
+) -> list[tuple[str, str | None, int]]:
+    """Tell what went wrong where, each with its cap; of a replay, where it first went wrong."""
+    again = delivery if isinstance(delivery, Replayed) else None
+    stream, position = again.origin if again else (delivery.stream, delivery.position)
+    first_failed = again.first_failed if again else failure.first_failed or failure.at
+    return [
+        ("id", identity, MAX_NAME),
+        ("reason", failure.reason, MAX_NAME),
+        ("group", failure.service, MAX_NAME),
+        ("handler", failure.handler, MAX_NAME),
+        ("destination", delivery.topic, MAX_ORIGIN),
+        ("partition", stream, MAX_NAME),
+        ("offset", str(position), MAX_NAME),
+        ("attempts", str(failure.attempts), MAX_NAME),
+        ("replays", str(again.generation) if again else None, MAX_NAME),
+        ("first-failure", rfc3339(first_failed), MAX_NAME),
+        ("time", rfc3339(failure.at), MAX_NAME),
+    ]
 
 
 def _stack(error: BaseException, before: Iterable[Header]) -> list[Header]:

@@ -91,6 +91,11 @@ def replay_topic(service: str) -> str:
     return f"choreo.replay.{service}"
 
 
+def is_replay_topic(topic: str) -> bool:
+    """Say whether *topic* holds replays, or what else desks decide."""
+    return topic.startswith(("choreo.replay.", "choreo/replay/", "choreo.desk.", "choreo/desk/"))
+
+
 def replay_prefix(service: str, capabilities: Capabilities) -> str:
     """Tell how the topics of a service's replays begin; only its own begin so."""
     return f"choreo/replay/{service}/" if capabilities.topic_levels else replay_topic(service)

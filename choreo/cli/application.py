@@ -7,16 +7,17 @@ a table: hence the imports inside functions.
 # ruff: noqa: PLC0415, PLR0913, PLR0917 -- as said above; Typer reads options from parameters
 
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 
+from choreo.cli import dlq
 from choreo.cli.exit_codes import SIGNALLED, ExitCode
 from choreo.cli.failure import is_usage, reporting, say
-from choreo.reason import Reason
+from choreo.cli.options import BrokerUrl, Debug, Json, Limit, complete
 
 app = typer.Typer(
     name="choreo",
@@ -26,15 +27,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-dlq = typer.Typer(
-    help="Look into the dead letters of a service.", no_args_is_help=True, rich_markup_mode=None
-)
 contracts = typer.Typer(
     help="Hold event classes to their committed Avro contracts.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-app.add_typer(dlq, name="dlq")
+app.add_typer(dlq.app, name="dlq")
 app.add_typer(contracts, name="contracts")
 
 
@@ -51,15 +49,6 @@ Targets = Annotated[
     list[str],
     typer.Argument(metavar="MODULE:SERVICE…", help="Services, or functions that return one."),
 ]
-BrokerUrl = Annotated[
-    str | None,
-    typer.Option("--broker", help="URL of the broker, in place of the settings' one."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON: one object a line.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
-ServiceName = Annotated[str, typer.Option("--service", "-s", help="Whose dead letters.")]
-OfReason = Annotated[Reason | None, typer.Option("--reason", help="Only those of this reason.")]
-OfHandler = Annotated[str | None, typer.Option("--handler", help="Only those of this handler.")]
 Contracted = Annotated[
     list[str],
     typer.Argument(
@@ -70,7 +59,6 @@ Schemas = Annotated[
     Path | None,
     typer.Option("--schemas", help="Folder of the contracts, in place of the settings' one."),
 ]
-Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")]
 
 
 def invoke(arguments: Sequence[str]) -> int:
@@ -183,7 +171,7 @@ def publish(
             correlation=correlation,
             json=json,
         )
-        _complete(publishing.publish(request), json=json, debug=debug)
+        complete(publishing.publish(request), json=json, debug=debug)
 
 
 @app.command()
@@ -216,60 +204,7 @@ def tail(
             correlation=correlation,
             json=json,
         )
-        _complete(tailing.tail(request), json=json, debug=debug)
-
-
-@dlq.command("list")
-def dlq_list(
-    service: ServiceName,
-    broker: BrokerUrl = None,
-    reason: OfReason = None,
-    handler: OfHandler = None,
-    limit: Limit = None,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Count the dead letters of a service by what went wrong."""
-    with reporting(json=json, debug=debug):
-        from choreo.cli import letters
-
-        request = letters.Request(
-            service=service, broker=broker, reason=reason, handler=handler, limit=limit, json=json
-        )
-        _complete(letters.summarise(request), json=json, debug=debug)
-
-
-@dlq.command("show")
-def dlq_show(
-    service: ServiceName,
-    identity: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="Id of a letter, or of its event.")
-    ] = None,
-    broker: BrokerUrl = None,
-    reason: OfReason = None,
-    handler: OfHandler = None,
-    fingerprint: Annotated[
-        str | None, typer.Option(help="Only those that the list shows under this.")
-    ] = None,
-    limit: Limit = None,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Show dead letters whole: what went wrong, and the message as it came."""
-    with reporting(json=json, debug=debug):
-        from choreo.cli import letters
-
-        request = letters.Request(
-            service=service,
-            broker=broker,
-            reason=reason,
-            handler=handler,
-            fingerprint=fingerprint,
-            identity=identity,
-            limit=limit,
-            json=json,
-        )
-        _complete(letters.show(request), json=json, debug=debug)
+        complete(tailing.tail(request), json=json, debug=debug)
 
 
 @contracts.command("export")
@@ -298,16 +233,6 @@ def contracts_check(
         from choreo.cli import contracts as work
 
         work.check(work.Request(targets=targets, schemas=schemas, json=json))
-
-
-def _complete(work: Coroutine[None, None, None], *, json: bool, debug: bool) -> None:
-    """Do *work*, with libraries silent: the command's own failure is the one line."""
-    import asyncio
-
-    from choreo.logs import configure
-
-    configure("DEBUG" if debug else "CRITICAL", json=json)
-    asyncio.run(work)
 
 
 def _usage(error: Exception, *, as_json: bool) -> int:

@@ -20,6 +20,8 @@ class ExitCode(IntEnum):
     """An event that was given does not fit its class."""
     NOT_FOUND = 6
     """What was asked for is not there."""
+    DECLINED = 7
+    """A question was answered with no: nothing was done."""
 
 
 SIGNALLED = 128

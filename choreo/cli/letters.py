@@ -1,205 +1,216 @@
-"""``choreo dlq``: what a service gave up, grouped by what went wrong, or whole."""
+"""``choreo dlq list|show|stats``: what was given up, grouped by what went wrong, whole, counted."""
 
+import getpass
 import re
-from collections.abc import AsyncGenerator
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
-from hashlib import sha256
+from datetime import UTC, datetime, timedelta
 
-from choreo.broker import Broker
+import typer
+
+from choreo.cli.asked import AGO, Asked
 from choreo.cli.failure import NothingFound
 from choreo.cli.reaching import reached
 from choreo.cli.record import Record, Recorder, as_json, one_line, shown
 from choreo.cli.screen import out, pairs, print_json, table
-from choreo.dead_letter import DeadLetter, dead_letter_filter, original, read_dead_letter
-from choreo.message import Delivery, Message
-from choreo.reason import Reason
+from choreo.desk.case import Case, restored
+from choreo.desk.desk import Desk
+from choreo.desk.place import of_service, of_topic
+from choreo.desk.selection import EVERY, OPEN, Selection
+from choreo.desk.statistics import Group, groups, statistics
+from choreo.errors import DecodeError
+from choreo.message import Delivery
 from choreo.settings import Settings
-from choreo.timestamps import rfc3339
+from choreo.timestamps import parse_rfc3339, rfc3339
 
-VARYING = re.compile(r"[0-9a-fA-F-]{8,}|\d+|'[^']*'|\"[^\"]*\"")
-"""Parts of an error's text that differ from event to event: ids, numbers, quoted values."""
-FINGERPRINT_LENGTH = 8
+SPAN = re.compile(r"(\d{1,6})\s*([smhdw])")
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """The options of ``choreo dlq``."""
+    """What a command of the desk was asked."""
 
-    service: str
-    broker: str | None = None
-    reason: Reason | None = None
-    handler: str | None = None
-    fingerprint: str | None = None
-    identity: str | None = None
-    """Id of the letter, or of the event in it."""
-    limit: int | None = None
-    json: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One message on the dead-letter topic."""
-
-    found: Delivery
-    letter: DeadLetter | None
-    """None for what choreo did not bury."""
-    record: Record
-    """The message as it came to the service."""
+    service: str | None
+    topic: str | None
+    broker: str | None
+    selection: Selection
+    json: bool
 
     @property
-    def kind(self) -> str | None:
-        """Type of the event in the letter, where it can be read."""
-        envelope = self.record.envelope
-        return None if envelope is None else envelope.type
-
-    @property
-    def fingerprint(self) -> str:
-        """Name what went wrong, the same for all that went wrong alike."""
-        letter = self.letter
-        parts: list[str | None] = [self.kind]
-        if letter is not None:
-            error = VARYING.sub("*", letter.error or "")
-            parts += [letter.reason, letter.handler, letter.topic, letter.error_type, error]
-        return sha256(repr(parts).encode()).hexdigest()[:FINGERPRINT_LENGTH]
-
-    def matches(self, request: Request) -> bool:
-        """Tell whether *request* asks for it."""
-        letter, envelope = self.letter, self.record.envelope
-        ids = {letter.id if letter else None, envelope.id if envelope else None}
-        return (
-            (request.reason is None or (letter is not None and letter.reason is request.reason))
-            and (
-                request.handler is None
-                or (letter is not None and letter.handler == request.handler)
-            )
-            and (request.fingerprint is None or self.fingerprint.startswith(request.fingerprint))
-            and (request.identity is None or request.identity in ids)
-        )
+    def name(self) -> str:
+        """The service, or the topic."""
+        return self.service or self.topic or ""
 
 
-@dataclass(slots=True)
-class Group:
-    """Letters that went wrong alike; only the first is kept, and the others counted."""
-
-    example: Entry
-    count: int = 0
-    first: datetime | None = None
-    last: datetime | None = None
-
-    def add(self, entry: Entry) -> None:
-        """Count *entry*."""
-        self.count += 1
-        if entry.letter is not None:
-            buried = entry.letter.buried
-            self.first = min(self.first or buried, buried)
-            self.last = max(self.last or buried, buried)
-
-
-async def summarise(request: Request) -> None:
-    """Print the dead letters of a service by fingerprint, the most frequent first."""
-    groups: dict[str, Group] = {}
-    async with _asked_for(request) as entries:
-        async for entry in entries:
-            groups.setdefault(entry.fingerprint, Group(entry)).add(entry)
-    total = sum(group.count for group in groups.values())
-    ranked = sorted(groups.items(), key=lambda item: -item[1].count)[: request.limit]
-    if request.json:
-        values = [_group_json(fingerprint, group) for fingerprint, group in ranked]
-        print_json({"service": request.service, "total": total, "groups": values})
-        return
-    columns = ("count", "fingerprint", "reason", "handler", "event", "topic", "last", "error")
-    rows = [_group_row(fingerprint, group) for fingerprint, group in ranked]
-    out().print(table(f"{total} dead letters of {request.service}", columns, rows))
-
-
-async def show(request: Request) -> None:
-    """Print dead letters whole; raise NothingFound if there is none that was asked for."""
-    number = 0
-    async with _asked_for(request) as entries:
-        async for entry in entries:
-            number += 1
-            if request.json:
-                print_json(_entry_json(entry))
-            else:
-                _print(entry, number)
-            if number == request.limit:
-                break
-    if not number:
-        raise NothingFound(f"no such dead letter of {request.service}")
-
-
-@asynccontextmanager
-async def _asked_for(request: Request) -> AsyncGenerator[AsyncGenerator[Entry]]:
-    settings = Settings.load(broker=request.broker)
-    async with reached(settings) as broker, aclosing(_entries(broker, request)) as entries:
-        yield entries
-
-
-async def _entries(broker: Broker, request: Request) -> AsyncGenerator[Entry]:
-    recorder = Recorder(broker.capabilities)
-    place = dead_letter_filter(request.service, broker.capabilities)
-    async with broker.browse(place) as deliveries:
-        async for delivery in deliveries:
-            entry = _entry(delivery, recorder)
-            if entry.matches(request):
-                yield entry
-
-
-def _entry(delivery: Delivery, recorder: Recorder) -> Entry:
-    letter = read_dead_letter(delivery)
-    if letter is None:
-        return Entry(delivery, None, recorder.read(delivery))
-    return Entry(delivery, letter, recorder.read(_delivered(original(delivery), letter)))
-
-
-def _delivered(message: Message, letter: DeadLetter) -> Delivery:
-    """Put the original back where the service met it."""
-    return Delivery(
-        topic=message.topic,
-        body=message.body,
-        key=message.key,
-        headers=message.headers,
-        stream=letter.stream,
-        position=letter.position,
+def request(
+    asked: Asked, *, every: bool, identity: str | None = None, limit: int | None = None
+) -> Request:
+    """Make sense of the options; raise BadParameter for what makes none."""
+    if (asked.service is None) is (asked.topic is None):
+        raise typer.BadParameter("name a --service, or a --topic of others' letters")
+    selection = Selection(
+        states=EVERY if every else OPEN,
+        identity=identity,
+        event=asked.event,
+        handler=asked.handler,
+        reason=asked.reason,
+        fingerprint=asked.fingerprint,
+        key=asked.key,
+        since=_moment("--since", asked.since),
+        until=_moment("--until", asked.until),
+        limit=limit,
+    )
+    return Request(
+        service=asked.service,
+        topic=asked.topic,
+        broker=asked.broker,
+        selection=selection,
+        json=asked.json,
     )
 
 
-def _entry_json(entry: Entry) -> dict[str, object]:
-    letter = entry.letter
+@asynccontextmanager
+async def desk(request: Request) -> AsyncGenerator[Desk]:
+    """Reach the broker and open the desk that *request* is for."""
+    async with reached(Settings.load(broker=request.broker)) as broker:
+        if request.service is not None:
+            place = of_service(request.service, broker.capabilities)
+        else:
+            place = of_topic(request.topic or "", broker.capabilities)
+        yield Desk(broker, place, by=_person())
+
+
+async def cases(request: Request) -> list[Case]:
+    """Find what was asked for; raise NothingFound if there is none."""
+    async with desk(request) as opened:
+        found = request.selection.of(await opened.survey())
+    if not found:
+        raise NothingFound(f"no such dead letter of {request.name}")
+    return found
+
+
+async def summarise(request: Request, limit: int | None) -> None:
+    """Print the letters by fingerprint, the most frequent first, *limit* groups of them."""
+    async with desk(request) as opened:
+        found = request.selection.of(await opened.survey())
+    ranked = groups(found)[:limit]
+    if request.json:
+        values = [_group_json(fingerprint, group) for fingerprint, group in ranked]
+        states = Counter(str(case.state) for case in found)
+        summary = {"service": request.service, "topic": request.topic, "total": len(found)}
+        print_json({**summary, "states": states, "groups": values})
+        return
+    columns = ("count", "fingerprint", "reason", "handler", "event", "topic", "last", "error")
+    rows = [_group_row(fingerprint, group) for fingerprint, group in ranked]
+    out().print(table(f"{len(found)} dead letters of {request.name}", columns, rows))
+
+
+async def show(request: Request) -> None:
+    """Print letters whole; raise NothingFound if there is none that was asked for."""
+    number = 0
+    async with desk(request) as opened:
+        recorder = Recorder(opened.capabilities)
+        found = request.selection.of(await opened.survey())
+        async with aclosing(opened.whole(found)) as letters:
+            async for case, letter in letters:
+                number += 1
+                record = _record(recorder, case, letter)
+                if request.json:
+                    print_json(_case_json(case, record))
+                else:
+                    _print(case, record, number)
+    if not number:
+        raise NothingFound(f"no such dead letter of {request.name}")
+
+
+async def count(request: Request) -> None:
+    """Print the counts of all letters that were asked for."""
+    async with desk(request) as opened:
+        found = request.selection.of(await opened.survey())
+    counts = statistics(found, datetime.now(UTC))
+    values: dict[str, object] = {
+        **asdict(counts),
+        "oldest": _text(counts.oldest),
+        "newest": _text(counts.newest),
+    }
+    if request.json:
+        print_json({"service": request.service, "topic": request.topic, **values})
+        return
+    out().print(f"{counts.total} dead letters of {request.name}")
+    for name in ("oldest", "newest"):
+        out().print(f"{name}: {values[name] or '–'}")
+    for name in ("states", "reasons", "handlers", "events", "ages", "fingerprints"):
+        counted: Counter[str] = getattr(counts, name)
+        rows = [(number, value) for value, number in counted.most_common()]
+        out().print(table(name, ("count", ""), rows))
+
+
+def case_json(case: Case) -> dict[str, object]:
+    """Return what ``--json`` says of a letter itself."""
+    told = asdict(case.told)
     return {
-        "fingerprint": entry.fingerprint,
-        "letter": None if letter is None else _letter_json(letter),
-        "message": as_json(entry.record),
-        "stored": {
-            "topic": entry.found.topic,
-            "stream": entry.found.stream,
-            "position": entry.found.position,
-        },
+        **told,
+        "id": case.id,
+        "first_failed": _text(case.told.first_failed),
+        "buried": _text(case.told.buried),
+        "replays": case.replays,
     }
 
 
-def _letter_json(letter: DeadLetter) -> dict[str, object]:
-    values = asdict(letter)
-    values["first_failed"] = rfc3339(letter.first_failed)
-    values["buried"] = rfc3339(letter.buried)
-    return values
+def decision_json(case: Case) -> dict[str, object] | None:
+    """Return what ``--json`` says of what was decided about a letter."""
+    decision = case.decision
+    if decision is None:
+        return None
+    return {**asdict(decision), "at": rfc3339(decision.at)}
+
+
+def _record(recorder: Recorder, case: Case, letter: Delivery) -> Record:
+    """Put the message in *letter* back where the service met it."""
+    told = case.told
+    try:
+        message = restored(letter, told)
+    except DecodeError:
+        message = letter
+    return recorder.read(
+        Delivery(
+            topic=message.topic,
+            body=message.body,
+            key=message.key,
+            headers=message.headers,
+            stream=told.stream or letter.stream,
+            position=letter.position if told.position is None else told.position,
+        )
+    )
+
+
+def _case_json(case: Case, record: Record) -> dict[str, object]:
+    return {
+        "fingerprint": case.fingerprint,
+        "state": case.state,
+        "decision": decision_json(case),
+        "letter": None if case.told.convention == "unknown" else case_json(case),
+        "message": as_json(record),
+        "stored": {"topic": case.topic, "stream": case.stream, "position": case.position},
+    }
 
 
 def _group_json(fingerprint: str, group: Group) -> dict[str, object]:
-    letter = group.example.letter
+    told = group.example.told
     return {
         "fingerprint": fingerprint,
         "count": group.count,
-        "reason": letter.reason if letter else None,
-        "handler": letter.handler if letter else None,
+        "reason": told.reason,
+        "handler": told.handler,
         "type": group.example.kind,
-        "topic": letter.topic if letter else None,
-        "error_type": letter.error_type if letter else None,
-        "error": letter.error if letter else None,
-        "first": rfc3339(group.first) if group.first else None,
-        "last": rfc3339(group.last) if group.last else None,
+        "topic": told.topic,
+        "error_type": told.error_type,
+        "error": told.error,
+        "first": _text(group.first),
+        "last": _text(group.last),
     }
 
 
@@ -209,21 +220,48 @@ def _group_row(fingerprint: str, group: Group) -> tuple[object, ...]:
     return tuple("–" if values[name] is None else values[name] for name in names)
 
 
-def _print(entry: Entry, number: int) -> None:
-    console = out()
-    letter, record = entry.letter, entry.record
-    values: dict[str, object] = {"fingerprint": entry.fingerprint}
-    if letter is None:
-        values["letter"] = "not buried by choreo"
-    else:
-        values |= {name: value for name, value in _letter_json(letter).items() if value is not None}
-    if record.envelope is None:
-        values["problem"] = record.problem or ""
+def _print(case: Case, record: Record, number: int) -> None:
+    values: dict[str, object] = {"fingerprint": case.fingerprint, "state": case.state}
+    values |= _present("decision ", decision_json(case) or {})
+    values |= _present("", case_json(case))
+    if case.problem is not None or record.envelope is None:
+        values["problem"] = case.problem or record.problem or ""
     for name, value in record.delivery.headers:
         values[f"header {name}"] = "(none)" if value is None else shown(value)
     if record.delivery.key is not None:
         values["key"] = shown(record.delivery.key)
     kind = None if record.envelope is None else record.envelope.content_type
     values["body"] = one_line(record.delivery.body, kind)
-    console.print(f"── {number} ──")
-    console.print(pairs(values))
+    out().print(f"── {number} ──")
+    out().print(pairs(values))
+
+
+def _present(prefix: str, values: Mapping[str, object]) -> dict[str, object]:
+    return {
+        f"{prefix}{name}": value for name, value in values.items() if value not in {None, "", False}
+    }
+
+
+def _moment(option: str, text: str | None) -> datetime | None:
+    """Read a moment, or how long ago it was."""
+    if text is None:
+        return None
+    span = SPAN.fullmatch(text.strip())
+    if span is not None:
+        return datetime.now(UTC) - timedelta(**{UNITS[span[2]]: int(span[1])})
+    try:
+        return parse_rfc3339(text)
+    except ValueError:
+        raise typer.BadParameter(f"{option} {text!r}: write {AGO}") from None
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else rfc3339(moment)
+
+
+def _person() -> str:
+    """Tell who decides, for the record."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without a name for its user
+        return ""

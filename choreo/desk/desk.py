@@ -12,8 +12,9 @@ from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from choreo.broker import Binding, Broker, TopicFilter, TopicSpec
+from choreo.broker import Binding, Broker, Capabilities, TopicFilter, TopicSpec
 from choreo.desk.case import Case, CaseReader, judged, restored
+from choreo.desk.correction import Correction
 from choreo.desk.order import portions, rounds, waves
 from choreo.desk.pace import Pace
 from choreo.desk.place import Place
@@ -65,6 +66,16 @@ class Desk:
         self._by = by
         self._reader = CaseReader(broker.capabilities)
         self._prepared = False
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the broker can do."""
+        return self._capabilities
+
+    @property
+    def batch(self) -> str:
+        """Names what this desk decides, in every record of it."""
+        return self._batch
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -138,12 +149,12 @@ class Desk:
             for case in portion:
                 done(case, None)
 
-    async def correct(self, case: Case, corrected: Message, letter: str, event_id: str) -> None:
-        """Have *corrected* handled, a letter called *letter*, in place of *case*."""
+    async def correct(self, case: Case, correction: Correction) -> None:
+        """Have *correction* handled in place of *case*."""
         await self._prepare()
         now = self._clock.now()
         replaying = Decision(
-            letter=letter,
+            letter=correction.letter,
             action=Action.REPLAY,
             edition=0,
             generation=1,
@@ -153,9 +164,9 @@ class Desk:
         )
         # First what is to be handled: its id is derived, so that doing it twice is doing it once.
         await self._broker.publish(
-            [decided(corrected, replaying, self.place.prefix, self._capabilities)]
+            [decided(correction.message, replaying, self.place.prefix, self._capabilities)]
         )
-        await self._broker.publish([self._record(case, Action.EDIT, note=event_id)])
+        await self._broker.publish([self._record(case, Action.EDIT, note=correction.event_id)])
 
     # -- within -----------------------------------------------------------------------------------
 

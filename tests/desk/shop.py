@@ -1,6 +1,7 @@
 """A service whose handlers fail as they are told, and what tests do with its dead letters."""
 
-from collections.abc import AsyncGenerator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -57,10 +58,17 @@ class Shop:
     async def place(self, *orders: tuple[str, int]) -> None:
         await self.running.publish([self.event(order_id=key, number=n) for key, n in orders])
 
+    async def until(self, condition: Callable[[], object], within: float = 8.0) -> None:
+        """Wait for *condition*."""
+        async with asyncio.timeout(within):
+            while not condition():
+                await asyncio.sleep(0.005)
+
     async def idle(self) -> None:
-        worker = self.running.worker
-        assert worker is not None
-        await worker.idle()
+        """Wait until everything that the broker has for the service is settled, where it tells."""
+        consumer = self.running.consumer
+        assert consumer is not None
+        await self.until(lambda: all(each.settled == each.end for each in consumer.progress()))
 
     async def cases(self, selection: Selection | None = None) -> list[Case]:
         return (selection or Selection()).of(await self.desk.survey())

@@ -1,0 +1,31 @@
+"""Options that several commands have, and how what they ask for is carried out.
+
+Nothing here imports a broker, a codec or a table: see ``application``.
+"""
+
+# ruff: noqa: PLC0415 -- as said above
+
+from collections.abc import Coroutine
+from typing import Annotated, TypeVar
+
+import typer
+
+T = TypeVar("T")
+
+BrokerUrl = Annotated[
+    str | None,
+    typer.Option("--broker", help="URL of the broker, in place of the settings' one."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON: one object a line.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
+Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")]
+
+
+def complete(work: Coroutine[None, None, T], *, json: bool, debug: bool) -> T:
+    """Do *work*, with libraries silent: the command's own failure is the one line."""
+    import asyncio
+
+    from choreo.logs import configure
+
+    configure("DEBUG" if debug else "CRITICAL", json=json)
+    return asyncio.run(work)
