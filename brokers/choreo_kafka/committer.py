@@ -12,6 +12,7 @@ from aiokafka.errors import (
 )
 
 from choreo.broker import Notice
+from choreo.failpoints import reached
 from choreo_kafka.client import RawConsumer
 from choreo_kafka.stream import Stream
 from choreo_kafka.streams import Streams
@@ -102,6 +103,7 @@ class Committer:
             await asyncio.wait({self._on_way})
 
     async def _send(self, due: list[tuple[Stream, tuple[int, str]]]) -> bool:
+        reached("acknowledging")
         try:
             await self._raw.commit({stream.place: target for stream, target in due})
         except OffsetMetadataTooLargeError:
@@ -118,6 +120,7 @@ class Committer:
             return False
         finally:
             self._on_way = None
+        reached("acknowledged")
         self._failures = 0
         for stream, target in due:
             stream.committed = target

@@ -14,6 +14,7 @@ from choreo.delivery.job import Job, Outcome, Received
 from choreo.delivery.journal import Journal
 from choreo.delivery.lanes import Lanes
 from choreo.errors import StoreError
+from choreo.failpoints import reached
 from choreo.message import Delivery
 from choreo.retry import FOREVER
 
@@ -64,6 +65,7 @@ class Arrival:
         self._asking = [received for received, _, _ in batch]
         known = await self._recall([job for _, jobs, _ in batch for job in jobs])
         self._asking = ()
+        reached("recalled")
         if known:
             for received, jobs, outcome in batch:
                 if not received.dropped:
@@ -117,3 +119,4 @@ class Arrival:
             return
         for job in jobs:
             self._lanes.add(job.lane, job)
+        reached("accepted")

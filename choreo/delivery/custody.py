@@ -7,6 +7,7 @@ from choreo.broker import Consumer
 from choreo.delivery.job import Received
 from choreo.delivery.journal import Journal
 from choreo.delivery.limits import Limits
+from choreo.failpoints import reached
 from choreo.message import Delivery
 
 
@@ -60,10 +61,12 @@ class Custody:
         """Settle now whatever is to be settled."""
         if self._done and self.consumer is not None:
             done, self._done = self._done, []
+            reached("settling")
             try:
                 self.consumer.settle(done)
             except Exception as error:  # noqa: BLE001 -- of an adapter; in a callback nobody else hears it
                 self._broken(error)
+            reached("settled")
 
     async def idle(self) -> None:
         """Return once nothing is held."""

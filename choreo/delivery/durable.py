@@ -24,6 +24,7 @@ from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.tracing import Outbound, followed
 from choreo.envelope import Envelope
 from choreo.errors import StoreError
+from choreo.failpoints import reached
 from choreo.reason import Reason
 from choreo.store.port import Attempt, Claim, Effect, End, Key, Known, Ledger, State, Verdict
 
@@ -101,6 +102,7 @@ class DurableBooks:
         if isinstance(held, Verdict):
             return self._judge(job, held)
         job.lease = held
+        reached("leased")
         return None
 
     def effect(self, job: Job, /) -> AbstractAsyncContextManager[Effect[Any]]:
@@ -111,11 +113,13 @@ class DurableBooks:
         """Write the job's end in its own transaction."""
         if effect.verdict is not Verdict.WRITTEN:
             return self._judge(job, effect.verdict)
+        reached("ending")
         return self._judge(job, await effect.complete(self._end(job)))
 
     async def deliver(self, job: Job, /) -> Outcome | None:
         """Write the job's end and all that it emitted, with those of its neighbours."""
         sending = job.outbound.sending if isinstance(job.outbound, Outbound) else None
+        reached("ending")
         writing = self._ledger.finish((self._end(job),))
         if sending is None:
             verdicts = await writing
@@ -128,16 +132,19 @@ class DurableBooks:
 
     def committed(self, job: Job, /) -> None:
         """Have what the job wrote published soon."""
+        reached("committed")
         if job.outbound:
             self._relay()
 
     async def failed(self, job: Job, /) -> None:
         """Note the attempt, so that a restart goes on counting (D13)."""
         lease, job.lease = job.lease, None
+        reached("failing")
         try:
             if lease is not None:
                 await self._leases.give_back(lease)
             await self._ledger.note((self._attempt(job),))
+            reached("noted")
         except StoreError as error:
             names = {**job.names, "error": str(error)}
             logger.warning("a failed attempt could not be noted", extra=names)

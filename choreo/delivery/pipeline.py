@@ -20,6 +20,7 @@ from choreo.delivery.tracing import Tracer
 from choreo.envelope import Envelope
 from choreo.errors import LateEmit, UndeclaredEmit
 from choreo.event import Event, event_type
+from choreo.failpoints import reached
 from choreo.ids import derived
 from choreo.middleware import Call, Middleware
 from choreo.plan import Kind, Plan
@@ -95,6 +96,7 @@ def _transacted(prepare: Prepare, attempt: Attempt, books: Books) -> Process:
         run = job.run
         async with books.effect(job) as effect:
             if effect.verdict is Verdict.WRITTEN:
+                reached("claimed")
                 await attempt(job, event, effect.transaction)
                 if job.run != run:  # abandoned: what it wrote is rolled back
                     return None
@@ -112,6 +114,7 @@ def _preparer(plan: Plan, decode: Callable[[Envelope], Event]) -> Prepare:
 
     def prepare(job: Job) -> Event | None:
         event = decode(cast("Envelope", job.received.envelope))
+        reached("decoded")
         if when is not None and not when(event):
             return None
         if purpose is not None:
@@ -144,10 +147,12 @@ def _attempter(
         token = current.set(context)
         following = trace(job) if trace is not None else None
         try:
+            reached("handling")
             result = await invoke(event, context)
             if result is not None:
                 _collect(context, result)
             outbound = outgoing.caused(context.emitted, envelope) if context.emitted else ()
+            reached("handled")
         except BaseException as error:
             if following is not None:
                 following.end(error)

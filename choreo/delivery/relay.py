@@ -20,6 +20,7 @@ from choreo.delivery.tenure import Life, Tenure, boottime
 from choreo.delivery.waves import Refusing, Round
 from choreo.environment import Environment
 from choreo.errors import BrokerError, PublishError, StoreError
+from choreo.failpoints import reached
 from choreo.message import Message
 from choreo.retry import Retry
 from choreo.store.outbox import Backlog, Outbox, Row
@@ -193,6 +194,7 @@ class Relay:
         self._troubles = 0 if not rows else self._troubles
         if not rows:
             return False
+        reached("relay_read")
         going = Round(
             rows, self._settings.refusing, self._environment.random, run=self._settings.run
         )
@@ -203,6 +205,7 @@ class Relay:
         self._doubted += going.doubted
         if settled:
             lost = await self._outbox.settle(life.holder, settled)
+            reached("relay_settled")
             if lost:
                 self._tenure.end(life, "shards were taken over while rows were sent", lost)
             self._troubles = 0
@@ -221,7 +224,9 @@ class Relay:
                 break
             try:
                 async with self._tenure.sending(life):
+                    reached("relay_sending")
                     await self._publish(messages)
+                    reached("relay_sent")
             except PublishError as error:
                 going.landed(error.refused, error.unknown)
                 problem = error if error.unknown else problem

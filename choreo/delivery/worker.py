@@ -26,6 +26,7 @@ from choreo.delivery.slots import Slot, Slots
 from choreo.delivery.waiting import Waiting
 from choreo.environment import Environment
 from choreo.errors import BrokerError, ChoreoError, PublishError, StoreError
+from choreo.failpoints import reached
 from choreo.reason import Reason
 from choreo.retry import FOREVER
 from choreo.store.port import Key
@@ -110,6 +111,7 @@ class Worker:
             deliveries = await consumer.poll(wanted)
             if not deliveries or self._crash is not None:
                 break
+            reached("received")
             await self._arrival.take(deliveries)
             self._slots.wake()
             await asyncio.sleep(0)
@@ -211,10 +213,13 @@ class Worker:
     async def _bury(self, job: Job) -> Outcome:
         """Have the letter accepted first and noted then: a crash between repeats it (D2)."""
         if not job.buried:
+            reached("burying")
             await self._burial.bury(job)
             job.buried = True
+            reached("lettered")
         if self._books.durable:
             await self._books.buried(job)
+            reached("buried")
         return Outcome.DEAD_LETTERED
 
     def abandoned(self, job: Job, /) -> None:

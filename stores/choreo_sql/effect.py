@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncTransaction
 
+from choreo.failpoints import reached
 from choreo.store.port import Claim, End, State, Verdict
 from choreo_sql.claiming import Wish, bury, take
 from choreo_sql.connections import Connections
@@ -52,6 +53,7 @@ class SqlEffect:
             if end.state is State.DEAD:
                 await bury(self._connection, self._scopes, end.claim)
             refused = await record(self._connection, self._scopes, [end])
+            reached("recorded")
             # PostgreSQL takes a COMMIT after a failed statement for a ROLLBACK, without a word.
             await self._connection.execute(text("SELECT 1"))
         self.completed = not refused

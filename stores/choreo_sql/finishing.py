@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from choreo.errors import StoreError
+from choreo.failpoints import reached
 from choreo.store.port import End, Verdict
 from choreo_sql import lot, outbox, streams
 from choreo_sql.claiming import Wish, rows_of, take
@@ -101,6 +102,7 @@ async def _attempt(
         raise HalfWritten(partly)
     winners = [index for index, answer in enumerate(answers) if answer.verdict is Verdict.WRITTEN]
     refused = await record(connection, scopes, [ends[index] for index in winners])
+    reached("recorded")
     if refused:
         raise HalfWritten({winners[index]: verdict for index, verdict in refused.items()})
     return [answer.verdict for answer in answers]
