@@ -18,6 +18,7 @@ from choreo.delivery.publisher import Publisher
 from choreo.delivery.relay import Relay
 from choreo.environment import Environment
 from choreo.errors import ConfigurationError, StoreError
+from choreo.event import event_type
 from choreo.plan import Plan
 from choreo.retention import retention
 from choreo.retry import FOREVER
@@ -75,7 +76,9 @@ class Bookkeeping:
         if self._ledger is None or self._leases is None:
             self._books = PassingBooks(publisher)
         else:
-            self._relay = Relay(self._ledger.outbox, publisher.pass_on, self._environment)
+            self._relay = Relay(
+                self._ledger.outbox, publisher.pass_on, self._environment, stamp=outgoing.stamp
+            )
             clock = self._environment.clock
             self._books = DurableBooks(
                 self._ledger, self._inbox, outgoing, self._leases, clock, self._wake
@@ -209,11 +212,21 @@ def _check(service: Service[Any], store: Store[Any] | None) -> None:
         wanted = plan.transaction
         if wanted is not None and (store is None or not issubclass(store.transaction, wanted)):
             raise ConfigurationError(_lacking(plan, wanted, store))
+        numbered = [event.__name__ for event in plan.emits if event_type(event).numbered]
+        if numbered and store is None:
+            raise ConfigurationError(
+                f"handler {plan.id} ({plan.where}) emits {', '.join(sorted(numbered))}, which the "
+                f"outbox numbers: {_name_one(service)}"
+            )
         if plan.options.lease is not None and store is None:
             raise ConfigurationError(
-                f"handler {plan.id} ({plan.where}) wants a lease, which is kept in a store: name "
-                f"one, as in Service({service.name!r}, store='sqlite:///{service.name}.db')"
+                f"handler {plan.id} ({plan.where}) wants a lease, which is kept in a store: "
+                f"{_name_one(service)}"
             )
+
+
+def _name_one(service: Service[Any]) -> str:
+    return f"name one, as in Service({service.name!r}, store='sqlite:///{service.name}.db')"
 
 
 def _lacking(plan: Plan, wanted: type[object], store: Store[Any] | None) -> str:

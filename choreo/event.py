@@ -24,6 +24,9 @@ KINDS: Mapping[str, type[object]] = {
 }
 """What class arguments are, where they are given."""
 
+AUTO = "auto"
+"""In place of a field: the outbox numbers the events, per name and key."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EventType:
@@ -36,13 +39,18 @@ class EventType:
     key: str | None
     """The field whose value keeps related events in order."""
     sequence: str | None
-    """The field that numbers the events of one key."""
+    """The field that numbers the events of one key; ``auto`` if the outbox does."""
     idempotency_key: str | None
     """The field that makes several distinct events one effect."""
     retain: bool
     """Keep the last one per topic on brokers that can, and take kept ones in."""
     foreign: Foreign | None
     """How records that are no CloudEvents are read as this event."""
+
+    @property
+    def numbered(self) -> bool:
+        """Say whether the outbox numbers such events."""
+        return self.sequence == AUTO
 
     @property
     def type(self) -> str:
@@ -56,7 +64,8 @@ class Event(BaseModel):
     ``topic`` names where it is published and may hold ``{field}`` templates; ``key`` names the
     field that keeps related events in order; ``version`` counts incompatible changes; ``name``
     replaces the class name on the wire and ``domain``, inherited, goes before it. ``sequence``
-    and ``idempotency_key`` name fields; ``foreign`` says how records that are no CloudEvents are
+    and ``idempotency_key`` name fields; ``sequence="auto"`` has the outbox of the store number the
+    events of each key; ``foreign`` says how records that are no CloudEvents are
     read. A subclass without a topic is a parent for others and cannot be published.
 
     Unknown fields are ignored on reading (tolerant reader); NaN and infinities are refused; bytes
@@ -156,9 +165,14 @@ def _check(cls: type[Event], declared: EventType) -> None:
         )
     if declared.version < 1:
         raise ConfigurationError(f"{where}: versions count from 1, not {declared.version}")
+    if declared.numbered and (declared.key is None or AUTO in cls.model_fields):
+        raise ConfigurationError(
+            f"{where}: sequence='auto' numbers the events of each key: name a key, and let no "
+            "field be called 'auto'"
+        )
     named = {
         "key": declared.key,
-        "sequence": declared.sequence,
+        "sequence": None if declared.numbered else declared.sequence,
         "idempotency_key": declared.idempotency_key,
         **{f"topic field {field!r}": field for field in declared.topic.fields},
     }

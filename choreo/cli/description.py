@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from choreo.broker import Broker, Capabilities, open_broker
 from choreo.cli.guarantee import guarantee, order
@@ -11,6 +12,8 @@ from choreo.plan import Plan
 from choreo.retry import Retry
 from choreo.service import Service
 from choreo.settings import Settings
+from choreo.store.opening import open_store
+from choreo.store.port import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,8 @@ class ServiceDescription:
     service: str
     broker: str
     """URL without credentials."""
+    store: str | None
+    """The same of its store; None if it keeps its books in memory."""
     concurrency: int
     handlers: Sequence[HandlerDescription]
 
@@ -58,6 +63,7 @@ class Subject:
     service: Service
     settings: Settings
     broker: Broker
+    store: Store[Any] | None
 
 
 def subject(service: Service, broker: str | None) -> Subject:
@@ -68,13 +74,14 @@ def subject(service: Service, broker: str | None) -> Subject:
     settings = service.settings(broker=broker)
     given = service.broker
     if given is None or isinstance(given, str):
-        return Subject(service=service, settings=settings, broker=open_broker(settings.broker))
+        adapter = open_broker(settings.broker)
+        return Subject(service=service, settings=settings, broker=adapter, store=_store(service))
     if broker is not None:
         raise ConfigurationError(
             f"service {service.name} brings its own broker object ({given.url}): "
             "--broker cannot replace it"
         )
-    return Subject(service=service, settings=settings, broker=given)
+    return Subject(service=service, settings=settings, broker=given, store=_store(service))
 
 
 def describe(subject: Subject) -> ServiceDescription:
@@ -83,11 +90,9 @@ def describe(subject: Subject) -> ServiceDescription:
     return ServiceDescription(
         service=subject.service.name,
         broker=subject.broker.url,
+        store=None if subject.store is None else subject.store.url,
         concurrency=subject.settings.concurrency,
-        handlers=[
-            _handler(plan, subject.service, subject.settings, capabilities)
-            for plan in subject.service.plans
-        ],
+        handlers=[_handler(plan, subject, capabilities) for plan in subject.service.plans],
     )
 
 
@@ -96,10 +101,17 @@ def as_json(descriptions: Sequence[ServiceDescription]) -> dict[str, object]:
     return {"services": [asdict(description) for description in descriptions]}
 
 
-def _handler(
-    plan: Plan, service: Service, settings: Settings, capabilities: Capabilities
-) -> HandlerDescription:
-    declared = event_type(plan.event)
+def _store(service: Service) -> Store[Any] | None:
+    """Make the store that *service* would use, unopened."""
+    given = service.store
+    if given is not None and not isinstance(given, str):
+        return given
+    url = service.settings().store
+    return None if url is None else open_store(url)
+
+
+def _handler(plan: Plan, subject: Subject, capabilities: Capabilities) -> HandlerDescription:
+    declared, settings, service = event_type(plan.event), subject.settings, subject.service
     return HandlerDescription(
         handler=plan.id,
         event=plan.event.__name__,
@@ -109,7 +121,7 @@ def _handler(
         order=order(capabilities, declared, settings),
         retry=_retry(plan.options.retry or service.retry),
         deadline_seconds=(plan.options.deadline or settings.deadline).total_seconds(),
-        guarantee=guarantee(capabilities, declared, settings),
+        guarantee=guarantee(capabilities, plan, declared, settings, subject.store),
         where=plan.where,
     )
 

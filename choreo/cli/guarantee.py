@@ -1,13 +1,25 @@
-"""What a handler may rely on, in words: read off the adapter's capabilities, promising no more."""
+"""What a handler may rely on, in words: read off adapter and store, promising no more."""
+
+from typing import Any
 
 from choreo.broker import Capabilities
 from choreo.event import EventType
+from choreo.plan import Plan
 from choreo.settings import Settings
+from choreo.store.port import Store
 
 
-def guarantee(capabilities: Capabilities, event: EventType, settings: Settings) -> str:
+def guarantee(
+    capabilities: Capabilities,
+    plan: Plan,
+    event: EventType,
+    settings: Settings,
+    store: Store[Any] | None,
+) -> str:
     """Say how often an event takes effect, in what order, and what becomes of duplicates."""
-    return f"{_times(capabilities)}, {_order(capabilities, event)}; {_duplicates(settings)}"
+    times = _times(capabilities)
+    effect = "" if store is None or not store.durable else _effect(plan)
+    return f"{times}{effect}, {_order(capabilities, event)}; {_duplicates(settings, store)}"
 
 
 def order(capabilities: Capabilities, event: EventType, settings: Settings) -> str:
@@ -26,13 +38,23 @@ def _times(capabilities: Capabilities) -> str:
     return "at least once"
 
 
+def _effect(plan: Plan) -> str:
+    if plan.transaction is not None:
+        return ", its rows and its emits once"
+    if plan.options.lease is not None:
+        return ", by one process at a time, its emits once"
+    return ", its emits once"
+
+
 def _order(capabilities: Capabilities, event: EventType) -> str:
     if event.key is not None:
         return f"per key {event.key}"
     return "per partition" if capabilities.keys else "per topic"
 
 
-def _duplicates(settings: Settings) -> str:
-    if not settings.duplicates_window:
+def _duplicates(settings: Settings, store: Store[Any] | None) -> str:
+    if store is not None and store.durable:
+        return "duplicates suppressed by the store"
+    if not settings.duplicates_window and store is None:
         return "duplicates are handled again"
     return "duplicates suppressed while the process lives"

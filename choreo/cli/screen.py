@@ -59,10 +59,15 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 def service_table(description: ServiceDescription) -> Table:
     """Lay out one service: the table that ``run`` starts with."""
     return table(
-        f"{description.service} on {description.broker}",
+        _title(description),
         ("handler", "event", "topic", "emits", "order", "retry", "deadline", "guarantee"),
         [_row(handler) for handler in description.handlers],
     )
+
+
+def _title(description: ServiceDescription) -> str:
+    books = "" if description.store is None else f", books in {description.store}"
+    return f"{description.service} on {description.broker}{books}"
 
 
 def pairs(values: Mapping[str, object]) -> Table:

@@ -1,6 +1,7 @@
 """Writing envelopes in binary mode: one header per attribute, the payload as it is."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from choreo.broker import Binding
 from choreo.cloudevents.attributes import (
@@ -66,6 +67,16 @@ class EnvelopeWriter:
         elif key is None and envelope.key is not None:
             key = envelope.key.encode()
         return Message(topic, envelope.data, key, headers)
+
+    def stamp(self, message: Message, number: int, epoch: int, /) -> Message:
+        """Write into *message* its number in its stream, and which count of its source that is."""
+        prefix = self._prefix
+        headers = [
+            *message.headers,
+            (f"{prefix}streamseq", f"{number:020d}".encode()),
+            (f"{prefix}streamepoch", str(epoch).encode()),
+        ]
+        return replace(message, headers=headers)
 
     def _extensions(self, envelope: Envelope) -> Sequence[Header]:
         taken = {name for name, text in zip(OWN, own_values(envelope), strict=True) if text}

@@ -25,6 +25,10 @@ class Writer(Protocol):
         """Build the message that carries *envelope*."""
         ...
 
+    def stamp(self, message: Message, number: int, epoch: int, /) -> Message:
+        """Write into *message* its number in its stream, and which count of its source that is."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Route:
@@ -75,6 +79,7 @@ class Outgoing:
         now = _timestamp(self._clock.now())
         drafted: list[tuple[Event, Envelope]] = []
         for identity, event in events:
+            _not_numbered(event)
             envelope = self._envelope(event, identity, now)
             envelope.correlation_id = identity
             drafted.append((event, envelope))
@@ -103,14 +108,20 @@ class Outgoing:
     ) -> Sequence[Emission]:
         """Give *messages*, written of *emitted*, what an outbox must know of them."""
         return [
-            Emission(message=message, identity=identity, lane=self._lane(event, message.topic))
+            self._emission(identity, event, message)
             for (identity, event), message in zip(emitted, messages, strict=True)
         ]
 
-    def _lane(self, event: Event, topic: str) -> str:
-        key = self._route(type(event)).declared.key
-        text = None if key is None else _text(event, key)
-        return topic if text is None else f"{topic} {text}"
+    def _emission(self, identity: str, event: Event, message: Message) -> Emission:
+        declared = self._route(type(event)).declared
+        key = None if declared.key is None else _text(event, declared.key)
+        lane = message.topic if key is None else f"{message.topic} {key}"
+        stream = _stream(declared, key) if declared.numbered else None
+        return Emission(message=message, identity=identity, lane=lane, stream=stream)
+
+    def stamp(self, message: Message, number: int, epoch: int, /) -> Message:
+        """Write into *message* the number that the outbox gave it."""
+        return self._writer.stamp(message, number, epoch)
 
     def _written(self, drafted: Sequence[tuple[Event, Envelope]]) -> Sequence[Message]:
         if self._tracer is None:
@@ -142,7 +153,9 @@ class Outgoing:
         )
         if declared.key is not None:
             envelope.key = _text(event, declared.key)
-        if declared.sequence is not None:
+        if declared.numbered:
+            envelope.stream_id = _stream(declared, envelope.key)
+        elif declared.sequence is not None:
             envelope.sequence = _sequence(event, declared.sequence)
             envelope.stream_id = envelope.key
         if declared.idempotency_key is not None:
@@ -183,6 +196,19 @@ def _timestamp(moment: datetime) -> str:
 def _text(event: Event, field: str) -> str | None:
     value: object = getattr(event, field)
     return None if value is None else str(value)
+
+
+def _stream(declared: EventType, key: str | None) -> str:
+    """Name the stream of events that the outbox numbers: who reads some names sees no gaps."""
+    return declared.name if key is None else f"{declared.name}:{key}"
+
+
+def _not_numbered(event: Event) -> None:
+    if event_type(event).numbered:
+        raise EncodeError(
+            f"{type(event).__name__} is numbered in the outbox: emit it from a handler, or add it "
+            "to the service's outbox"
+        )
 
 
 def _sequence(event: Event, field: str) -> str:
