@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import get_ident
 
-from choreo.delivery.tenure import Life, Tenure, boottime
+from choreo.delivery.tenure import Life, Tenure
 from choreo.delivery.waves import Refusing, Round
 from choreo.environment import Environment
 from choreo.errors import BrokerError, PublishError, StoreError
@@ -42,7 +42,7 @@ OBSERVE = timedelta(seconds=5)
 class RelaySettings:
     """How a relay works."""
 
-    lease: timedelta = timedelta(seconds=15)
+    lease: timedelta = timedelta(seconds=10)
     """How long a dead relay's shards wait for another."""
     poll: timedelta = timedelta(seconds=1)
     """Longest wait of a row that nobody woke the relay for (O6)."""
@@ -86,7 +86,7 @@ class Relay:
         settings: RelaySettings | None = None,
         *,
         stamp: Stamp | None = None,
-        elapsed: Callable[[], float] = boottime,
+        elapsed: Callable[[], float] | None = None,
     ) -> None:
         self._outbox = outbox
         self._publish = publish

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+from choreo.clock import SystemClock
 from choreo.environment import Environment
 from choreo.errors import StoreError
 from choreo.store.outbox import Outbox
@@ -57,14 +58,16 @@ class Tenure:
         environment: Environment,
         lease: timedelta,
         changed: Callable[[], None],
-        elapsed: Callable[[], float] = boottime,
+        elapsed: Callable[[], float] | None = None,
     ) -> None:
         self._outbox = outbox
         self._environment = environment
         self._lease = lease
         self._seconds = lease.total_seconds()
         self._changed = changed
-        self._elapsed = elapsed
+        real = isinstance(environment.clock, SystemClock)
+        # On a clock of a test's own there is no other time.
+        self._elapsed = elapsed or (boottime if real else environment.clock.monotonic)
         self._sending: asyncio.Timeout | None = None
         # Shards are taken by one task and given back by another: one at a time.
         self._books = asyncio.Lock()

@@ -10,6 +10,8 @@ from hashlib import blake2b
 
 SHARDS = 32
 """Part of the schema: rows say their shard, so all processes must count alike."""
+PER_SHARD = 32
+"""Rows that a relay reads of one shard at least: fewer, and a lone busy key would be slow."""
 LANE_BYTES = 16
 
 
@@ -25,7 +27,7 @@ class Division:
 
 def lane_digest(lane: str) -> bytes:
     """Shorten a lane's name; two lanes with one digest would merely wait for each other."""
-    return blake2b(lane.encode(), digest_size=LANE_BYTES).digest()
+    return blake2b(lane.encode(errors="surrogatepass"), digest_size=LANE_BYTES).digest()
 
 
 def shard_of(digest: bytes) -> int:

@@ -14,6 +14,7 @@ from choreo_sql.finishing import HalfWritten, Result, finish
 from choreo_sql.group import Group
 from choreo_sql.moments import duration as microseconds
 from choreo_sql.order import SqlOrder
+from choreo_sql.outbox_relay import SqlOutbox
 from choreo_sql.scopes import Scopes
 from choreo_sql.transaction import SqlTransaction
 
@@ -28,6 +29,7 @@ class SqlLedger:
         self._connections = connections
         self.scopes = scopes
         self.order = SqlOrder(connections, scopes)
+        self.outbox = SqlOutbox(connections, scopes)
         self._finishing = Group[End, Verdict]("finish", self._finish, BATCH)
         self._recalling = Group[Key, Known | None]("recall", self._recall, BATCH)
         self._noting = Group[Attempt, None]("note", self._note, BATCH)

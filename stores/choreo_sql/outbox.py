@@ -1,14 +1,222 @@
-"""Events on their way out: rows of the transaction that emitted them."""
+"""Events on their way out: rows of the transaction that emitted them.
 
+Numbers come from the row of their stream, which stays locked until the transaction ends: two
+writers of one stream take turns (R5), and what one of them emits gets its ids after its numbers, so
+that both tell the same order.
+"""
+
+import json
+from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    Insert,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    bindparam,
+    delete,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningInsert
 
-from choreo.store.port import Emission
+from choreo.message import Header, Message
+from choreo.store.outbox import Emission
+from choreo.store.shards import lane_digest, shard_of
+from choreo_sql.metadata import Name
+from choreo_sql.moments import now
+from choreo_sql.outbox_tables import ROW, STREAM, rows, streams
+from choreo_sql.rows import PLACE, Rows
 from choreo_sql.scopes import Scopes
+from choreo_sql.texts import compact
+
+Numbered = tuple[int, int]
+"""Number and epoch."""
+
+entries = Rows(
+    "entries",
+    shard=SmallInteger(),
+    lane=LargeBinary(16),
+    identity=Name,
+    topic=Text(),
+    key=LargeBinary(),
+    headers=Text(),
+    body=LargeBinary(),
+    retain=Boolean(),
+    number=BigInteger(),
+    epoch=BigInteger(),
+)
+advances = Rows("advances", stream=Name, count=BigInteger())
 
 
 async def insert(
     connection: AsyncConnection, scopes: Scopes, emissions: Sequence[Emission]
 ) -> None:
     """Keep *emissions* for the relay; those that are kept already under their id are left alone."""
+    await connection.run_sync(put, scopes.service, emissions)
+
+
+def put(connection: Connection, service: int, emissions: Sequence[Emission]) -> None:
+    """Keep *emissions* for the relay of the service numbered *service*, as ``insert`` does."""
+    if not emissions:
+        return
+    places = _number(connection, service, emissions)
+    packed = [_packed(one, place) for one, place in zip(emissions, places, strict=True)]
+    dialect = connection.dialect.name
+    if dialect == "postgresql":
+        bound = entries.bind(dialect, packed)
+        written = connection.execute(_insert_arrays(), {**bound, "service": service})
+    else:
+        # JSON takes no bytes of any length; the driver repeats the statement without a round trip.
+        names = entries.names
+        parameters = [{"service": service, **dict(zip(names, one, strict=True))} for one in packed]
+        written = connection.execute(_insert_each(), parameters)
+    if written.rowcount < len(emissions) and any(place is not None for place in places):
+        _close_gaps(connection, service, emissions, places)
+
+
+def unpack_headers(text: str) -> list[Header]:
+    """Read the headers of a row."""
+    return [
+        (name, None if value is None else value.encode("latin-1"))
+        for name, value in json.loads(text)
+    ]
+
+
+def _packed(one: Emission, place: Numbered | None) -> Sequence[object]:
+    message, lane = one.message, lane_digest(one.lane)
+    number, epoch = place or (None, None)
+    return (
+        shard_of(lane),
+        lane,
+        compact(one.identity),
+        message.topic,
+        message.key,
+        _pack_headers(message),
+        message.body,
+        message.retain,
+        number,
+        epoch,
+    )
+
+
+def _pack_headers(message: Message) -> str:
+    """Write headers as JSON, each byte of a value as the character of that number."""
+    pairs = [
+        (name, None if value is None else value.decode("latin-1"))
+        for name, value in message.headers
+    ]
+    return json.dumps(pairs)
+
+
+# numbers
+
+
+def _number(
+    connection: Connection, service: int, emissions: Sequence[Emission]
+) -> list[Numbered | None]:
+    """Give the next numbers of their streams to those that have one."""
+    counts = Counter(compact(one.stream) for one in emissions if one.stream is not None)
+    if not counts:
+        return [None] * len(emissions)
+    dialect = connection.dialect.name
+    # In one order, whatever is emitted first: two writers of two streams must not wait in a circle.
+    bound = advances.bind(dialect, sorted(counts.items()))
+    found = connection.execute(_take_numbers(dialect), {**bound, "service": service})
+    next_of = {stream: [number - counts[stream], epoch] for stream, number, epoch in found.all()}
+    places: list[Numbered | None] = []
+    for one in emissions:
+        if one.stream is None:
+            places.append(None)
+            continue
+        taken = next_of[compact(one.stream)]
+        taken[0] += 1
+        places.append((taken[0], taken[1]))
+    return places
+
+
+def _close_gaps(
+    connection: Connection,
+    service: int,
+    emissions: Sequence[Emission],
+    places: Sequence[Numbered | None],
+) -> None:
+    """Give the numbers that events took which were there already to those inserted after them.
+
+    Nobody has seen the numbers: the streams are locked, and the transaction is open.
+    """
+    own = ROW.service == service
+    query = select(ROW.identity, ROW.number, ROW.epoch).where(
+        own, ROW.identity.in_([compact(one.identity) for one in emissions])
+    )
+    kept = {identity: (number, epoch) for identity, number, epoch in connection.execute(query)}
+    missing: Counter[str] = Counter()
+    for one, place in zip(emissions, places, strict=True):
+        if one.stream is None or place is None:
+            continue
+        stream, identity = compact(one.stream), compact(one.identity)
+        number, epoch = place
+        if kept.get(identity) != (number, epoch):
+            missing[stream] += 1
+        elif missing[stream]:
+            number -= missing[stream]
+            connection.execute(
+                update(rows).where(own, ROW.identity == identity).values(number=number)
+            )
+    for stream, count in missing.items():
+        same = (STREAM.service == service) & (STREAM.stream == stream)
+        connection.execute(update(streams).where(same).values(number=STREAM.number - count))
+        connection.execute(delete(streams).where(same, STREAM.number == 0))
+
+
+# statements, whose text never depends on how many rows there are
+
+
+@cache
+def _insert_arrays() -> Insert:
+    source = entries.of("postgresql")
+    chosen = select(
+        bindparam("service", type_=Integer()),
+        *(source.c[name] for name in entries.names),
+        now(),
+    ).order_by(source.c[PLACE])
+    return (
+        postgresql.insert(rows)
+        .from_select(["service", *entries.names, "created"], chosen)
+        .on_conflict_do_nothing()
+    )
+
+
+@cache
+def _insert_each() -> Insert:
+    return (
+        sqlite.insert(rows)
+        .values(
+            {name: bindparam(name) for name in ("service", *entries.names)} | {"created": now()}
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+@cache
+def _take_numbers(dialect: str) -> ReturningInsert[str, int, int]:
+    source = advances.of(dialect)
+    upsert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    chosen = (
+        select(bindparam("service", type_=Integer()), source.c.stream, source.c.count, now())
+        .where(source.c[PLACE] >= 0)  # SQLite reads ON CONFLICT as a join's ON without a WHERE
+        .order_by(source.c[PLACE])
+    )
+    inserting = upsert(streams).from_select(["service", "stream", "number", "epoch"], chosen)
+    return inserting.on_conflict_do_update(
+        index_elements=[STREAM.service, STREAM.stream],
+        set_={"number": STREAM.number + inserting.excluded.number},
+    ).returning(STREAM.stream, STREAM.number, STREAM.epoch)

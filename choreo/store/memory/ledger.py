@@ -8,6 +8,7 @@ from itertools import islice
 from choreo.errors import StoreError
 from choreo.store.memory.books import Books, Scope
 from choreo.store.memory.order import order_in
+from choreo.store.memory.outbox import outbox_in
 from choreo.store.memory.transaction import MemoryTransaction
 from choreo.store.port import (
     Attempt,
@@ -56,6 +57,7 @@ class MemoryLedger:
         self._books = books
         self._scope = scope
         self.order = order_in(books, scope)
+        self.outbox = outbox_in(books, scope)
 
     async def recall(self, keys: Sequence[Key], /) -> Mapping[Key, Known]:
         """Tell what is known of *keys*; of unknown ones nothing."""

@@ -1,0 +1,192 @@
+"""The relay's side of the outbox: shards, what is to go out, and what has become of it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+
+from sqlalchemy import RowMapping, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from choreo.message import Message
+from choreo.store.outbox import Backlog, Outbox, Row, Settled, Share
+from choreo.store.shards import PER_SHARD, SHARDS, divide
+from choreo_sql.connections import Connections
+from choreo_sql.moments import duration as microseconds
+from choreo_sql.moments import moment, now
+from choreo_sql.outbox import unpack_headers
+from choreo_sql.outbox_queries import (
+    accepted_rows,
+    counted,
+    oldest,
+    ready_rows,
+    refused_rows,
+    waiting_lanes,
+    waiting_rows,
+)
+from choreo_sql.outbox_settling import accept, settle
+from choreo_sql.outbox_tables import RELAY, SHARD, relays, shards
+from choreo_sql.scopes import Scopes
+
+DUE_LANES = 64
+"""Waiting lanes that are tried in one round."""
+PER_LANE = 16
+"""Rows of one of them."""
+MOST_COUNTED = 100_000
+"""Rows up to which a backlog is counted."""
+
+
+class SqlOutbox:
+    """One service's outbox in one database."""
+
+    def __init__(self, connections: Connections, scopes: Scopes) -> None:
+        self._connections = connections
+        self._service = scopes.service
+
+    async def keep(self, holder: str, duration: timedelta, /) -> Share:
+        """Prolong the holder's leases, and take free shards up to its fair share."""
+        span = microseconds(duration)
+        async with self._connections.writing() as connection:
+            alive = await self._attend(connection, holder, span)
+            mine = (SHARD.service == self._service) & (SHARD.owner == holder)
+            renewed = await connection.execute(
+                update(shards)
+                .where(mine)
+                .values(until=now() + span)
+                .returning(SHARD.shard, SHARD.fence)
+            )
+            held: dict[int, int] = dict(renewed.all())
+            division = divide(held, alive)
+            if division.wanted:
+                held |= await self._take(connection, holder, span, division.wanted)
+        return Share(held=held, surplus=division.surplus, relays=alive)
+
+    async def release(self, holder: str, given: Collection[int], /) -> None:
+        """Give shards back at once, those that are the holder's."""
+        async with self._connections.writing() as connection:
+            mine = (SHARD.service == self._service) & (SHARD.owner == holder)
+            await connection.execute(
+                update(shards).where(mine, SHARD.shard.in_(given)).values(owner=None)
+            )
+
+    async def leave(self, holder: str, /) -> None:
+        """Give everything back at once."""
+        async with self._connections.writing() as connection:
+            mine = (SHARD.service == self._service) & (SHARD.owner == holder)
+            await connection.execute(update(shards).where(mine).values(owner=None))
+            gone = (RELAY.service == self._service) & (RELAY.holder == holder)
+            await connection.execute(delete(relays).where(gone))
+
+    async def read(self, holder: str, limit: int, /) -> Sequence[Row]:
+        """Return about *limit* rows of the holder's shards, in the order of their ids per lane."""
+        bound: dict[str, object] = {"service": self._service, "holder": holder}
+        per = max(limit // SHARDS, PER_SHARD)
+        async with self._connections.reading() as connection:
+            dialect = connection.dialect.name
+            ready = await connection.execute(ready_rows(dialect), {**bound, "per": per})
+            found = [read_row(one) for one in ready.mappings()]
+            late = await connection.execute(
+                waiting_rows(dialect), {**bound, "per": PER_LANE, "limit": DUE_LANES}
+            )
+            found += [read_row(one, waiting=True) for one in late.mappings()]
+        return sorted(found, key=lambda row: row.id)
+
+    async def settle(self, holder: str, settled: Settled, /) -> Collection[int]:
+        """Write down what became of rows; return the shards that are another's by now."""
+        plain = not settled.refused and not settled.behind
+        async with self._connections.writing() as connection:
+            if plain and not any(row.waiting for row in settled.accepted):
+                deleted = await accept(connection, self._service, holder, settled.accepted)
+                if deleted == len(settled.accepted):
+                    return ()
+            return await settle(connection, self._service, holder, settled)
+
+    async def backlog(self, holder: str, /) -> Backlog:
+        """Tell how much lies in the holder's shards."""
+        bound: dict[str, object] = {"service": self._service, "holder": holder}
+        many = {**bound, "limit": MOST_COUNTED}
+        async with self._connections.reading() as connection:
+            depth = await connection.scalar(counted(accepted_rows()), many)
+            waiting = await connection.scalar(counted(waiting_lanes()), many)
+            quarantined = await connection.scalar(counted(refused_rows()), many)
+            age = await connection.scalar(oldest(), bound)
+        return Backlog(
+            depth=depth or 0,
+            oldest=None if age is None else timedelta(microseconds=max(0, age)),
+            quarantined=quarantined or 0,
+            waiting=waiting or 0,
+        )
+
+    async def _attend(self, connection: AsyncConnection, holder: str, span: int) -> int:
+        """Say that *holder* is alive; return how many are."""
+        upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        inserting = upsert(relays).values(service=self._service, holder=holder, until=now() + span)
+        await connection.execute(
+            inserting.on_conflict_do_update(
+                index_elements=[RELAY.service, RELAY.holder],
+                set_={"until": inserting.excluded.until},
+            )
+        )
+        own = RELAY.service == self._service
+        alive = await connection.scalar(
+            select(func.count()).select_from(relays).where(own, RELAY.until > now())
+        )
+        await connection.execute(delete(relays).where(own, RELAY.until < now() - 10 * span))
+        return alive or 1
+
+    async def _take(
+        self, connection: AsyncConnection, holder: str, span: int, wanted: int
+    ) -> Mapping[int, int]:
+        """Take up to *wanted* shards that nobody holds; pass over those that others reach for."""
+        own = SHARD.service == self._service
+        known = await connection.scalar(select(func.count()).select_from(shards).where(own))
+        if known != SHARDS:
+            await self._make_shards(connection)
+        free = (
+            select(SHARD.shard)
+            .where(own, SHARD.owner.is_(None) | (SHARD.until < now()))
+            .order_by(SHARD.shard)
+            .limit(wanted)
+            .with_for_update(skip_locked=True)
+        )
+        numbers = (await connection.scalars(free)).all()
+        taken = await connection.execute(
+            update(shards)
+            .where(own, SHARD.shard.in_(numbers))
+            .values(owner=holder, until=now() + span, fence=SHARD.fence + 1)
+            .returning(SHARD.shard, SHARD.fence)
+        )
+        return dict(taken.all())
+
+    async def _make_shards(self, connection: AsyncConnection) -> None:
+        upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        missing = [
+            {"service": self._service, "shard": shard, "until": 0, "fence": 0}
+            for shard in range(SHARDS)
+        ]
+        await connection.execute(upsert(shards).on_conflict_do_nothing(), missing)
+
+
+def read_row(one: RowMapping, *, waiting: bool = False) -> Row:
+    """Read a row of a query over the outbox."""
+    return Row(
+        id=one["id"],
+        shard=one["shard"],
+        lane=one["lane"],
+        identity=one["identity"],
+        message=Message(
+            one["topic"],
+            one["body"],
+            one["key"],
+            unpack_headers(one["headers"]),
+            retain=one["retain"],
+        ),
+        created=moment(one["created"]),
+        number=one["number"],
+        epoch=one["epoch"],
+        attempts=one["attempts"],
+        blocked=not waiting and bool(one.get("blocked")),
+        waiting=waiting,
+    )
+
+
+_: type[Outbox] = SqlOutbox
