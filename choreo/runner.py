@@ -38,6 +38,7 @@ from choreo.provision import provide
 from choreo.retry import FOREVER
 from choreo.service import Service
 from choreo.settings import Settings
+from choreo.telemetry.readings import Subjects
 from choreo.telemetry.telemetry import ServiceTelemetry, Telemetry
 
 logger = logging.getLogger(__name__)
@@ -251,7 +252,9 @@ async def _consume(
     told = (*journals, *watch.journals)
     worker = Worker(assembly.intake, records, burial, limits, environment, told)
     consumer = await stack.enter_async_context(broker.subscribe(assembly.subscription, worker))
-    stack.enter_context(watch.watching(worker, consumer))
+    relay = running.relay
+    backlog = None if relay is None else lambda: relay.state.backlog
+    stack.enter_context(watch.watching(Subjects(work=worker, streams=consumer, backlog=backlog)))
     stack.push_async_callback(running.stop, settings)
     await running.consume(worker, consumer)
 

@@ -132,3 +132,13 @@ OLDEST = Metric(
 HELD = Metric("choreo.delivery.held", "{message}", "Events taken in and not settled.")
 WAITING = Metric("choreo.delivery.waiting", "{message}", "Events resting until another attempt.")
 LANES = Metric("choreo.lanes.busy", "{lane}", "Lanes with work.")
+PAUSED = Metric(
+    "choreo.handlers.paused", "{handler}", "Handlers that rest because many keys fail alike."
+)
+OUTBOX = Metric("choreo.outbox.depth", "{message}", "Events in the outbox, of this relay's shards.")
+OUTBOX_OLDEST = Metric(
+    "choreo.outbox.oldest.age", "s", "Age of the oldest event that is to be published."
+)
+OUTBOX_REFUSED = Metric(
+    "choreo.outbox.quarantined", "{message}", "Events that the broker refused for good."
+)

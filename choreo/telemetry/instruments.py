@@ -26,7 +26,18 @@ COUNTED = (
     names.SKIPPED,
     names.NOTICES,
 )
-READ = (names.LAG, names.SPAN, names.OLDEST, names.HELD, names.WAITING, names.LANES)
+READ = (
+    names.LAG,
+    names.SPAN,
+    names.OLDEST,
+    names.HELD,
+    names.WAITING,
+    names.LANES,
+    names.PAUSED,
+    names.OUTBOX,
+    names.OUTBOX_OLDEST,
+    names.OUTBOX_REFUSED,
+)
 
 Reading = Iterable[tuple[Metric, float, Attributes]]
 Source = Callable[[], Reading]

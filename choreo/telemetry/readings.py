@@ -6,13 +6,16 @@ answer when the loop is too busy to give one soon: a missing value says that, to
 """
 
 import asyncio
-from collections.abc import Sequence, Sized
+from collections.abc import Callable, Sequence, Sized
 from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import timedelta
 from threading import get_ident
 from typing import Protocol
 
 from choreo.broker import Progress
 from choreo.clock import Clock
+from choreo.store.outbox import Backlog
 from choreo.telemetry import conventions as names
 from choreo.telemetry.conventions import Metric
 from choreo.telemetry.counting import Counting
@@ -42,6 +45,11 @@ class Work(Protocol):
         """Count the lanes with work."""
         ...
 
+    @property
+    def paused(self) -> Sized:
+        """The handlers that rest."""
+        ...
+
 
 class Streams(Protocol):
     """What is read of a consumer."""
@@ -51,17 +59,28 @@ class Streams(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subjects:
+    """What is read of one service."""
+
+    work: Work
+    streams: Streams
+    backlog: Callable[[], Backlog] | None = None
+    """What lies in the outbox; None without a store."""
+
+
 class Readings:
     """Reads one running service; made in its event loop."""
 
     def __init__(
-        self, labels: Labels, counting: Counting, clock: Clock, work: Work, streams: Streams
+        self, labels: Labels, counting: Counting, clock: Clock, subjects: Subjects
     ) -> None:
         self._labels = labels
         self._counting = counting
         self._clock = clock
-        self._work = work
-        self._streams = streams
+        self._work = subjects.work
+        self._streams = subjects.streams
+        self._backlog = subjects.backlog
         self._loop = asyncio.get_running_loop()
         self._thread = get_ident()
 
@@ -91,7 +110,14 @@ class Readings:
             (names.WAITING, len(self._work.waiting), service),
             (names.LANES, self._work.lanes, service),
             (names.OLDEST, max(0.0, age), service),
+            (names.PAUSED, len(self._work.paused), service),
         ]
+        if self._backlog is not None:
+            backlog = self._backlog()
+            rows.append((names.OUTBOX, backlog.depth, service))
+            rows.append((names.OUTBOX_REFUSED, backlog.quarantined, service))
+            since = timedelta() if backlog.oldest is None else backlog.oldest
+            rows.append((names.OUTBOX_OLDEST, since.total_seconds(), service))
         for progress in self._streams.progress():
             stream = {**service, **self._labels.stream(progress.stream)}
             rows.append((names.SPAN, max(0, progress.handed - progress.settled), stream))

@@ -18,7 +18,7 @@ from choreo.telemetry.counting import Counting
 from choreo.telemetry.instruments import Instruments, instruments, library_version
 from choreo.telemetry.labels import Labels
 from choreo.telemetry.operations import Options, Scene
-from choreo.telemetry.readings import Readings, Streams, Work
+from choreo.telemetry.readings import Readings, Subjects
 from choreo.telemetry.tracer import ServiceTracer
 
 API_ONLY = ("opentelemetry.trace", "opentelemetry.metrics")
@@ -92,13 +92,13 @@ class ServiceTelemetry:
         return () if self._counting is None else (self._counting,)
 
     @contextmanager
-    def watching(self, work: Work, streams: Streams) -> Generator[None]:
+    def watching(self, subjects: Subjects) -> Generator[None]:
         """Let the service's gauges be read meanwhile."""
         scene = self._scene
         if scene.instruments is None or self._counting is None:
             yield
             return
-        source = Readings(scene.labels, self._counting, scene.clock, work, streams)
+        source = Readings(scene.labels, self._counting, scene.clock, subjects)
         scene.instruments.sources.add(source)
         try:
             yield
