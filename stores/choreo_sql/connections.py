@@ -11,15 +11,15 @@ that the books go on however long handlers take.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Protocol
 
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from choreo_sql.engines import postgresql_engine, sqlite_engine
-from choreo_sql.failures import telling
+from choreo_sql.failures import of_driver, telling
 from choreo_sql.settings import SqlSettings
 from choreo_sql.transaction import guard
 
@@ -50,6 +50,13 @@ class Connections(Protocol):
         """
         ...
 
+    def own(self) -> AbstractAsyncContextManager[None]:
+        """Bound the store's own statements in time, and tell what fails as StoreError.
+
+        For what is said on the connection of a handler: the others are bounded already.
+        """
+        ...
+
     async def close(self) -> None:
         """Close all that are not lent, and the others when they come back."""
         ...
@@ -60,27 +67,38 @@ class SqliteConnections:
 
     def __init__(self, url: URL, settings: SqlSettings) -> None:
         self.url = url
+        # A lock is waited for by the driver itself: this is for a disk that does not answer.
+        self._patience = 2 * settings.timeout.total_seconds()
         self._writer = sqlite_engine(url, settings, writer=True)
         guard(self._writer)
         self._readers = sqlite_engine(url, settings, writer=False)
         self._turn = asyncio.Lock()
 
+    def own(self) -> AbstractAsyncContextManager[None]:
+        """Bound the store's own statements in time, and tell what fails as StoreError."""
+        return _own(self.url, self._patience)
+
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
         """Lend a reader, which sees what was committed last."""
-        async with telling(self.url), self._readers.connect() as connection:
+        async with self.own(), _lent(self._readers, self._patience) as connection:
             yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncConnection]:
         """Lend the writer in its turn."""
-        async with telling(self.url), self._turn, self._writer.begin() as connection:
+        async with (
+            self._turn,
+            self.own(),
+            _lent(self._writer, self._patience) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     @asynccontextmanager
     async def handling(self) -> AsyncGenerator[AsyncConnection]:
         """Lend the writer in its turn: nothing else is written meanwhile."""
-        async with self._turn, self._writer.connect() as connection:
+        async with self._turn, _lent(self._writer, self._patience, self.own) as connection:
             yield connection
 
     async def close(self) -> None:
@@ -93,29 +111,40 @@ class PostgresConnections:
 
     def __init__(self, url: URL, settings: SqlSettings) -> None:
         self.url = url
-        self._timeout = settings.timeout.total_seconds()
+        # The server gives up first, and says why: this is for one that does not answer.
+        self._patience = 1.5 * settings.timeout.total_seconds()
         self._books = postgresql_engine(url, settings, size=BOOKS, handlers=False)
         self._lanes = postgresql_engine(url, settings, size=settings.pool, handlers=True)
         guard(self._lanes)
-        # The pool itself would give up on whoever waits longer than a timeout.
+        # The pools themselves would give up on whoever waits longer than a timeout.
         self._turn = asyncio.Semaphore(settings.pool)
+        self._own_turn = asyncio.Semaphore(BOOKS)
+
+    def own(self) -> AbstractAsyncContextManager[None]:
+        """Bound the store's own statements in time, and tell what fails as StoreError."""
+        return _own(self.url, self._patience)
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
         """Lend a connection outside of any transaction."""
-        async with telling(self.url), asyncio.timeout(self._timeout), self._books.connect() as one:
-            yield await one.execution_options(isolation_level="AUTOCOMMIT")
+        async with self._own_turn, self.own(), _lent(self._books, self._patience) as connection:
+            yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncConnection]:
         """Lend a connection in a transaction."""
-        async with telling(self.url), asyncio.timeout(self._timeout), self._books.begin() as one:
-            yield one
+        async with (
+            self._own_turn,
+            self.own(),
+            _lent(self._books, self._patience) as connection,
+            connection.begin(),
+        ):
+            yield connection
 
     @asynccontextmanager
     async def handling(self) -> AsyncGenerator[AsyncConnection]:
         """Lend a connection of the handlers' pool in its turn."""
-        async with self._turn, self._lanes.connect() as connection:
+        async with self._turn, _lent(self._lanes, self._patience, self.own) as connection:
             yield connection
 
     async def close(self) -> None:
@@ -128,6 +157,54 @@ def connections(url: URL, settings: SqlSettings) -> Connections:
     if url.get_backend_name() == "postgresql":
         return PostgresConnections(url, settings)
     return SqliteConnections(url, settings)
+
+
+@asynccontextmanager
+async def _own(url: URL, patience: float) -> AsyncGenerator[None]:
+    async with telling(url), asyncio.timeout(patience):
+        yield
+
+
+@asynccontextmanager
+async def _lent(
+    engine: AsyncEngine,
+    patience: float,
+    opening: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+) -> AsyncGenerator[AsyncConnection]:
+    """Lend a connection, and take it back whatever happens meanwhile."""
+    async with opening():
+        connection = await engine.connect()
+    try:
+        yield connection
+    finally:
+        await _take_back(connection, patience)
+
+
+async def _take_back(connection: AsyncConnection, patience: float) -> None:
+    """Roll back what is open and return the connection, or drop one that does not answer.
+
+    Who is cancelled meanwhile waits for that: a connection half returned would be lost.
+    """
+    task = asyncio.create_task(_close(connection, patience), name="store-return")
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled from task.exception()
+
+
+async def _close(connection: AsyncConnection, patience: float) -> None:
+    try:
+        async with asyncio.timeout(patience):
+            await connection.close()
+    except Exception as error:
+        if not of_driver(error):
+            raise
+        await connection.invalidate()
+        await connection.close()
 
 
 async def _dispose(*engines: AsyncEngine) -> None:

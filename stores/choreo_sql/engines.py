@@ -1,13 +1,14 @@
 """Engines as choreo needs them: what each connection is told when it is opened."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Protocol, cast
 
 from sqlalchemy import URL, event
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import AdaptedConnection, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, PoolResetState
 
 from choreo.duration import Duration
 from choreo_sql.settings import SqlSettings
@@ -16,6 +17,16 @@ READERS = 4
 """Connections that read one SQLite file at once."""
 IDLE_READERS = 2
 MILLISECOND = 1000
+
+
+class SqliteDriver(Protocol):
+    """What is used of aiosqlite's own connection."""
+
+    in_transaction: bool
+
+    async def execute_fetchall(self, sql: str, parameters: object = ..., /) -> Iterable[Any]:
+        """Execute a statement and fetch its rows, in one turn of the connection's thread."""
+        ...
 
 
 def sqlite_engine(url: URL, settings: SqlSettings, *, writer: bool) -> AsyncEngine:
@@ -27,12 +38,21 @@ def sqlite_engine(url: URL, settings: SqlSettings, *, writer: bool) -> AsyncEngi
         pool_timeout=settings.timeout.total_seconds(),
         hide_parameters=True,
         isolation_level=None if writer else "AUTOCOMMIT",
+        pool_reset_on_return=None,  # see below
         # The driver must not begin transactions by itself: it would begin them deferred (O9).
         connect_args={"timeout": settings.timeout.total_seconds(), "isolation_level": None},
     )
     pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"]
     if not writer:
         pragmas.append("query_only=ON")
+
+    @event.listens_for(engine.sync_engine, "reset")
+    def reset(
+        connection: DBAPIConnection, _entry: ConnectionPoolEntry, _state: PoolResetState
+    ) -> None:
+        # Asking the driver costs nothing; a rollback that is not needed would cost a thread's turn.
+        if connection.driver_connection.in_transaction:
+            connection.rollback()
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -45,10 +65,11 @@ def sqlite_engine(url: URL, settings: SqlSettings, *, writer: bool) -> AsyncEngi
 
         @event.listens_for(engine.sync_engine, "begin")
         def begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            driver = cast("AdaptedConnection", connection.connection.dbapi_connection)
+            driver.run_async(_begin)
 
         _ = begin
-    _ = prepare
+    _ = prepare, reset
     return engine
 
 
@@ -84,5 +105,24 @@ def postgresql_engine(url: URL, settings: SqlSettings, *, size: int, handlers: b
     return engine
 
 
+async def _begin(driver: SqliteDriver) -> None:
+    """Begin a transaction that writes, in one turn of the driver's thread (O9)."""
+    await driver.execute_fetchall("BEGIN IMMEDIATE")
+
+
 def _milliseconds(span: Duration) -> str:
     return str(max(1, int(span.total_seconds() * MILLISECOND)))
+
+
+async def alive(connection: AsyncConnection) -> bool:
+    """Say whether what was written in the transaction of *connection* can still be committed.
+
+    Raises what PostgreSQL says of a transaction in which a statement failed: it would take a COMMIT
+    for a ROLLBACK without a word, as SQLite takes one outside of a transaction, which some errors
+    make it leave, for nothing.
+    """
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    if connection.dialect.name == "postgresql":
+        await driver.execute("SELECT 1")  # past SQLAlchemy, at a third of the cost
+        return True
+    return bool(driver.in_transaction)

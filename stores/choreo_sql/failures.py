@@ -121,6 +121,6 @@ def _text(url: URL, error: BaseException) -> str:
 def of_one(error: StoreError) -> bool:
     """Say whether *error*, of many writes in one transaction, may be the doing of one of them."""
     kind = code(error)
-    if kind is None or kind.startswith("sqlite"):
-        return kind is not None and not absent_code(kind)
+    if kind is None:
+        return isinstance(error.__cause__, DBAPIError) and not absent(error.__cause__)
     return not absent_code(kind) or kind.startswith(("40", "55P03"))
