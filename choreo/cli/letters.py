@@ -131,19 +131,22 @@ async def count(request: Request) -> None:
     async with desk(request) as opened:
         found = request.selection.of(await opened.survey())
     counts = statistics(found, datetime.now(UTC))
-    values: dict[str, object] = {
-        **asdict(counts),
-        "oldest": _text(counts.oldest),
-        "newest": _text(counts.newest),
+    tables = {
+        "states": counts.states,
+        "reasons": counts.reasons,
+        "handlers": counts.handlers,
+        "events": counts.events,
+        "ages": counts.ages,
+        "fingerprints": counts.fingerprints,
     }
+    about = {"oldest": _text(counts.oldest), "newest": _text(counts.newest)}
     if request.json:
-        print_json({"service": request.service, "topic": request.topic, **values})
+        place = {"service": request.service, "topic": request.topic, "total": counts.total}
+        print_json({**place, **about, **tables})
         return
     out().print(f"{counts.total} dead letters of {request.name}")
-    for name in ("oldest", "newest"):
-        out().print(f"{name}: {values[name] or '–'}")
-    for name in ("states", "reasons", "handlers", "events", "ages", "fingerprints"):
-        counted: Counter[str] = getattr(counts, name)
+    out().print(pairs({name: value or "–" for name, value in about.items()}))
+    for name, counted in tables.items():
         rows = [(number, value) for value, number in counted.most_common()]
         out().print(table(name, ("count", ""), rows))
 
@@ -238,7 +241,9 @@ def _print(case: Case, record: Record, number: int) -> None:
 
 def _present(prefix: str, values: Mapping[str, object]) -> dict[str, object]:
     return {
-        f"{prefix}{name}": value for name, value in values.items() if value not in {None, "", False}
+        f"{prefix}{name}": value
+        for name, value in values.items()
+        if value is not None and value is not False and value != ""
     }
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from choreo import Context, Event, Reject, Service
 from choreo.broker import Broker, open_broker
@@ -86,8 +87,10 @@ class Shop:
         return fates
 
 
-def service(name: str, url: str, event: type[Order], till: Till) -> Service:
-    shop = Service(name, broker=url, create_topics=True)
+def service(
+    name: str, url: str, event: type[Order], till: Till, store: str | None = None
+) -> Service[Any]:
+    shop = Service(name, broker=url, store=store, create_topics=True)
 
     @shop.on(event, id="charge")
     async def charge(order: Order, ctx: Context) -> None:
