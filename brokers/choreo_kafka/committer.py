@@ -1,7 +1,16 @@
-"""Telling the broker what is settled: one commit at a time, explicit, never going back."""
+"""Telling the broker what is settled: one commit at a time, explicit, never going back.
+
+Theory of operation.  What has ended and is not committed is handed over again after a crash, so a
+commit follows the one before it as soon as that is answered, but for two limits that keep it cheap:
+commits begin at least the interval apart, and so far apart that writing down what is finished,
+which grows with the partitions and with what waits behind unfinished work, takes a small share of
+our time.  A slow broker sets its own pace, as there is never more than one commit on its way.
+"""
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Callable
 
 from aiokafka.errors import (
@@ -19,8 +28,12 @@ from choreo_kafka.streams import Streams
 
 logger = logging.getLogger(__name__)
 
-IDLE_SHARE = 0.1
-"""Part of the commit interval after which an idle consumer commits, so that lag shows 0 soon."""
+PREPARING_SHARE = 0.05
+"""Part of the time between two commits that preparing one may take."""
+MAX_SPACING = 0.25
+"""Seconds beyond which commits are not held apart, whatever preparing them takes."""
+RETRY_SECONDS = 0.25
+"""Seconds after a commit that failed before the next."""
 MAX_FAILURES = 5
 """Commits that may fail in a row before the client object is held to be broken."""
 MAX_SECONDS = 30.0
@@ -42,12 +55,16 @@ class Committer:
         notice: Callable[[Notice], None],
         interval: float,
     ) -> None:
+        """Begin commits at least *interval* seconds apart."""
         self._raw = raw
         self._streams = streams
         self._notice = notice
         self._interval = interval
         self._on_way: asyncio.Task[bool] | None = None
-        self._since = 0.0
+        self._since = -math.inf
+        """When the last commit began."""
+        self._spacing = interval
+        """Seconds from there to the next."""
         self._failures = 0
         self._plain = False
 
@@ -58,32 +75,23 @@ class Committer:
         return overdue or self._failures >= MAX_FAILURES
 
     async def run(self) -> None:
-        """Commit what is settled, every interval under load and sooner when nothing is left."""
+        """Commit what is settled, over and over, as soon as there is something."""
         while True:
             await self._streams.dirty.wait()
-            begun = _now()
-            while True:
-                await asyncio.sleep(self._interval * IDLE_SHARE)
-                if self._streams.idle or _now() - begun >= self._interval:
-                    break
+            await asyncio.sleep(self._since + self._spacing - _now())
             self._streams.dirty.clear()
             if not await self.commit():
                 self._streams.dirty.set()
-                await asyncio.sleep(self._interval)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def commit(self) -> bool:
         """Commit what is settled now; say whether the broker has all of it."""
         while self._on_way is not None:
             await asyncio.wait({self._on_way})
-        held = set(self._raw.assignment())
-        due = [
-            (stream, target)
-            for stream in self._streams
-            if stream.place in held and (target := stream.due(plain=self._plain)) is not None
-        ]
+        self._since = _now()
+        due = self._due()
         if not due:
             return True
-        self._since = _now()
         sending = self._on_way = asyncio.create_task(self._send(due), name="kafka commit")
         await asyncio.wait({sending})
         return not sending.cancelled() and sending.result()
@@ -101,6 +109,18 @@ class Committer:
         if self._on_way is not None:
             self._on_way.cancel()
             await asyncio.wait({self._on_way})
+
+    def _due(self) -> list[tuple[Stream, tuple[int, str]]]:
+        begun = time.thread_time()  # a clock would count what other processes do meanwhile
+        held = set(self._raw.assignment())
+        due = [
+            (stream, target)
+            for stream in self._streams
+            if stream.place in held and (target := stream.due(plain=self._plain)) is not None
+        ]
+        costly = (time.thread_time() - begun) / PREPARING_SHARE
+        self._spacing = max(self._interval, min(costly, MAX_SPACING))
+        return due
 
     async def _send(self, due: list[tuple[Stream, tuple[int, str]]]) -> bool:
         reached("acknowledging")

@@ -94,9 +94,9 @@ class KafkaSettings(BaseModel):
         description="Time for an orderly goodbye before connections are cut.",
     )
     commit_interval: Duration = Field(
-        default=timedelta(milliseconds=250),
-        description="Pause between commits under load; what is settled is committed within a "
-        "tenth of this as soon as nothing is in flight.",
+        default=timedelta(milliseconds=20),
+        description="Shortest time between two commits; what is settled is committed as soon as "
+        "this has passed and the commit before it is answered.",
     )
     stall_timeout: Duration = Field(
         default=timedelta(seconds=20),

@@ -48,11 +48,6 @@ class Streams:
         """Names of all streams."""
         return tuple(self._by_name)
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing that was handed over is unfinished."""
-        return not any(stream.watermark.unfinished for stream in self._by_name.values())
-
     # assignment
 
     def open(self, places: Collection[Place]) -> None:

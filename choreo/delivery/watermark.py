@@ -17,13 +17,14 @@ import binascii
 from base64 import b64decode, b64encode
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 MAGIC = "c1"
 
 CONTINUED = 0x80
 LOW_BITS = 0x7F
 MAX_SHIFT = 63
+ONE_BYTE = tuple(bytes((value,)) for value in range(CONTINUED))
 
 
 class Watermark:
@@ -60,7 +61,8 @@ class Watermark:
 
     def remaining(self) -> list[int]:
         """List what was taken and is not finished, lowest first."""
-        return [position for position in self._open if position not in self._finished]
+        finished = self._finished
+        return [position for position in self._open if position not in finished]
 
     def take(self, position: int) -> None:
         """Note that *position* was handed over; positions only ever grow."""
@@ -98,46 +100,34 @@ class Watermark:
         The second value says whether all of it fitted; what did not is handed over again after a
         crash.
         """
-        runs = self._runs()
         data = bytearray()
         room = (limit - len(MAGIC)) // 4 * 3
         whole = True
-        for index in range(0, len(runs), 2):
-            pair = _varint(runs[index]) + _varint(runs[index + 1])
+        cursor = self.position
+        for start, end in self._done():
+            pair = _varint(start - cursor) + _varint(end - start)
             if len(data) + len(pair) > room:
                 whole = False
                 break
             data += pair
+            cursor = end
         return (MAGIC + b64encode(bytes(data)).decode() if data else "", whole)
 
-    def _runs(self) -> list[int]:
-        """Alternate lengths of unfinished and finished runs from the watermark up, in pairs."""
-        runs: list[int] = []
-        cursor = self.position
-        for start, end in self._done():
-            runs += [start - cursor, end - start]
-            cursor = end
-        return runs
-
-    def _done(self) -> list[tuple[int, int]]:
-        """List the ranges above the watermark that need not be handed over again."""
+    def _done(self) -> Iterator[tuple[int, int]]:
+        """Give the ranges above the watermark that need not be handed over again."""
         inherited = self._inherited
         if inherited is not None and inherited.end <= self._seen:
             inherited = self._inherited = None
-        if inherited is None and self.span == self.unfinished:
-            return []
-        ranges: list[tuple[int, int]] = []
-        cursor = self.position
-        for position in self._open:
-            if position not in self._finished:
+        if self.span > self.unfinished:
+            cursor = self.position
+            for position in self.remaining():
                 if position > cursor:
-                    ranges.append((cursor, position))
+                    yield cursor, position
                 cursor = position + 1
-        if self._seen > cursor:
-            ranges.append((cursor, self._seen))
+            if self._seen > cursor:
+                yield cursor, self._seen
         if inherited is not None:
-            ranges += inherited.above(self._seen)
-        return ranges
+            yield from inherited.above(self._seen)
 
 
 class Finished:
@@ -190,6 +180,8 @@ class Finished:
 
 
 def _varint(value: int) -> bytes:
+    if value < CONTINUED:
+        return ONE_BYTE[value]
     out = bytearray()
     while value >= CONTINUED:
         out.append(value & LOW_BITS | CONTINUED)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,3 +109,16 @@ class Ledger:
             if line.mark == "E":
                 ends[line.track, line.number].append(line)
         return {step: lines for step, lines in ends.items() if len(lines) > 1}
+
+    def uncommitted(self, killed: Collection[int]) -> dict[int, list[float]]:
+        """Give, for each killed process, the ages of what it had ended and another ended again.
+
+        The age is seconds from the step's end to the last line that the process wrote.
+        """
+        lasts = {line.process: line.time for line in self.lines() if line.process in killed}
+        ages: dict[int, list[float]] = {process: [] for process in killed}
+        for ends in self.repeated().values():
+            for line in ends[:-1]:
+                if line.process in ages:
+                    ages[line.process].append(lasts[line.process] - line.time)
+        return ages

@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
@@ -18,9 +19,12 @@ from tests.promises.workers import Workers
 TRACKS = 200
 EACH = 100
 SESSION = "session_timeout=6"
-SLACK = 3.0
-"""Seconds before a kill within which finished work may not have been committed: the interval of a
-quarter of a second, and what a busy machine of two cores takes to get round to it."""
+WORST_AGE = 0.15
+"""Seconds before a kill within which what had ended may come again, at any one kill: a commit
+interval and a few round trips of a commit on a busy machine."""
+MEAN_AGE = 0.05
+"""The same on average over the kills; a committer that commits every quarter second exceeds one of
+the two."""
 CONCURRENCY = 40
 """Handlers that the program runs at once, and so what a woken process may begin too late."""
 FENCED = 5.0
@@ -66,11 +70,16 @@ async def test_kills_and_rebalances_lose_nothing_keep_order_and_repeat_only_the_
     assert ledger.missing(expected) == []
     assert ledger.inversions() == []
     assert ledger.overlaps(set(killed)) == []
-    repeated = ledger.repeated()
-    first_ends = [line for ends in repeated.values() for line in ends[:-1]]
+    first_ends = [line for ends in ledger.repeated().values() for line in ends[:-1]]
     assert [line for line in first_ends if line.process not in killed] == []
-    assert [line for line in first_ends if line.time < killed[line.process] - SLACK] == []
-    print(f"\n{len(killed)} kills, {len(repeated)} of {TRACKS * EACH} steps repeated")  # noqa: T201
+    ages = ledger.uncommitted(killed)
+    oldest = [max(each, default=0.0) for each in ages.values()]
+    print(  # noqa: T201
+        f"\nrepeated of {TRACKS * EACH} steps: {sum(map(len, ages.values()))}; at each kill "
+        + ", ".join(f"{len(s)} from {max(s, default=0) * 1e3:.1f} ms" for s in ages.values())
+    )
+    assert max(oldest) < WORST_AGE
+    assert mean(oldest) < MEAN_AGE
 
 
 async def _killed_five_times(workers: Workers, ledger: Ledger) -> "subprocess.Popen[bytes]":
