@@ -21,7 +21,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from choreo_sql.engines import postgresql_engine, sqlite_engine
 from choreo_sql.failures import of_driver, telling
 from choreo_sql.settings import SqlSettings
-from choreo_sql.transaction import guard
 
 BOOKS = 4
 """Connections of PostgreSQL that no handler gets."""
@@ -70,7 +69,6 @@ class SqliteConnections:
         # A lock is waited for by the driver itself: this is for a disk that does not answer.
         self._patience = 2 * settings.timeout.total_seconds()
         self._writer = sqlite_engine(url, settings, writer=True)
-        guard(self._writer)
         self._readers = sqlite_engine(url, settings, writer=False)
         self._turn = asyncio.Lock()
 
@@ -115,7 +113,6 @@ class PostgresConnections:
         self._patience = 1.5 * settings.timeout.total_seconds()
         self._books = postgresql_engine(url, settings, size=BOOKS, handlers=False)
         self._lanes = postgresql_engine(url, settings, size=settings.pool, handlers=True)
-        guard(self._lanes)
         # The pools themselves would give up on whoever waits longer than a timeout.
         self._turn = asyncio.Semaphore(settings.pool)
         self._own_turn = asyncio.Semaphore(BOOKS)

@@ -49,9 +49,9 @@ class SqlEffect:
 
     async def complete(self, end: End, /) -> Verdict:
         """Write *end*; raise what the handler's own unwritten changes meet with."""
+        self._check_ours()
         await self.transaction.flush()
-        if self._root is None or not self._root.is_active:
-            raise TransactionMisused("the handler has ended a transaction that is choreo's to end")
+        self._check_ours()
         try:
             async with self._connections.own():
                 if end.state is State.DEAD:
@@ -68,11 +68,25 @@ class SqlEffect:
 
     async def leave(self, *, well: bool) -> None:
         """Commit what was completed, if the handler left *well*; else roll back."""
-        await self.transaction.close()
-        self._connection.info.pop(IN_HAND, None)
-        if well and self._completed and self._root is not None:
+        root, still_ours = self._root, self._root is not None and self._root.is_active
+        if root is None:
+            return
+        try:
+            await self.transaction.close()
+        finally:
+            if not still_ours:
+                # SQLAlchemy holds it for rolled back, and the database does not know of that.
+                await self._connection.invalidate()
+            else:
+                self._connection.info.pop(IN_HAND, None)
+        if still_ours and well and self._completed:
             async with self._connections.own():
-                await self._root.commit()
+                await root.commit()
+
+    def _check_ours(self) -> None:
+        """Make sure that the transaction is still the one that was begun."""
+        if self._root is None or not self._root.is_active:
+            raise TransactionMisused("the handler has ended a transaction that is choreo's to end")
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, PoolRese
 
 from choreo.duration import Duration
 from choreo_sql.settings import SqlSettings
+from choreo_sql.transaction import guard
 
 READERS = 4
 """Connections that read one SQLite file at once."""
@@ -62,6 +63,7 @@ def sqlite_engine(url: URL, settings: SqlSettings, *, writer: bool) -> AsyncEngi
         cursor.close()
 
     if writer:
+        guard(engine)
 
         @event.listens_for(engine.sync_engine, "begin")
         def begin(connection: Connection) -> None:
@@ -92,6 +94,9 @@ def postgresql_engine(url: URL, settings: SqlSettings, *, size: int, handlers: b
             "server_settings": {"application_name": "choreo", **limits},
         },
     )
+
+    if handlers:
+        guard(engine)
 
     @event.listens_for(engine.sync_engine, "checkout")
     def look(

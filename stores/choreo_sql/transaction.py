@@ -78,6 +78,8 @@ def guard(engine: AsyncEngine) -> None:
         if IN_HAND in connection.info and ENDS.match(statement):
             refuse(connection)
 
+    # Without a word SQLAlchemy would begin another one when the handler goes on after all.
+    event.listen(engine.sync_engine, "begin", refuse)
     event.listen(engine.sync_engine, "commit", refuse)
     event.listen(engine.sync_engine, "rollback", refuse)
     event.listen(engine.sync_engine, "before_cursor_execute", read)
