@@ -135,7 +135,7 @@ def _intake(service: Service[Any], ground: Ground, handlers: Sequence[Handler]) 
         Policies(foreign=settings.foreign, max_hops=settings.max_hops, order=settings.order),
         binding,
         clock,
-        Replays(service.name, ground.capabilities),
+        Replays(service.name, ground.capabilities) if settings.replays else None,
     )
 
 
@@ -194,9 +194,11 @@ def _subscription(
     if not filters:
         return None
     topics = [TopicFilter(name, retained) for name, retained in filters.items()]
+    if settings.replays:
+        topics.append(replay_filter(service.name, capabilities))
     return Subscription(
         group=service.name,
-        topics=(*topics, replay_filter(service.name, capabilities)),
+        topics=tuple(topics),
         start=settings.start,
         max_span=settings.max_span,
         drain=settings.drain,
@@ -216,8 +218,8 @@ def _topics(
     create = settings.create_topics or not capabilities.durable
     specs = [TopicSpec(name=name, create=create, partitions=settings.partitions) for name in names]
     if service.plans:
-        specs += [
-            TopicSpec(name=name(service.name), create=True, partitions=1)
-            for name in (dead_letter_topic, replay_topic)
-        ]
+        ours = [dead_letter_topic(service.name)]
+        if settings.replays:
+            ours.append(replay_topic(service.name))
+        specs += [TopicSpec(name=name, create=True, partitions=1) for name in ours]
     return specs

@@ -90,6 +90,9 @@ class Settings(BaseModel):
     dead_letter_stack: bool = Field(
         default=False, description="Tell in dead letters where the error was raised, in 4 KiB."
     )
+    replays: bool = Field(
+        default=True, description="Take replays of its dead letters from the desk's topic."
+    )
     deadline: Duration = Field(
         default=timedelta(seconds=60), description="Longest run of a handler."
     )
