@@ -34,6 +34,8 @@ Stamp = Callable[[Message, int, int], Message]
 
 TROUBLE = Retry(initial=timedelta(milliseconds=100), maximum=timedelta(seconds=5))
 """Pauses while the broker or the store does not answer."""
+SETTLE = 0.25
+"""Seconds of a round after which what was accepted is deleted: what a kill repeats at most."""
 OBSERVE = timedelta(seconds=5)
 """How often the backlog is counted."""
 
@@ -198,16 +200,11 @@ class Relay:
         going = Round(
             rows, self._settings.refusing, self._environment.random, run=self._settings.run
         )
+        before = self._published + self._refused
         problem = await self._send(life, going)
-        settled = going.settled()
-        self._published += len(settled.accepted)
-        self._refused += len(settled.refused)
         self._doubted += going.doubted
-        if settled:
-            lost = await self._outbox.settle(life.holder, settled)
-            reached("relay_settled")
-            if lost:
-                self._tenure.end(life, "shards were taken over while rows were sent", lost)
+        await self._settle(life, going)
+        if self._published + self._refused > before:
             self._troubles = 0
         elif problem is not None:
             raise problem
@@ -216,6 +213,8 @@ class Relay:
     async def _send(self, life: Life, going: Round) -> BrokerError | None:
         """Publish wave after wave while the lease holds; return the last trouble met."""
         problem: BrokerError | None = None
+        clock = self._environment.clock
+        settle_at = clock.monotonic() + SETTLE
         while wave := going.wave():
             messages = [self._message(row) for row in wave]
             # From this look to the call nothing is awaited.
@@ -239,7 +238,21 @@ class Relay:
                 problem = BrokerError("the lease ended before the broker answered")
             else:
                 going.landed()
+            if clock.monotonic() >= settle_at:
+                await self._settle(life, going)
+                settle_at = clock.monotonic() + SETTLE
         return problem
+
+    async def _settle(self, life: Life, going: Round) -> None:
+        settled = going.settled()
+        if not settled:
+            return
+        self._published += len(settled.accepted)
+        self._refused += len(settled.refused)
+        lost = await self._outbox.settle(life.holder, settled)
+        reached("relay_settled")
+        if lost:
+            self._tenure.end(life, "shards were taken over while rows were sent", lost)
 
     def _message(self, row: Row) -> Message:
         if row.number is None or row.epoch is None or self._stamp is None:

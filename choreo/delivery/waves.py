@@ -89,12 +89,14 @@ class Round:
         self._flight = []
 
     def settled(self) -> Settled:
-        """Tell what became of all rows so far; those not told of are read again."""
-        return Settled(
+        """Tell, once, what became of rows; those never told of are read again."""
+        told = Settled(
             accepted=tuple(self._accepted),
             refused=tuple(self._refused),
             behind=tuple(self._behind),
         )
+        self._accepted, self._refused, self._behind = [], [], []
+        return told
 
     def _refuse(self, row: Row, reason: str) -> None:
         refusing, attempts = self._refusing, row.attempts + 1
