@@ -13,6 +13,7 @@ from choreo.dead_letter import dead_letter_topic
 from choreo.delivery.books import Books
 from choreo.delivery.intake import Intake, Policies
 from choreo.delivery.job import Handler, Process
+from choreo.delivery.numbering import number_reader
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.pipeline import Parts, compose
 from choreo.delivery.replays import Replays
@@ -22,7 +23,9 @@ from choreo.errors import ConfigurationError
 from choreo.event import Event, event_type
 from choreo.plan import Plan
 from choreo.replay import replay_filter, replay_topic
+from choreo.resend import ResendRequested
 from choreo.retry import Retry
+from choreo.sequences import gaps_of, resends
 from choreo.service import Service
 from choreo.settings import Settings
 
@@ -72,7 +75,9 @@ def assemble(
         tracer=ground.tracer,
     )
     handlers = [
-        _handler(index, plan, service.retry, settings, _process(plan, formats, provided, parts))
+        _handler(
+            index, plan, ground, service.retry, formats, _process(plan, formats, provided, parts)
+        )
         for index, plan in enumerate(service.plans)
     ]
     return Assembly(
@@ -84,28 +89,26 @@ def assemble(
     )
 
 
-def _intake(service: Service[Any], ground: Ground, handlers: Sequence[Handler]) -> Intake:
-    settings, binding = ground.settings, ground.capabilities.binding
-    clock = ground.environment.clock
-    reader = EnvelopeReader(binding, [plan.event for plan in service.plans], clock=clock)
-    policies = Policies(foreign=settings.foreign, max_hops=settings.max_hops, order=settings.order)
-    replays = Replays(service.name, ground.capabilities)
-    return Intake(reader, _routes(handlers), policies, binding, clock, replays)
-
-
 def _process(
     plan: Plan, formats: Codecs, provided: Mapping[type[object], object], parts: Parts
 ) -> Process:
     return compose(plan, formats.decoder(plan.event), _arguments(plan, provided), parts)
 
 
-def _handler(index: int, plan: Plan, retry: Retry, settings: Settings, process: Process) -> Handler:
+def _handler(
+    index: int, plan: Plan, ground: Ground, retry: Retry, formats: Codecs, process: Process
+) -> Handler:
+    settings, declared = ground.settings, event_type(plan.event)
+    gaps = gaps_of(plan, settings)
     return Handler(
         plan=plan,
         index=index,
         retry=plan.options.retry or retry,
         deadline=plan.options.deadline or settings.deadline,
         process=process,
+        gaps=gaps,
+        number=None if gaps is None else number_reader(plan.event, formats.decoder(plan.event)),
+        apart=gaps is not None and (declared.sequence is None or declared.key is None),
     )
 
 
@@ -213,6 +216,8 @@ def _topics(
         return []
     events = {plan.event for plan in service.plans}
     events.update(event for plan in service.plans for event in plan.emits)
+    if resends(service.plans):
+        events.add(ResendRequested)
     names = sorted({event_type(event).topic.flat for event in events})
     # A broker that forgets everything with its process has no operator who could have made them.
     create = settings.create_topics or not capabilities.durable

@@ -16,12 +16,14 @@ from choreo.delivery.leases import Leases
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.publisher import Publisher
 from choreo.delivery.relay import Relay
+from choreo.delivery.sequencing import unsequenced
 from choreo.environment import Environment
 from choreo.errors import ConfigurationError, StoreError
 from choreo.event import event_type
 from choreo.plan import Plan
 from choreo.retention import retention
 from choreo.retry import FOREVER
+from choreo.sequences import Requests, sequencing
 from choreo.service import Service
 from choreo.settings import Settings
 from choreo.store.port import Ledger, Store
@@ -48,6 +50,7 @@ class Bookkeeping:
         self._leases: Leases | None = None
         self._books: Books | None = None
         self._relay: Relay | None = None
+        self._sequencing = unsequenced()
 
     @property
     def store(self) -> Store[Any] | None:
@@ -59,8 +62,13 @@ class Bookkeeping:
         """What a worker looks things up in."""
         assert self._books is not None  # noqa: S101 -- the books are opened first
         if self._store is None:
-            return Records(books=self._books, inbox=self._inbox)
-        return Records(books=self._books, inbox=self._inbox, absent=self._store.unavailable)
+            return Records(books=self._books, inbox=self._inbox, sequencing=self._sequencing)
+        return Records(
+            books=self._books,
+            inbox=self._inbox,
+            absent=self._store.unavailable,
+            sequencing=self._sequencing,
+        )
 
     async def open(self, store: Store[Any], service: Service[Any]) -> None:
         """Keep the books of *service* in *store*."""
@@ -71,8 +79,11 @@ class Bookkeeping:
         self._ledger = await store.ledger(service.name, [plan.id for plan in service.plans])
         self._leases = Leases(self._ledger, self._environment.ids.new(), self._environment.clock)
 
-    def books(self, publisher: Publisher, outgoing: Outgoing) -> Books:
+    def books(self, service: Service[Any], publisher: Publisher, outgoing: Outgoing) -> Books:
         """Open the books, given how events are written and published."""
+        order = None if self._ledger is None else self._ledger.order
+        requests = Requests(service, publisher, outgoing, self._environment)
+        self._sequencing = sequencing(service, self._settings, order, requests.ask)
         if self._ledger is None or self._leases is None:
             self._books = PassingBooks(publisher)
         else:

@@ -111,6 +111,7 @@ class Notice:
         "reconnected",
         "no_subscribers",
         "repartitioned",
+        "sequence_gap",
         "handler_paused",
         "handler_resumed",
     ]

@@ -7,6 +7,7 @@ ChoreoError
 │  ├─ ConnectionLost       try again later; nothing is known to be wrong
 │  └─ PublishError         some messages were refused, or their fate is unknown
 ├─ StoreError              the store, or the way to it; the event is not to blame
+├─ OutOfOrder              an event's number has no place in its stream
 ├─ CodecError              bytes and event do not fit
 │  ├─ EncodeError          this event cannot be written
 │  ├─ DecodeError          these bytes cannot be read
@@ -70,6 +71,14 @@ class PublishError(BrokerError):
 
 class StoreError(ChoreoError):
     """The store failed; the event is not to blame and no attempt is counted."""
+
+
+class Overtaken(StoreError):
+    """The event's numbered stream, or its place in the parking lot, went to another process."""
+
+
+class OutOfOrder(ChoreoError):
+    """An event's number has no place in its stream: late, unbelievable, or too many before it."""
 
 
 class CodecError(ChoreoError):

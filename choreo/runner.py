@@ -201,7 +201,7 @@ async def _assembled(
 ) -> Running:
     """Put the service together, and have its books kept."""
     provided = await provide(service.provided, stack)
-    assembly = assemble(service, ground, provided, partial(keeping.books, publisher))
+    assembly = assemble(service, ground, provided, partial(keeping.books, service, publisher))
     await broker.prepare(assembly.topics)
     running = Running(service, assembly, publisher, ground.environment)
     running.relay = keeping.relay

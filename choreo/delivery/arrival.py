@@ -12,7 +12,7 @@ from choreo.delivery.departure import Departure
 from choreo.delivery.intake import Intake
 from choreo.delivery.job import Job, Outcome, Received
 from choreo.delivery.journal import Journal
-from choreo.delivery.lanes import Lanes
+from choreo.delivery.ordering import Ordering
 from choreo.errors import StoreError
 from choreo.failpoints import reached
 from choreo.message import Delivery
@@ -41,7 +41,7 @@ class Arrival:
         intake: Intake,
         records: Records,
         bounds: Bounds,
-        lanes: Lanes[Job],
+        ordering: Ordering,
         journal: Journal,
         random: Random,
     ) -> None:
@@ -50,14 +50,14 @@ class Arrival:
         self._custody = bounds.custody
         self._demand = bounds.demand
         self._departure = bounds.departure
-        self._lanes = lanes
+        self._ordering = ordering
         self._journal = journal
         self._random = random
         self._asking: Sequence[Received] = ()
 
     async def take(self, deliveries: Sequence[Delivery]) -> None:
         """Take a batch in, once the store, if there is one, has told what it knows of it."""
-        if not self._books.durable:
+        if not self._books.durable and not self._ordering.wanted:
             for delivery in deliveries:
                 self._accept(*self._sort(delivery))
             return
@@ -99,6 +99,7 @@ class Arrival:
         while True:
             try:
                 await self._books.recall(jobs)
+                await self._ordering.learn(jobs)
             except StoreError as error:
                 tries += 1
                 delay = FOREVER.backoff(tries, self._random)
@@ -118,5 +119,5 @@ class Arrival:
             self._custody.release(received)
             return
         for job in jobs:
-            self._lanes.add(job.lane, job)
+            self._ordering.admit(job)
         reached("accepted")

@@ -6,7 +6,7 @@ attempt is counted, and the event is tried again until the store is back.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from choreo.broker import Notice
@@ -18,6 +18,7 @@ from choreo.delivery.job import Handler, Job, Outcome, Received
 from choreo.delivery.journal import Journal
 from choreo.delivery.limits import Limits
 from choreo.delivery.outage import Outage, cause_of
+from choreo.delivery.sequencing import Sequencing, unsequenced
 from choreo.delivery.slots import Slot
 from choreo.environment import Environment
 from choreo.errors import HandlerTimeout, StoreError
@@ -58,6 +59,7 @@ class Records:
     inbox: Inbox[Job]
     """The part that is in memory."""
     absent: Callable[[BaseException], bool] = _present
+    sequencing: Sequencing = field(default_factory=unsequenced)
     """Tells the store's absence in what a handler raised within its transaction."""
 
 
@@ -153,14 +155,15 @@ class Attempts:
         if self._is_outage(job, handler, error):
             return
         delay = handler.retry.delay_after(job.attempt, error, self._random)
+        if self._durable and delay is not None:
+            slot.deadline = None
+            job.first_failed = job.first_failed or self._clock.now()
+            await self._books.failed(job)
         self.note(job, error, delay)
         if delay is None:
             job.reason = reason_for(error, job.attempt)
-            return
-        if self._durable:
-            slot.deadline = None
-            await self._books.failed(job)
-        self._owner.later(job, delay)
+        else:
+            self._owner.later(job, delay)
 
     def _is_outage(self, job: Job, handler: Handler, error: BaseException) -> bool:
         """Blame what many events share, if it is down, and let the handler rest."""

@@ -13,6 +13,7 @@ from typing import Protocol
 from choreo.delivery.inbox import Inbox
 from choreo.delivery.job import Job, Received
 from choreo.delivery.lanes import Lanes
+from choreo.delivery.ordering import Ordering
 from choreo.delivery.slots import Slots
 from choreo.delivery.waiting import Waiting
 
@@ -50,8 +51,10 @@ class Departure:
         inbox: Inbox[Job],
         waiting: Waiting[Job],
         slots: Slots,
+        ordering: Ordering,
         owner: Owner,
     ) -> None:
+        self._ordering = ordering
         self._lanes = lanes
         self._inbox = inbox
         self._waiting = waiting
@@ -85,6 +88,8 @@ class Departure:
 
     def drop(self, going: Going, resting: Going) -> None:
         """Drop what is *going* of the jobs that may or could run, and *resting* of the others."""
+        for job in self._ordering.drop(lambda job: resting(job.received)):
+            self._owner.give_up_queued(job)
         for job in self._lanes.drop(lambda job: going(job.received)):
             self._owner.give_up_queued(job)
         ready = [job for job in self._lanes.ready if going(job.received)]

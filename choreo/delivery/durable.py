@@ -23,10 +23,11 @@ from choreo.delivery.leases import Leases
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.tracing import Outbound, followed
 from choreo.envelope import Envelope
-from choreo.errors import StoreError
+from choreo.errors import Overtaken, StoreError
 from choreo.failpoints import reached
 from choreo.reason import Reason
 from choreo.store.port import Attempt, Claim, Effect, End, Key, Known, Ledger, State, Verdict
+from choreo.store.streams import Advance
 
 logger = logging.getLogger(__name__)
 
@@ -152,12 +153,20 @@ class DurableBooks:
     async def buried(self, job: Job, /) -> None:
         """Note the end in the dead letters; an id that is another event's stays that event's."""
         if key_of(job) is not None and job.reason is not Reason.ID_CONFLICT:
-            await self._ledger.finish((End(claim=self._claim(job), state=State.DEAD),))
+            # A stream that another owner has moved meanwhile is not this end's to move any more.
+            for step in (_step(job), None):
+                end = End(claim=self._claim(job), state=State.DEAD, advance=step)
+                if (await self._ledger.finish((end,)))[0] is not Verdict.MOVED:
+                    break
+            if job.order is not None:
+                job.order.step = None
         self._leases.forget(job.lease)
 
     def _judge(self, job: Job, verdict: Verdict) -> Outcome | None:
         if verdict is Verdict.WRITTEN:
             return Outcome.HANDLED
+        if verdict is Verdict.MOVED:
+            raise Overtaken("its stream has gone on elsewhere: judging it anew")
         if verdict is Verdict.DUPLICATE:
             self._relay()
             return Outcome.DUPLICATE
@@ -183,7 +192,7 @@ class DurableBooks:
     def _end(self, job: Job) -> End:
         fence = None if job.lease is None else job.lease.fence
         emitted = self._outgoing.emissions(job.emitted, job.outbound)
-        return End(claim=self._claim(job), emitted=emitted, fence=fence)
+        return End(claim=self._claim(job), emitted=emitted, advance=_step(job), fence=fence)
 
     def _attempt(self, job: Job) -> Attempt:
         first = job.first_failed or self._clock.now()
@@ -196,6 +205,10 @@ def key_of(job: Job) -> Key | None:
     if job.handler is None or envelope is None:
         return None
     return (job.handler.index, envelope.source, envelope.id)
+
+
+def _step(job: Job) -> Advance | None:
+    return None if job.order is None else job.order.step
 
 
 def _fingerprint(envelope: Envelope) -> bytes:

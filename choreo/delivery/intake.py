@@ -100,9 +100,14 @@ class Intake:
     def lane(
         self, delivery: Delivery, envelope: Envelope | None, handler: Handler | None
     ) -> Hashable:
-        """Name what must stay in order: topic and key, or the stream where there is no key."""
+        """Name what must stay in order: topic and key, or the stream where there is no key.
+
+        Where numbers keep an order that is not the key's, it is theirs.
+        """
         index = handler.index if handler and self._policies.order == "handler" else -1
         key = delivery.key if self._native_key else envelope.key if envelope else None
+        if handler is not None and handler.apart and envelope is not None and envelope.sequence:
+            return (index, envelope.source, envelope.stream_id)
         if key is not None:
             return (index, delivery.topic, key)
         return (index, delivery.stream if self._native_key else delivery.topic)

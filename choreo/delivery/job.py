@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from choreo.delivery.numbering import Number, Numbered
 from choreo.envelope import Envelope
 from choreo.event import Event
+from choreo.gaps import Gaps
 from choreo.message import Delivery, Message
 from choreo.plan import Plan
 from choreo.reason import Reason
@@ -26,6 +28,8 @@ class Outcome(Enum):
     IGNORED = "ignored"
     """Nobody in this service handles its type, or it is foreign and not wanted."""
     EXPIRED = "expired"
+    LATE = "late"
+    """Its number had been given up, and its handler wants none of those."""
     DROPPED = "dropped"
     """Given up unfinished, for another consumer: the broker hands it over again."""
 
@@ -66,6 +70,10 @@ class Job:
     """The same as messages, in the same order."""
     purpose: str | None = None
     """The business's own idempotency key, where the event's class names one."""
+    order: Numbered | None = None
+    """Its place in a numbered stream, where its handler keeps one in order."""
+    ending: Outcome | None = None
+    """How it ended, while that is not written yet."""
     lease: Lease | None = None
     """Held in the store while the handler runs, where it asked for one."""
     held: bool = False
@@ -117,3 +125,9 @@ class Handler:
     retry: Retry
     deadline: timedelta
     process: Process
+    gaps: Gaps | None = None
+    """How its numbered events are put in order; None if they have no numbers, or need not be."""
+    number: Number | None = None
+    """Reads an event's number, where events are put in order."""
+    apart: bool = False
+    """Its streams keep an order of their own: an event's key does not tell its stream."""

@@ -16,25 +16,22 @@ from choreo.delivery.burial import Burial
 from choreo.delivery.custody import Custody
 from choreo.delivery.demand import Demand
 from choreo.delivery.departure import Departure, everything
-from choreo.delivery.inbox import replay_of
+from choreo.delivery.endings import Endings
 from choreo.delivery.intake import Intake
 from choreo.delivery.job import Handler, Job, Outcome
 from choreo.delivery.journal import Journal, Journals
 from choreo.delivery.lanes import Lanes
 from choreo.delivery.limits import Limits
+from choreo.delivery.ordering import Ordering
 from choreo.delivery.slots import Slot, Slots
 from choreo.delivery.waiting import Waiting
 from choreo.environment import Environment
-from choreo.errors import BrokerError, ChoreoError, PublishError, StoreError
+from choreo.errors import BrokerError, ChoreoError, Overtaken, PublishError, StoreError
 from choreo.failpoints import reached
 from choreo.reason import Reason
 from choreo.retry import FOREVER
-from choreo.store.port import Key
 
 logger = logging.getLogger(__name__)
-
-FINISHED = frozenset((Outcome.HANDLED, Outcome.FILTERED, Outcome.DUPLICATE))
-"""How a handler's share ends so that another delivery of the event is a duplicate."""
 
 
 class Worker:
@@ -65,10 +62,16 @@ class Worker:
         self._demand = Demand(
             limits, self._custody, self._lanes.ready, self._slots, environment.clock
         )
-        self._departure = Departure(self._lanes, self._inbox, self._waiting, self._slots, self)
+        self._ordering = Ordering(records.sequencing, self._lanes, environment, self._journal, self)
+        self._departure = Departure(
+            self._lanes, self._inbox, self._waiting, self._slots, self._ordering, self
+        )
         bounds = Bounds(custody=self._custody, demand=self._demand, departure=self._departure)
         self._arrival = Arrival(
-            intake, records, bounds, self._lanes, self._journal, environment.random
+            intake, records, bounds, self._ordering, self._journal, environment.random
+        )
+        self._endings = Endings(
+            records, self._lanes, self._custody, self._ordering, self._journal, self._ready_again
         )
         self._crash: Exception | None = None
 
@@ -86,8 +89,8 @@ class Worker:
 
     @property
     def busy(self) -> int:
-        """Count the jobs that are being handled, published or buried."""
-        return self._slots.busy
+        """Count the jobs that are being handled, published or buried, and gaps being decided."""
+        return self._slots.busy + self._ordering.deciding
 
     @property
     def paused(self) -> Sequence[int]:
@@ -100,6 +103,12 @@ class Worker:
         return self._waiting
 
     @property
+    def next_due(self) -> float | None:
+        """Monotonic time at which something is to be done next that waits for its time."""
+        moments = (self._waiting.next_due, self._ordering.next_due)
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    @property
     def lanes(self) -> int:
         """Count the lanes with work."""
         return len(self._lanes)
@@ -107,6 +116,12 @@ class Worker:
     async def run(self, consumer: Consumer) -> None:
         """Pull and handle until the intake stops; raises BrokerError if it cannot go on."""
         self._custody.consumer = consumer
+        async with self._ordering.watching():
+            await self._pull(consumer)
+        if self._crash is not None:
+            raise self._crash
+
+    async def _pull(self, consumer: Consumer) -> None:
         while wanted := await self._demand.ask():
             deliveries = await consumer.poll(wanted)
             if not deliveries or self._crash is not None:
@@ -115,8 +130,6 @@ class Worker:
             await self._arrival.take(deliveries)
             self._slots.wake()
             await asyncio.sleep(0)
-        if self._crash is not None:
-            raise self._crash
 
     def stop_intake(self) -> None:
         """Take nothing more in; what was taken in goes on."""
@@ -177,10 +190,13 @@ class Worker:
         if self._limits.finish_begun:
             self._custody.note_begun(job.received.delivery)
         handler = job.handler
+        if job.ending is not None or not await self._in_turn(job):
+            await self._conclude(job, job.ending)
+            return
         if handler is not None and not job.decided:
             outcome = await self._attempts.run(job, handler, slot)
             if outcome is not None:
-                self._end(job, outcome)
+                await self._conclude(job, outcome)
                 return
             if slot.abandoned or not job.decided:
                 return
@@ -208,7 +224,41 @@ class Worker:
             if outcome is None:
                 self._ready_again(job)
             else:
-                self._end(job, outcome)
+                await self._conclude(job, outcome)
+
+    async def _in_turn(self, job: Job) -> bool:
+        """Judge a numbered job anew where its place in its stream calls for it."""
+        order = job.order
+        if order is None or not (order.overtaken or order.past):
+            return True
+        assert job.handler is not None  # noqa: S101 -- only a handler's share is numbered
+        try:
+            if order.overtaken:
+                await self._ordering.judge_anew(job)
+                return False
+            await self._books.recall((job,))
+        except StoreError as error:
+            self.trouble(job, error)
+            return False
+        if not self._inbox.finished(key_of(job, job.handler)):
+            job.ending = self._ordering.late(job)
+        order.past = None
+        return job.ending is None
+
+    async def _conclude(self, job: Job, outcome: Outcome | None) -> None:
+        """End the job once its stream has moved, which most ends write themselves."""
+        if outcome is None:
+            return
+        if job.order is not None and outcome is Outcome.HANDLED and self._books.durable:
+            job.order.step = None
+        if job.order is not None and job.order.step is not None:
+            try:
+                await self._ordering.move(job)
+            except StoreError as error:
+                job.ending = outcome
+                self.trouble(job, error)
+                return
+        self._endings.end(job, outcome)
 
     async def _bury(self, job: Job) -> Outcome:
         """Have the letter accepted first and noted then: a crash between repeats it (D2)."""
@@ -243,6 +293,11 @@ class Worker:
 
     def trouble(self, job: Job, error: BaseException, /) -> None:
         """Hold the job and its lane until broker and store take what it has for them (D1)."""
+        if isinstance(error, Overtaken) and job.order is not None:
+            job.done, job.emitted, job.outbound = False, (), ()
+            job.order.overtaken = True
+            self._ready_again(job)
+            return
         job.troubles += 1
         refused = isinstance(error, PublishError) and error.refused and not error.unknown
         tries = job.handler.retry.attempts if job.handler else 0
@@ -270,45 +325,26 @@ class Worker:
             job.held = False
             self._ready_again(job)
 
+    def roused(self) -> None:
+        """Have what became ready begin."""
+        self._slots.wake()
+
+    def unclaimed(self, job: Job, /) -> None:
+        """Let those that wait for the job's end go on: it goes back to wait for its own turn."""
+        self._endings.rouse_waiters(job)
+
     def _ready_again(self, job: Job) -> None:
         self._lanes.again(job)
         self._slots.wake()
 
     # -- ending -------------------------------------------------------------------------------
 
-    def _end(self, job: Job, outcome: Outcome) -> None:
-        self._journal.ended(job, outcome)
-        if job.handler is not None:
-            self._close(job, key_of(job, job.handler), outcome)
-        self._lanes.release(job.lane)
-        received = job.received
-        received.owed -= 1
-        if not received.owed:
-            self._custody.release(received)
-
-    def _close(self, job: Job, key: Key, outcome: Outcome) -> None:
-        received = job.received
-        # A replay that is a duplicate may be one of a replay that failed: nothing is done by that.
-        told = outcome in FINISHED and not (received.generation and outcome is Outcome.DUPLICATE)
-        if told and not self._inbox.finished(key):
-            assert received.envelope is not None  # noqa: S101 -- only sorted events reach a handler
-            self._inbox.remember(key, self._books.fingerprint(received.envelope))
-        if received.generation and outcome is not Outcome.DROPPED:
-            self._inbox.remember(replay_of(key, received.generation), None)
-        for waiter in self._inbox.close(key, job):
-            self._ready_again(waiter)
-
     def give_up(self, job: Job, /) -> None:
         """Leave the job to another consumer, and with it what is behind it and goes there, too."""
         self._departure.drop_behind(job)
         job.received.dropped = True
-        self._end(job, Outcome.DROPPED)
+        self._endings.end(job, Outcome.DROPPED)
 
     def give_up_queued(self, job: Job, /) -> None:
         """Leave a job to another consumer that its lane had not let out yet."""
-        job.received.dropped = True
-        self._journal.ended(job, Outcome.DROPPED)
-        received = job.received
-        received.owed -= 1
-        if not received.owed:
-            self._custody.release(received)
+        self._endings.drop_queued(job)

@@ -56,8 +56,8 @@ class Skip:
     at: datetime
 
 
-class Streams(Protocol):
-    """The positions of one service's streams. Every method raises StoreError if it cannot answer.
+class Positions(Protocol):
+    """Where streams stand. Every method raises StoreError if it cannot answer.
 
     An ``Advance`` fits if nobody has begun the stream and it expects ``NOT_BEGUN``; if the stream
     stands in the same epoch at the expected number; or if it stands in a lower epoch and the
@@ -71,6 +71,10 @@ class Streams(Protocol):
     async def move(self, advances: Sequence[Advance], /) -> Sequence[bool]:
         """Move streams without an event's end; False for each that does not fit."""
         ...
+
+
+class Streams(Positions, Protocol):
+    """The positions of one service's streams, and what of them was given up."""
 
     async def skips(self, limit: int, /) -> Sequence[Skip]:
         """List what was given up last, the latest first."""

@@ -232,7 +232,7 @@ class Harness:
             return
         moves = self._flight.moves
         workers = [running.worker for running in self._running if running.worker]
-        due = [worker.waiting.next_due for worker in workers]
+        due = [worker.next_due for worker in workers]
         soonest = min((moment for moment in due if moment is not None), default=None)
         if soonest is None or any(worker.busy for worker in workers):
             await self._unless_ended(self._flight.moved(moves))

@@ -1,0 +1,75 @@
+"""How a job leaves: told, its duplicates roused, its lane and its delivery freed."""
+
+from collections.abc import Callable
+
+from choreo.delivery.attempts import Records, key_of
+from choreo.delivery.custody import Custody
+from choreo.delivery.inbox import replay_of
+from choreo.delivery.job import Job, Outcome
+from choreo.delivery.journal import Journal
+from choreo.delivery.lanes import Lanes
+from choreo.delivery.ordering import Ordering
+from choreo.store.port import Key
+
+FINISHED = frozenset((Outcome.HANDLED, Outcome.FILTERED, Outcome.DUPLICATE))
+"""How a handler's share ends so that another delivery of the event is a duplicate."""
+
+
+class Endings:
+    """The way out of one worker, one job at a time."""
+
+    def __init__(
+        self,
+        records: Records,
+        lanes: Lanes[Job],
+        custody: Custody,
+        ordering: Ordering,
+        journal: Journal,
+        ready_again: Callable[[Job], None],
+    ) -> None:
+        self._books = records.books
+        self._inbox = records.inbox
+        self._lanes = lanes
+        self._custody = custody
+        self._ordering = ordering
+        self._journal = journal
+        self._ready_again = ready_again
+
+    def end(self, job: Job, outcome: Outcome) -> None:
+        """End a job that is out of its lane."""
+        self._journal.ended(job, outcome)
+        self._ordering.ended(job, unfinished=outcome is Outcome.DROPPED)
+        if job.handler is not None:
+            self._close(job, key_of(job, job.handler), outcome)
+        self._lanes.release(job.lane)
+        self._settle(job)
+
+    def drop_queued(self, job: Job) -> None:
+        """End a job, unfinished, that its lane had not let out yet."""
+        job.received.dropped = True
+        self._journal.ended(job, Outcome.DROPPED)
+        self._ordering.ended(job, unfinished=True)
+        self._settle(job)
+
+    def rouse_waiters(self, job: Job) -> None:
+        """Let those that wait for the job's end go on: it goes back to wait for its own turn."""
+        if job.handler is not None:
+            for waiter in self._inbox.close(key_of(job, job.handler), job):
+                self._ready_again(waiter)
+
+    def _close(self, job: Job, key: Key, outcome: Outcome) -> None:
+        received = job.received
+        # A replay that is a duplicate may be one of a replay that failed: nothing is done by that.
+        told = outcome in FINISHED and not (received.generation and outcome is Outcome.DUPLICATE)
+        if told and not self._inbox.finished(key):
+            assert received.envelope is not None  # noqa: S101 -- only sorted events reach a handler
+            self._inbox.remember(key, self._books.fingerprint(received.envelope))
+        if received.generation and outcome is not Outcome.DROPPED:
+            self._inbox.remember(replay_of(key, received.generation), None)
+        self.rouse_waiters(job)
+
+    def _settle(self, job: Job) -> None:
+        received = job.received
+        received.owed -= 1
+        if not received.owed:
+            self._custody.release(received)
