@@ -1,6 +1,8 @@
 """Engines as choreo needs them: what each connection is told when it is opened."""
 
+import sqlite3
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Protocol, cast
 
 from sqlalchemy import URL, event
@@ -29,6 +31,10 @@ class SqliteDriver(Protocol):
         """Execute a statement and fetch its rows, in one turn of the connection's thread."""
         ...
 
+    async def rollback(self) -> None:
+        """End the transaction, if there is one."""
+        ...
+
 
 def sqlite_engine(url: URL, settings: SqlSettings, *, writer: bool) -> AsyncEngine:
     """Make an engine over one connection that writes, or a few that only read."""
@@ -55,6 +61,14 @@ def sqlite_engine(url: URL, settings: SqlSettings, *, writer: bool) -> AsyncEngi
         if connection.driver_connection.in_transaction:
             connection.rollback()
 
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def drop(
+        connection: DBAPIConnection, _entry: ConnectionPoolEntry, _error: BaseException | None
+    ) -> None:
+        # A statement that somebody still refers to would keep a closed connection, and its lock on
+        # the file, alive.
+        cast("AdaptedConnection", connection).run_async(_roll_back)
+
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
@@ -68,10 +82,15 @@ def sqlite_engine(url: URL, settings: SqlSettings, *, writer: bool) -> AsyncEngi
         @event.listens_for(engine.sync_engine, "begin")
         def begin(connection: Connection) -> None:
             driver = cast("AdaptedConnection", connection.connection.dbapi_connection)
-            driver.run_async(_begin)
+            try:
+                driver.run_async(_begin)
+            except BaseException:
+                # Whoever is cancelled here leaves a BEGIN behind in the driver's queue.
+                connection.invalidate()
+                raise
 
         _ = begin
-    _ = prepare, reset
+    _ = prepare, reset, drop
     return engine
 
 
@@ -113,6 +132,11 @@ def postgresql_engine(url: URL, settings: SqlSettings, *, size: int, handlers: b
 async def _begin(driver: SqliteDriver) -> None:
     """Begin a transaction that writes, in one turn of the driver's thread (O9)."""
     await driver.execute_fetchall("BEGIN IMMEDIATE")
+
+
+async def _roll_back(driver: SqliteDriver) -> None:
+    with suppress(sqlite3.Error, ValueError):  # ValueError: it is closed already
+        await driver.rollback()
 
 
 def _milliseconds(span: Duration) -> str:

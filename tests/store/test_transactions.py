@@ -179,8 +179,7 @@ async def test_an_error_that_is_swallowed_never_passes_for_success(url: str) -> 
     async with books(url) as (store, ledger):
         try:
             verdict = await handle(ledger, "1", handler)
-        except TransactionMisused as error:
-            assert "savepoint" in str(error)
+        except TransactionMisused:
             verdict = None
 
         known = await ledger.recall([claim("1").key])
@@ -190,10 +189,11 @@ async def test_an_error_that_is_swallowed_never_passes_for_success(url: str) -> 
 async def test_a_savepoint_keeps_an_error_from_the_rest(url: str) -> None:
     async def handler(transaction: SqlTransaction) -> None:
         await pay(transaction, "twice")
+        savepoint = await transaction.connection.begin_nested()
+        await pay(transaction, "inner")
         with pytest.raises(IntegrityError):
-            async with transaction.connection.begin_nested():
-                await pay(transaction, "inner")
-                await pay(transaction, "twice")
+            await pay(transaction, "twice")
+        await savepoint.rollback()
         await pay(transaction, "after")
 
     async with books(url) as (store, ledger):
