@@ -1,0 +1,124 @@
+"""The processes of a test: made by a nursery, watched, stopped by their ids, none left over."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.crash.program import Task
+
+ROOT = Path(__file__).parents[2]
+START = 20.0
+"""Seconds within which a child must exist."""
+
+
+class Child:
+    """One process of the program."""
+
+    def __init__(self, log: Path) -> None:
+        loop = asyncio.get_running_loop()
+        self.pid = 0
+        self.log = log
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self.ended: asyncio.Future[int] = loop.create_future()
+        """Its exit status; negative for a signal."""
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it is there."""
+        if not self.ended.done():
+            os.kill(self.pid, number)
+
+    @property
+    def stopped(self) -> bool:
+        """Say whether it stands still."""
+        stat = Path(f"/proc/{self.pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] == "T"
+
+    async def until_ready(self, within: float) -> None:
+        """Return once it handles events; raise RuntimeError with its log if it does not."""
+        either: set[asyncio.Future[Any]] = {self.ready, self.ended}
+        await asyncio.wait(either, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        if not self.ready.done():
+            raise RuntimeError(f"process {self.pid} was not ready in {within} s\n{self.tail()}")
+
+    async def end(self, within: float) -> int:
+        """Return its exit status; raise RuntimeError with its log if it does not end."""
+        await asyncio.wait({self.ended}, timeout=within)
+        if not self.ended.done():
+            raise RuntimeError(f"process {self.pid} did not end in {within} s\n{self.tail()}")
+        return self.ended.result()
+
+    async def stop(self, within: float = 30.0) -> int:
+        """Ask it to stop, and give its exit status."""
+        self.signal(signal.SIGTERM)
+        return await self.end(within)
+
+    def tail(self) -> str:
+        """Read what it wrote last."""
+        return self.log.read_text(errors="replace")[-6_000:] if self.log.exists() else ""
+
+
+class Nursery:
+    """Makes children, all of which end with it."""
+
+    def __init__(self) -> None:
+        self._process: Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._born: dict[str, asyncio.Future[int]] = {}
+        self._children: dict[int, Child] = {}
+
+    async def __aenter__(self) -> Self:
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.crash.nursery"), cwd=ROOT, stdin=PIPE, stdout=PIPE
+        )
+        self._reader = asyncio.create_task(self._read(), name="nursery")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._reader is not None
+        for child in self._children.values():
+            child.signal(signal.SIGCONT)
+        self._process.stdin.close()
+        await asyncio.wait_for(self._process.wait(), 20)
+        await self._reader
+
+    async def child(self, task: Task, log: Path) -> Child:
+        """Start a process for *task* that writes its log to *log*."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        name = f"{len(self._born)}"
+        child = Child(log)
+        self._born[name] = asyncio.get_running_loop().create_future()
+        order = {**asdict(task), "name": name, "log": str(log)}
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        child.pid = await asyncio.wait_for(self._born[name], START)
+        self._children[child.pid] = child
+        return child
+
+    async def _read(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            facts = json.loads(line)
+            if "started" in facts:
+                self._born[facts["started"]].set_result(facts["pid"])
+                await asyncio.sleep(0)  # whoever waits for it must know it before it is told of
+                continue
+            child = self._children[facts.get("ready") or facts["ended"]]
+            if "ready" in facts:
+                child.ready.set_result(None)
+            else:
+                child.ended.set_result(facts["status"])

@@ -1,0 +1,126 @@
+"""Two services of a choreography, each made to run in a process that is killed or stopped.
+
+Effects go into a table without any constraint, in the handler's own transaction: a second one is
+seen, not prevented.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, cast
+
+from sqlalchemy import text
+
+from choreo import Context, Reject, Retry, Service
+from choreo.failpoints import Point, reached
+from choreo.runner import started
+from choreo_sql import SqlTransaction
+from tests.crash.events import Events, Order, Taken, events_of
+
+EFFECT = text(
+    "INSERT INTO effects (run, handler, id, key, number, process)"
+    " VALUES (:run, :handler, :id, :key, :number, :process)"
+)
+OWN: Point = cast("Point", "own_write")
+"""Beside those of the framework: the handler has written its effect, and not returned."""
+RETRY = Retry(attempts=5, initial=timedelta(milliseconds=20))
+LEASE = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What one process is to do."""
+
+    role: str
+    """``payments`` or ``ledger``."""
+    run: str
+    broker: str
+    store: str
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+    """Orders for its failpoints."""
+    flaky: str = ""
+    """Key and number, as ``key/2``, of the order that fails twice."""
+    refused: str = ""
+    """The same of the order that is refused."""
+    pause: float = 0.0
+    """Seconds that handlers take."""
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Of the service."""
+
+
+def name_of(task: Task) -> str:
+    """Name the service, which is the same in all processes of one role and run."""
+    return f"{task.run}-{task.role}"
+
+
+def service_of(task: Task) -> Service[SqlTransaction]:
+    """Build the service that *task* asks for."""
+    service = Service[SqlTransaction](
+        name_of(task),
+        broker=task.broker,
+        store=task.store,
+        retry=RETRY,
+        create_topics=True,
+        **task.options,
+    )
+    build = {"payments": _payments, "ledger": _ledger}[task.role]
+    build(service, events_of(task.run), task)
+    return service
+
+
+async def write_effect(ctx: Context[SqlTransaction], task: Task, event: Order | Taken) -> None:
+    """Write one row, wherever the handler is called once more."""
+    by = event.by if isinstance(event, Taken) else ctx.handler
+    row = {"run": name_of(task), "handler": by, "id": ctx.id, "process": os.getpid()}
+    row |= {"key": event.key, "number": event.number}
+    await ctx.transaction.connection.execute(EFFECT, row)
+    reached(OWN)
+
+
+def _payments(service: Service[SqlTransaction], events: Events, task: Task) -> None:
+    """React to orders in each of the three ways that a handler can have its end written."""
+    taken, emits = events.taken, [events.taken]
+
+    async def charge(order: Order, ctx: Context[SqlTransaction]) -> None:
+        place = f"{order.key}/{order.number}"
+        await write_effect(ctx, task, order)
+        await asyncio.sleep(task.pause)
+        if place == task.flaky and ctx.attempt < 3:
+            raise OSError("it fails twice")
+        if place == task.refused:
+            raise Reject("never")
+        await ctx.publish(taken(key=order.key, number=order.number, by="charge"))
+
+    async def announce(order: Order, ctx: Context) -> None:
+        await ctx.publish(taken(key=order.key, number=order.number, by="announce"))
+
+    async def remind(order: Order, ctx: Context) -> None:
+        await asyncio.sleep(task.pause)
+        await ctx.publish(taken(key=order.key, number=order.number, by="remind"))
+
+    service.on(events.order, publishes=emits)(charge)
+    service.on(events.order, publishes=emits)(announce)
+    service.on(events.order, publishes=emits, lease=LEASE)(remind)
+
+
+def _ledger(service: Service[SqlTransaction], events: Events, task: Task) -> None:
+    async def book(taken: Taken, ctx: Context[SqlTransaction]) -> None:
+        await write_effect(ctx, task, taken)
+
+    service.on(events.taken)(book)
+
+
+async def serve(task: Task, ready: Callable[[], None]) -> None:
+    """Run until told to stop by SIGTERM; call *ready* once events are handled."""
+    current = asyncio.current_task()
+    assert current is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, current.cancel)
+    try:
+        async with started(service_of(task)) as running:
+            ready()
+            await running.wait()
+    except asyncio.CancelledError:
+        return

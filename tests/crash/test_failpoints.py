@@ -1,0 +1,69 @@
+"""A process is killed at each named point; its effects, emits and letters are whole and single."""
+
+import asyncio
+import signal
+
+import pytest
+
+from choreo.failpoints import POINTS
+from tests.crash.conftest import Ground
+from tests.crash.world import World
+
+AT_ONCE = 13
+"""Runs at a time: most of each is waiting for a session, or a lease, to run out."""
+HIT = 20.0
+"""Seconds within which a process must have died."""
+DONE = 45.0
+RARE = {
+    *("received", "recalled", "failing", "noted", "burying", "lettered", "buried"),
+    *("settling", "settled", "acknowledging", "acknowledged"),
+    *("relay_read", "relay_sending", "relay_sent", "relay_settled"),
+}
+"""Points that may be reached just once or twice."""
+OWN_POINTS = {"own_write"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_a_kill_at_any_point_leaves_each_effect_and_each_emitted_event_once(
+    ground: Ground,
+) -> None:
+    """F2, I1, I2, I15, O1, D2: killed with -9 at each point, then started again."""
+    points = sorted(POINTS | OWN_POINTS)
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(point: str) -> list[str]:
+        async with gate:
+            return await _killed_at(ground, point)
+
+    results = await asyncio.gather(*(one(point) for point in points))
+
+    faults = {point: found for point, found in zip(points, results, strict=True) if found}
+    assert faults == {}
+
+
+async def _killed_at(ground: Ground, point: str) -> list[str]:
+    """Run the choreography once, killing the first service at *point*; return what is wrong."""
+    world = await ground.world(point)
+    nth = 1 if point in RARE else 3
+    try:
+        ledger, payments = await asyncio.gather(
+            world.start("ledger"), world.start("payments", f"{point}:{nth}")
+        )
+        await asyncio.gather(ledger.until_ready(40), payments.until_ready(40))
+        await world.publish(ground.producer)
+        if await payments.end(HIT) != -signal.SIGKILL:
+            return [f"not killed there: {payments.tail()}"]
+        payments = await world.start("payments")
+        await world.until_done(DONE)
+        statuses = [await payments.stop(), await ledger.stop()]
+        if any(statuses):
+            return [f"stopped with {statuses}: {payments.tail()}"]
+        return await world.faults()
+    except (AssertionError, RuntimeError) as error:
+        return [f"{error}\n{_tail(world)}"]
+
+
+def _tail(world: World) -> str:
+    log = world.plan.folder / f"{world.plan.run}-payments.log"
+    return log.read_text()[-4_000:]
