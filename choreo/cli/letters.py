@@ -15,7 +15,8 @@ from choreo.cli.failure import NothingFound
 from choreo.cli.reaching import reached
 from choreo.cli.record import Record, Recorder, as_json, one_line, shown
 from choreo.cli.screen import out, pairs, print_json, table
-from choreo.desk.case import Case, restored
+from choreo.desk.case import UNKNOWN, Case, restored, told_by
+from choreo.desk.conventions import Told
 from choreo.desk.desk import Desk
 from choreo.desk.place import of_service, of_topic
 from choreo.desk.selection import EVERY, OPEN, Selection
@@ -119,9 +120,9 @@ async def show(request: Request) -> None:
                 number += 1
                 record = _record(recorder, case, letter)
                 if request.json:
-                    print_json(_case_json(case, record))
+                    print_json(_case_json(case, told_by(letter), record))
                 else:
-                    _print(case, record, number)
+                    _print(case, told_by(letter), record, number)
     if not number:
         raise NothingFound(f"no such dead letter of {request.name}")
 
@@ -151,14 +152,13 @@ async def count(request: Request) -> None:
         out().print(table(name, ("count", ""), rows))
 
 
-def case_json(case: Case) -> dict[str, object]:
+def case_json(case: Case, told: Told) -> dict[str, object]:
     """Return what ``--json`` says of a letter itself."""
-    told = asdict(case.told)
     return {
-        **told,
+        **asdict(told),
         "id": case.id,
-        "first_failed": _text(case.told.first_failed),
-        "buried": _text(case.told.buried),
+        "first_failed": _text(told.first_failed),
+        "buried": _text(told.buried),
         "replays": case.replays,
     }
 
@@ -190,12 +190,12 @@ def _record(recorder: Recorder, case: Case, letter: Delivery) -> Record:
     )
 
 
-def _case_json(case: Case, record: Record) -> dict[str, object]:
+def _case_json(case: Case, told: Told, record: Record) -> dict[str, object]:
     return {
         "fingerprint": case.fingerprint,
         "state": case.state,
         "decision": decision_json(case),
-        "letter": None if case.told.convention == "unknown" else case_json(case),
+        "letter": None if told.convention == UNKNOWN else case_json(case, told),
         "message": as_json(record),
         "stored": {"topic": case.topic, "stream": case.stream, "position": case.position},
     }
@@ -223,10 +223,10 @@ def _group_row(fingerprint: str, group: Group) -> tuple[object, ...]:
     return tuple("–" if values[name] is None else values[name] for name in names)
 
 
-def _print(case: Case, record: Record, number: int) -> None:
+def _print(case: Case, told: Told, record: Record, number: int) -> None:
     values: dict[str, object] = {"fingerprint": case.fingerprint, "state": case.state}
     values |= _present("decision ", decision_json(case) or {})
-    values |= _present("", case_json(case))
+    values |= _present("", case_json(case, told))
     if case.problem is not None or record.envelope is None:
         values["problem"] = case.problem or record.problem or ""
     for name, value in record.delivery.headers:

@@ -28,10 +28,12 @@ class Replays:
         return topic.startswith(self._prefix) if self._levels else topic == self._prefix
 
     def read(self, delivery: Delivery) -> Replayed | None:
-        """Restore what is to be handled again; None for a note, which is the desk's own.
+        """Restore what is to be handled again; None for a note, or where a kept one is taken away.
 
         Raises DecodeError for what no desk has written, or not for this service.
         """
+        if self._levels and not delivery.body:
+            return None
         decision = read_decision(delivery)
         if decision.action is not Action.REPLAY:
             return None

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from choreo.broker import Binding, Capabilities
 from choreo.cloudevents import EnvelopeReader
-from choreo.dead_letter import DeadLetter, original, read_dead_letter
+from choreo.dead_letter import original, read_dead_letter
 from choreo.desk.conventions import Told, moment, read, without
 from choreo.desk.fingerprint import fingerprint
 from choreo.envelope import Envelope
@@ -19,6 +19,8 @@ from choreo.replay import Action, Decision
 
 CHOREO = "choreo"
 UNKNOWN = "unknown"
+MAX_ERROR = 512
+"""Characters of an error's text that a case keeps."""
 LETTER_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 """What choreo writes; anything else would name topics of somebody else's choosing (T10)."""
 
@@ -67,6 +69,8 @@ class Case:
     size: int = 0
     problem: str | None = None
     """Why the message in it cannot be restored."""
+    ours: bool = False
+    """The service that is looked at has buried it."""
     decision: Decision | None = None
     sent: int = 0
     """Highest number of a replay of it that was sent."""
@@ -79,7 +83,7 @@ class Case:
     @property
     def replayable(self) -> bool:
         """Say whether the handler that failed can be given it again."""
-        return self.told.convention == CHOREO and self.problem is None
+        return self.ours and self.problem is None
 
     @property
     def since(self) -> datetime | None:
@@ -90,14 +94,15 @@ class Case:
 class CaseReader:
     """Makes cases of what lies on one broker's dead-letter topics."""
 
-    def __init__(self, capabilities: Capabilities) -> None:
+    def __init__(self, capabilities: Capabilities, service: str | None = None) -> None:
+        self._service = service
         self._reader = EnvelopeReader(capabilities.binding)
         self._native_key = capabilities.binding is not Binding.MQTT
 
     def read(self, found: Delivery) -> Case:
         """Make the case of *found*; never raises, whatever it holds."""
         letter = read_dead_letter(found)
-        told = _told(found, letter)
+        told = told_by(found)
         problem: str | None = None
         message: Message = found
         try:
@@ -113,7 +118,7 @@ class CaseReader:
             topic=found.topic,
             stream=found.stream,
             position=found.position,
-            told=told,
+            told=_light(told),
             fingerprint=fingerprint(told.error_type, told.error, told.stack, *about),
             replays=letter.replays if letter is not None and known else 0,
             buried_text=_buried_text(found) if known else "",
@@ -124,6 +129,7 @@ class CaseReader:
             lane=self._lane(message, told, envelope),
             size=_size(found),
             problem=problem,
+            ours=known and told.service == self._service,
         )
 
     def envelope(self, message: Message) -> Envelope | None:
@@ -166,7 +172,9 @@ def judged(case: Case, decision: Decision | None, sent: int) -> Case:
     return replace(case, decision=decision, sent=max(sent, case.replays))
 
 
-def _told(found: Delivery, letter: DeadLetter | None) -> Told:
+def told_by(found: Delivery) -> Told:
+    """Read whatever *found* says about the message in it."""
+    letter = read_dead_letter(found)
     if letter is None or LETTER_ID.fullmatch(letter.id) is None:
         told = read(found) or Told(convention=UNKNOWN)
         return replace(told, buried=moment(found.timestamp))
@@ -185,6 +193,11 @@ def _told(found: Delivery, letter: DeadLetter | None) -> Told:
         first_failed=letter.first_failed,
         buried=letter.buried,
     )
+
+
+def _light(told: Told) -> Told:
+    """Keep what is needed to choose: a hundred thousand cases are held at once."""
+    return replace(told, stack=None, error=None if told.error is None else told.error[:MAX_ERROR])
 
 
 def _identity(found: Delivery) -> str:

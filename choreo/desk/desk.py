@@ -64,7 +64,7 @@ class Desk:
         self._clock = environment.clock
         self._batch = environment.ids.new()
         self._by = by
-        self._reader = CaseReader(broker.capabilities)
+        self._reader = CaseReader(broker.capabilities, place.service)
         self._prepared = False
 
     @property
@@ -163,9 +163,10 @@ class Desk:
             by=self._by,
         )
         # First what is to be handled: its id is derived, so that doing it twice is doing it once.
-        await self._broker.publish(
-            [decided(correction.message, replaying, self.place.prefix, self._capabilities)]
-        )
+        # It is not kept: there is no letter that it would be the record of.
+        going = decided(correction.message, replaying, self.place.prefix, self._capabilities)
+        going.retain = False
+        await self._broker.publish([going])
         await self._broker.publish([self._record(case, Action.EDIT, note=correction.event_id)])
 
     # -- within -----------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def objection(case: Case, wish: Wish) -> str | None:
     if case.problem is not None:
         return "it is spoilt and cannot be restored"
     if not case.replayable and wish.to is None:
-        return "choreo did not bury it: name a topic with --to"
+        return "this service did not bury it: name a topic with --to"
     if case.state is not State.OPEN and not (wish.again or wish.force):
         return f"it was {case.state} already: say --again"
     if wish.to is None and not wish.force and case.replays >= MAX_REPLAYS:

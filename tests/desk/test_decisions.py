@@ -12,6 +12,7 @@ from choreo.desk.case import CaseReader, State, restored
 from choreo.desk.correction import corrected
 from choreo.desk.ruling import Wish
 from choreo.desk.selection import EVERY, Selection
+from choreo.message import Message
 from tests.desk.shop import Shop, opened
 
 ALL = Selection(states=EVERY)
@@ -69,6 +70,21 @@ async def test_a_corrected_event_has_an_id_of_its_own_and_the_old_one_as_its_cau
     (edited,) = await shop.cases(ALL)
     assert edited.decision is not None
     assert (edited.state, edited.decision.note) == (State.EDITED, context.id)
+
+
+async def test_a_letter_of_another_service_is_not_given_to_ours(shop: Shop) -> None:
+    """Somebody has copied it from its topic to ours."""
+    await shop.place(("a", 1))
+    await shop.idle()
+    (case,) = await shop.cases()
+    letter = (await shop.desk.letters([case]))[case.id]
+    headers = [(n, b"others" if n == "choreo-dlq-group" else v) for n, v in letter.headers]
+    await shop.broker.publish([Message(letter.topic, letter.body, letter.key, headers)])
+
+    (case,) = await shop.cases()
+    fates = await shop.replay([case])
+
+    assert list(fates.values()) == ["this service did not bury it: name a topic with --to"]
 
 
 async def test_a_letter_sent_to_a_named_topic_goes_there_as_it_came(shop: Shop) -> None:

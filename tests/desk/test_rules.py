@@ -38,8 +38,13 @@ def case(
         first_failed=NOW + failed,
         buried=NOW + failed,
     )
-    values: dict[str, object] = {"told": told, "fingerprint": "0" * 8, "lane": lane, **more}
-    return Case(id=identity, topic="t", stream="t-0", position=0, **values)  # type: ignore[arg-type]
+    values: dict[str, object] = {
+        "told": told,
+        "fingerprint": "0" * 8,
+        "lane": lane,
+        **more,
+    }
+    return Case(id=identity, topic="t", stream="t-0", position=0, ours=True, **values)  # type: ignore[arg-type]
 
 
 def decision(action: Action = Action.REPLAY, number: int = 1) -> Decision:
