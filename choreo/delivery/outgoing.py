@@ -115,7 +115,9 @@ class Outgoing:
     def _emission(self, identity: str, event: Event, message: Message) -> Emission:
         declared = self._route(type(event)).declared
         key = None if declared.key is None else _text(event, declared.key)
-        lane = message.topic if key is None else f"{message.topic} {key}"
+        # Without a key there is no order to keep, but for a topic that itself has one.
+        apart = key or (None if self._topic_levels else identity)
+        lane = message.topic if apart is None else f"{message.topic} {apart}"
         stream = _stream(declared, key) if declared.numbered else None
         return Emission(message=message, identity=identity, lane=lane, stream=stream)
 

@@ -10,10 +10,10 @@ joins them.  Rows that wait are not looked through when ready ones are read, so 
 waits for days, however long it grows, costs the others nothing (O5).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from choreo.message import Message
 
@@ -183,14 +183,23 @@ class Desk(Protocol):
         ...
 
 
+@runtime_checkable
 class Guest(Protocol):
-    """A store that adds to its outbox within somebody else's transaction."""
+    """A store that adds to its outbox within somebody else's transaction, open itself or not."""
 
-    def lodge(self, place: object, service: str, emissions: Sequence[Emission], /) -> None:
+    def lodge(
+        self,
+        place: object,
+        service: str,
+        emissions: Sequence[Emission],
+        committed: Callable[[object], None] | None,
+        /,
+    ) -> None:
         """Insert *emissions* for *service* in the transaction that *place* has open or opens.
 
         *place* is the synchronous session or connection of the library that the store is built on;
         what it raises is that library's own error. Raises ConfigurationError for another kind of
-        place.
+        place, or one of another database. *committed* is called
+        with *place* after each commit of it.
         """
         ...

@@ -1,14 +1,17 @@
 """SqlStore: one database, SQLite or PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
 from choreo.errors import StoreError
+from choreo.store.outbox import Emission
 from choreo_sql import schema
 from choreo_sql.connections import Connections, connections
 from choreo_sql.failures import absent
 from choreo_sql.ledger import SqlLedger
+from choreo_sql.outbox_desk import SqlDesk
+from choreo_sql.outbox_guest import lodge
 from choreo_sql.scopes import number
 from choreo_sql.settings import SqlSettings, shown
 from choreo_sql.transaction import SqlTransaction
@@ -80,6 +83,22 @@ class SqlStore:
         opened = SqlLedger(self.connections, scopes)
         self._ledgers.append(opened)
         return opened
+
+    async def desk(self, service: str, /) -> SqlDesk:
+        """Open what an operator of *service* does with refused rows of its outbox."""
+        async with self.connections.writing() as connection:
+            return SqlDesk(self.connections, await number(connection, service, ()))
+
+    def lodge(
+        self,
+        place: object,
+        service: str,
+        emissions: Sequence[Emission],
+        committed: Callable[[object], None] | None,
+        /,
+    ) -> None:
+        """Add *emissions* to the outbox of *service* within a transaction of SQLAlchemy's."""
+        lodge(self._url, place, service, emissions, committed)
 
     def unavailable(self, error: BaseException, /) -> bool:
         """Say whether *error*, raised by a handler, is the store's own absence and no mistake."""

@@ -1,0 +1,70 @@
+"""Adding to an outbox within a transaction of an application's own."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, event, insert, select
+from sqlalchemy.orm import Session
+
+from choreo.errors import ConfigurationError
+from choreo.store.outbox import Emission
+from choreo_sql.outbox import put
+from choreo_sql.scopes import services
+from choreo_sql.settings import shown
+
+
+def lodge(
+    url: URL,
+    place: object,
+    service: str,
+    emissions: Sequence[Emission],
+    committed: Callable[[object], None] | None,
+) -> None:
+    """Insert *emissions* by way of *place*; raise ConfigurationError if that is not the store's."""
+    if isinstance(place, Session):
+        connection = place.connection()
+    elif isinstance(place, Connection):
+        connection = place
+    else:
+        raise ConfigurationError(
+            f"{type(place).__name__} is no session or connection of SQLAlchemy: give the one in "
+            "whose transaction the events are to be emitted"
+        )
+    _check(url, connection.engine.url)
+    if committed is not None:
+        _tell(place, committed)
+    put(connection, _number(connection, service), emissions)
+
+
+def _check(store: URL, used: URL) -> None:
+    """Refuse a database that no relay of the service looks into."""
+    same = store.get_backend_name() == used.get_backend_name()
+    if same and store.get_backend_name() == "sqlite":
+        same = _file(store) == _file(used)
+    # Servers have many names, and poolers lend databases others: those are not compared.
+    if not same:
+        raise ConfigurationError(
+            f"the session is one of {shown(used)}, and the service's store is {shown(store)}: "
+            "events can only be added where the store is"
+        )
+
+
+def _file(url: URL) -> Path | None:
+    return None if not url.database or url.database == ":memory:" else Path(url.database).resolve()
+
+
+def _number(connection: Connection, service: str) -> int:
+    """Look up the number of *service*, which may never have run yet."""
+    query = select(services.c.number).where(services.c.name == service)
+    found = connection.execute(query).scalar()
+    if found is None:
+        connection.execute(insert(services).values(name=service))
+        found = connection.execute(query).scalar_one()
+    return int(found)
+
+
+def _tell(place: Session | Connection, committed: Callable[[object], None]) -> None:
+    """Call *committed*, with the place, after every commit of it from now on."""
+    name = "after_commit" if isinstance(place, Session) else "commit"
+    if not event.contains(place, name, committed):
+        event.listen(place, name, committed)
