@@ -14,7 +14,7 @@ from typing import Annotated, cast
 
 import typer
 
-from choreo.cli import dlq
+from choreo.cli import dlq, outbox
 from choreo.cli.exit_codes import SIGNALLED, ExitCode
 from choreo.cli.failure import is_usage, reporting, say
 from choreo.cli.options import BrokerUrl, Debug, Json, Limit, complete
@@ -33,6 +33,7 @@ contracts = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(outbox.app, name="outbox")
 app.add_typer(contracts, name="contracts")
 
 

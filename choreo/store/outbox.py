@@ -184,6 +184,15 @@ class Desk(Protocol):
 
 
 @runtime_checkable
+class Attended(Protocol):
+    """A store whose outboxes an operator can reach from another process."""
+
+    async def desk(self, service: str, /) -> Desk:
+        """Open the desk of *service*; raise ConfigurationError for one that never ran here."""
+        ...
+
+
+@runtime_checkable
 class Guest(Protocol):
     """A store that adds to its outbox within somebody else's transaction, open itself or not."""
 

@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from choreo.errors import ConfigurationError
 from choreo.store.outbox import Desk, Refused
 from choreo_sql.connections import Connections
 from choreo_sql.moments import moment, now
@@ -13,7 +14,8 @@ from choreo_sql.outbox_queries import literal_number
 from choreo_sql.outbox_relay import read_row
 from choreo_sql.outbox_settling import free
 from choreo_sql.outbox_tables import ASIDE, LANE, ROW, SHARD, WAITING, lanes, rows
-from choreo_sql.scopes import Scopes
+from choreo_sql.scopes import services
+from choreo_sql.settings import shown
 
 MOST_BEHIND = 1_000
 """Rows up to which those behind a refused one are counted."""
@@ -22,9 +24,9 @@ MOST_BEHIND = 1_000
 class SqlDesk:
     """Refused rows of one service in one database."""
 
-    def __init__(self, connections: Connections, scopes: Scopes) -> None:
+    def __init__(self, connections: Connections, service: int) -> None:
         self._connections = connections
-        self._service = scopes.service
+        self._service = service
 
     async def refused(self, limit: int, /) -> Sequence[Refused]:
         """List at most *limit* of the rows that the broker has refused, oldest first."""
@@ -110,6 +112,18 @@ class SqlDesk:
     def _of(self, ids: Collection[int] | None) -> ColumnElement[bool]:
         refused = (ROW.service == self._service) & (ROW.attempts > literal_number(0))
         return refused if ids is None else refused & ROW.id.in_(ids)
+
+
+async def open_desk(connections: Connections, service: str) -> SqlDesk:
+    """Open the desk of *service*; raise ConfigurationError for one that never ran here."""
+    query = select(services.c.number).where(services.c.name == service)
+    async with connections.reading() as connection:
+        found = await connection.scalar(query)
+    if found is None:
+        raise ConfigurationError(
+            f"no service {service!r} has ever kept its books in {shown(connections.url)}"
+        )
+    return SqlDesk(connections, found)
 
 
 _: type[Desk] = SqlDesk

@@ -10,7 +10,7 @@ from choreo_sql import schema
 from choreo_sql.connections import Connections, connections
 from choreo_sql.failures import absent
 from choreo_sql.ledger import SqlLedger
-from choreo_sql.outbox_desk import SqlDesk
+from choreo_sql.outbox_desk import SqlDesk, open_desk
 from choreo_sql.outbox_guest import lodge
 from choreo_sql.scopes import number
 from choreo_sql.settings import SqlSettings, shown
@@ -85,9 +85,8 @@ class SqlStore:
         return opened
 
     async def desk(self, service: str, /) -> SqlDesk:
-        """Open what an operator of *service* does with refused rows of its outbox."""
-        async with self.connections.writing() as connection:
-            return SqlDesk(self.connections, await number(connection, service, ()))
+        """Open the desk of *service*; raise ConfigurationError for one that never ran here."""
+        return await open_desk(self.connections, service)
 
     def lodge(
         self,

@@ -1,0 +1,79 @@
+"""``choreo outbox …``: the commands for events that the broker refused, and their options."""
+
+# ruff: noqa: PLC0415 -- see application.py
+
+from typing import Annotated
+
+import typer
+
+from choreo.cli.failure import reporting
+from choreo.cli.options import Debug, Json, Limit, complete
+
+app = typer.Typer(
+    help="Look into what a service could not publish, and have it tried again.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+ServiceName = Annotated[str, typer.Option("--service", "-s", help="Whose outbox.")]
+StoreUrl = Annotated[
+    str | None,
+    typer.Option("--store", help="URL of the store, in place of the settings' one."),
+]
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID]…", help="Ids of events, or the numbers that the list shows."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@app.command("list")
+def list_refused(
+    service: ServiceName,
+    store: StoreUrl = None,
+    limit: Limit = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show the events that the broker has refused, and how many wait behind each."""
+    with reporting(json=json, debug=debug):
+        from choreo.cli import refused
+
+        request = refused.Request(service=service, store=store, json=json)
+        complete(refused.show(request, limit), json=json, debug=debug)
+
+
+@app.command()
+def retry(
+    service: ServiceName,
+    ids: Ids = None,
+    every: Annotated[bool, typer.Option("--all", help="All that were refused.")] = False,
+    store: StoreUrl = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Have refused events tried again at once, before what waits behind them."""
+    with reporting(json=json, debug=debug):
+        from choreo.cli import refused
+
+        request = refused.Request(service=service, store=store, json=json)
+        complete(refused.retry(request, ids or (), every=every), json=json, debug=debug)
+
+
+@app.command()
+def drop(
+    service: ServiceName,
+    ids: Ids = None,
+    store: StoreUrl = None,
+    yes: Yes = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Delete refused events, never to be published; what waits behind them goes on."""
+    with reporting(json=json, debug=debug):
+        from choreo.cli import refused
+
+        request = refused.Request(service=service, store=store, json=json)
+        chosen = complete(refused.choose(request, ids or ()), json=json, debug=debug)
+        refused.confirm_drop(request, chosen, yes=yes)
+        complete(refused.drop(request, chosen), json=json, debug=debug)
