@@ -11,6 +11,7 @@ that the books go on however long handlers take.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Protocol
@@ -49,6 +50,10 @@ class Connections(Protocol):
         """
         ...
 
+    async def reach(self) -> None:
+        """Raise StoreError at once if it is plain that the database cannot be opened."""
+        ...
+
     def own(self) -> AbstractAsyncContextManager[None]:
         """Bound the store's own statements in time, and tell what fails as StoreError.
 
@@ -71,6 +76,11 @@ class SqliteConnections:
         self._writer = sqlite_engine(url, settings, writer=True)
         self._readers = sqlite_engine(url, settings, writer=False)
         self._turn = asyncio.Lock()
+
+    async def reach(self) -> None:
+        """Open the file once: the driver leaves a thread behind where that fails."""
+        async with self.own():
+            await asyncio.to_thread(lambda: sqlite3.connect(self.url.database or "").close())
 
     def own(self) -> AbstractAsyncContextManager[None]:
         """Bound the store's own statements in time, and tell what fails as StoreError."""
@@ -116,6 +126,9 @@ class PostgresConnections:
         # The pools themselves would give up on whoever waits longer than a timeout.
         self._turn = asyncio.Semaphore(settings.pool)
         self._own_turn = asyncio.Semaphore(BOOKS)
+
+    async def reach(self) -> None:
+        """Leave it to the first statement."""
 
     def own(self) -> AbstractAsyncContextManager[None]:
         """Bound the store's own statements in time, and tell what fails as StoreError."""
@@ -198,10 +211,12 @@ async def _close(connection: AsyncConnection, patience: float) -> None:
         async with asyncio.timeout(patience):
             await connection.close()
     except Exception as error:
+        # The pool has dropped what it could not roll back, unless it did not even come to that.
         if not of_driver(error):
             raise
-        await connection.invalidate()
-        await connection.close()
+        if not connection.closed:
+            await connection.invalidate()
+            await connection.close()
 
 
 async def _dispose(*engines: AsyncEngine) -> None:

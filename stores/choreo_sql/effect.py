@@ -13,6 +13,7 @@ from choreo_sql.engines import alive
 from choreo_sql.failures import code
 from choreo_sql.finishing import record
 from choreo_sql.scopes import Scopes
+from choreo_sql.settings import shown
 from choreo_sql.transaction import IN_HAND, SqlTransaction, TransactionMisused
 
 ABORTED = "25P02"
@@ -68,18 +69,22 @@ class SqlEffect:
 
     async def leave(self, *, well: bool) -> None:
         """Commit what was completed, if the handler left *well*; else roll back."""
-        root, still_ours = self._root, self._root is not None and self._root.is_active
+        root = self._root
         if root is None:
             return
+        ours = root.is_active and not self._connection.invalidated
         try:
             await self.transaction.close()
         finally:
-            if not still_ours:
+            if ours:
+                self._connection.info.pop(IN_HAND, None)
+            elif not self._connection.invalidated:
                 # SQLAlchemy holds it for rolled back, and the database does not know of that.
                 await self._connection.invalidate()
-            else:
-                self._connection.info.pop(IN_HAND, None)
-        if still_ours and well and self._completed:
+        if well and self._completed:
+            if not ours:
+                where = shown(self._connections.url)
+                raise StoreError(f"store {where}: the connection was lost; it is tried again")
             async with self._connections.own():
                 await root.commit()
 

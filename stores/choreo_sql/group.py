@@ -55,7 +55,7 @@ class Group(Generic[I, R]):
                 await self._serve_batch(batch)
         finally:
             self._serving = None
-            for _, future in [*batch, *self._waiting]:  # only our own bug, or a cancellation
+            for _, future in [*batch, *self._waiting]:  # none, unless the task was cancelled
                 if not future.done():
                     future.cancel()
             self._waiting.clear()
@@ -78,6 +78,12 @@ class Group(Generic[I, R]):
             results = await self._serve([item for items, _ in batch for item in items])
         except StoreError as error:
             results = [error] * sum(len(items) for items, _ in batch)
+        # A bug must reach those who wait, and not end the task that serves them.
+        except Exception as error:  # noqa: BLE001
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
         start = 0
         for items, future in batch:
             own = results[start : start + len(items)]

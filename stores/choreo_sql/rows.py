@@ -45,11 +45,15 @@ class Rows:
                 self._parameter(name): list(column_values)
                 for name, column_values in zip(self._columns, values, strict=True)
             }
-        packed = [place for place, kind in enumerate(self._columns.values()) if _is_bytes(kind)]
+        packed = {
+            place: kind.length
+            for place, kind in enumerate(self._columns.values())
+            if isinstance(kind, LargeBinary)
+        }
         names = list(self._columns)
         bound: dict[str, object] = {
-            self._parameter(names[place]): b"".join(row[place] for row in rows)  # type: ignore[misc]  # declared as bytes
-            for place in packed
+            self._parameter(names[place]): _joined(rows, place, length)
+            for place, length in packed.items()
         }
         plain = [
             [None if place in packed else value for place, value in enumerate(row)] for row in rows
@@ -89,5 +93,9 @@ class Rows:
         return select(*own, each.c.key.label(PLACE)).subquery(self._name)
 
 
-def _is_bytes(kind: TypeEngine[Any]) -> bool:
-    return isinstance(kind, LargeBinary)
+def _joined(rows: Sequence[Sequence[object]], place: int, length: int | None) -> bytes:
+    """Lay the bytes of one column one behind the other, where their length finds them again."""
+    values = [value for row in rows if isinstance(value := row[place], bytes)]
+    if len(values) != len(rows) or any(len(value) != length for value in values):
+        raise ValueError(f"column {place}: not {length} bytes in every row")
+    return b"".join(values)

@@ -56,7 +56,11 @@ class SqlSettings(BaseModel):
                 for item in error.errors(include_input=False)
             )
             raise ConfigurationError(f"store {shown(url)}: {problems}") from None
-        return url.difference_update_query(own), settings
+        url = url.difference_update_query(own)
+        if "sslmode" in url.query:  # libpq's name, as URLs have it everywhere
+            mode = url.query["sslmode"]
+            url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+        return url, settings
 
 
 def shown(url: URL) -> str:

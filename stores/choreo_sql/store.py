@@ -51,6 +51,7 @@ class SqlStore:
             raise StoreError(f"store {self.url} is open already: make another SqlStore")
         opened = connections(self._url, self.settings)
         try:
+            await opened.reach()
             standing = await schema.look(opened)
             if standing.found is None and self._creates:
                 standing = await schema.create(opened)

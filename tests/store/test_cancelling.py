@@ -37,7 +37,7 @@ async def _session(ledger: SqlLedger, identity: str) -> None:
     async def handler(transaction: SqlTransaction) -> None:
         await pay(transaction, identity)
         session = transaction.session()
-        await session.connection()
+        _ = await session.connection()
 
     await handle(ledger, identity, handler)
 
