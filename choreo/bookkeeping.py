@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+from choreo.clock import Clock
 from choreo.delivery.attempts import Records
 from choreo.delivery.books import Books, PassingBooks
 from choreo.delivery.durable import DurableBooks
@@ -23,9 +24,10 @@ from choreo.event import event_type
 from choreo.plan import Plan
 from choreo.retention import retention
 from choreo.retry import FOREVER
-from choreo.sequences import Requests, sequencing
+from choreo.sequences import Requests, lot_of, sequencing
 from choreo.service import Service
 from choreo.settings import Settings
+from choreo.store.lot import Lot
 from choreo.store.port import Ledger, Store
 
 logger = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class Bookkeeping:
         self._books: Books | None = None
         self._relay: Relay | None = None
         self._sequencing = unsequenced()
+        self._lot: Lot | None = None
 
     @property
     def store(self) -> Store[Any] | None:
@@ -68,6 +71,7 @@ class Bookkeeping:
             inbox=self._inbox,
             absent=self._store.unavailable,
             sequencing=self._sequencing,
+            lot=self._lot,
         )
 
     async def open(self, store: Store[Any], service: Service[Any]) -> None:
@@ -83,6 +87,7 @@ class Bookkeeping:
         """Open the books, given how events are written and published."""
         order = None if self._ledger is None else self._ledger.order
         requests = Requests(service, publisher, outgoing, self._environment)
+        self._lot = lot_of(service, order)
         self._sequencing = sequencing(service, self._settings, order, requests.ask)
         if self._ledger is None or self._leases is None:
             self._books = PassingBooks(publisher)
@@ -195,7 +200,7 @@ async def _entered(
     give_up = environment.clock.monotonic() + settings.start_timeout.total_seconds()
     tries = 0
     while True:
-        store = _made(service, settings)
+        store = _made(service, settings, environment.clock)
         try:
             return await stack.enter_async_context(store)
         except StoreError as error:
@@ -208,13 +213,18 @@ async def _entered(
             await environment.clock.sleep(delay)
 
 
-def _made(service: Service[Any], settings: Settings) -> Store[Any]:
+def _made(service: Service[Any], settings: Settings, clock: Clock) -> Store[Any]:
     given = service.store
     if given is not None and not isinstance(given, str):
         return given
+    url = settings.store or ""
+    if url.startswith("memory:"):
+        from choreo.store.memory import MemoryStore  # noqa: PLC0415 -- when used
+
+        return MemoryStore(url, clock=clock)  # whose leases end by the same clock as all else here
     from choreo.store.opening import open_store  # noqa: PLC0415 -- a store's library when used
 
-    return open_store(settings.store or "")
+    return open_store(url)
 
 
 def _check(service: Service[Any], store: Store[Any] | None) -> None:

@@ -179,8 +179,9 @@ class Relay:
                 logger.exception("relaying failed by our own fault")
                 await self._trouble("relaying failed", error)
             else:
-                self._flushes = [receipt for receipt in self._flushes if receipt not in asked]
-                _tell(asked)
+                if self._tenure.known:
+                    self._flushes = [receipt for receipt in self._flushes if receipt not in asked]
+                    _tell(asked)
                 await self._pause(self._awake, self._settings.poll.total_seconds())
 
     async def _turn(self) -> bool:

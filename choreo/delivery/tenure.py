@@ -72,6 +72,7 @@ class Tenure:
         # Shards are taken by one task and given back by another: one at a time.
         self._books = asyncio.Lock()
         self.life = Life(environment.ids.new())
+        self._answered: Life | None = None
         self.relays = 0
         """Relays of the service that were alive when it last looked."""
         self.fenced = 0
@@ -82,6 +83,14 @@ class Tenure:
         if life.ended or not life.shards:
             return 0.0
         return life.until - self._seconds * MARGIN - self._elapsed()
+
+    @property
+    def known(self) -> bool:
+        """Say whether it is known which shards are held now: not before the store has told."""
+        life = self.life
+        return (
+            self._answered is life and not life.ended and (not life.shards or self.left(life) > 0)
+        )
 
     @asynccontextmanager
     async def sending(self, life: Life) -> AsyncGenerator[None]:
@@ -153,10 +162,12 @@ class Tenure:
             life.shards, life.surplus = held, share.surplus
             life.until = began + self._seconds
             self.relays = share.relays
+            news = gained or share.surplus or self._answered is not life
+            self._answered = life
         if self._sending is not None and not self._sending.expired():
             now = asyncio.get_running_loop().time()
             self._sending.reschedule(now + max(0.0, self.left(life)))
-        if gained or life.surplus:
+        if news:
             self._changed()
 
     async def _living(self) -> Life:

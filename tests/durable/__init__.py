@@ -1,0 +1,1 @@
+"""Services with a store: what holds over failures and restarts."""
