@@ -3,7 +3,7 @@
 import getpass
 import re
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -106,7 +106,8 @@ async def summarise(request: Request, limit: int | None) -> None:
         return
     columns = ("count", "fingerprint", "reason", "handler", "event", "topic", "last", "error")
     rows = [_group_row(fingerprint, group) for fingerprint, group in ranked]
-    out().print(table(f"{len(found)} dead letters of {request.name}", columns, rows))
+    title = f"{numbered(len(found))} of {request.name}{_states(found)}"
+    out().print(table(title, columns, rows))
 
 
 async def show(request: Request) -> None:
@@ -145,11 +146,16 @@ async def count(request: Request) -> None:
         place = {"service": request.service, "topic": request.topic, "total": counts.total}
         print_json({**place, **about, **tables})
         return
-    out().print(f"{counts.total} dead letters of {request.name}")
+    out().print(f"{numbered(counts.total)} of {request.name}")
     out().print(pairs({name: value or "–" for name, value in about.items()}))
     for name, counted in tables.items():
         rows = [(number, value) for value, number in counted.most_common()]
         out().print(table(name, ("count", ""), rows))
+
+
+def numbered(number: int) -> str:
+    """Write how many letters there are."""
+    return f"{number} dead letter" if number == 1 else f"{number} dead letters"
 
 
 def case_json(case: Case, told: Told) -> dict[str, object]:
@@ -169,6 +175,14 @@ def decision_json(case: Case) -> dict[str, object] | None:
     if decision is None:
         return None
     return {**asdict(decision), "at": rfc3339(decision.at)}
+
+
+def _states(found: Sequence[Case]) -> str:
+    """Say in which states they are, unless all are open."""
+    states = Counter(str(case.state) for case in found)
+    if set(states) <= {"open"}:
+        return ""
+    return f": {', '.join(f'{number} {state}' for state, number in states.most_common())}"
 
 
 def _record(recorder: Recorder, case: Case, letter: Delivery) -> Record:

@@ -176,6 +176,10 @@ class InConversation:
         envelope.correlation_id = self._correlation
         return self._writer.write(envelope, topic, key)
 
+    def stamp(self, message: Message, number: int, epoch: int, /) -> Message:
+        """Write into *message* its number in its stream, and which count of its source that is."""
+        return self._writer.stamp(message, number, epoch)
+
 
 def _writer(broker: Broker, correlation: str | None) -> Writer:
     writer = EnvelopeWriter(broker.capabilities.binding)

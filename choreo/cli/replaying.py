@@ -57,7 +57,7 @@ def tell_plan(request: Request, ruling: Ruling) -> None:
             print_json({"why": why, "count": len(cases), "letters": [case.id for case in cases]})
         return
     rows = [(handler or "–", key or "–", number) for (handler, key), number in counts.most_common()]
-    title = f"{len(ruling.cases)} letters of {request.name} would go, of {len(rows)} keys"
+    title = f"{letters.numbered(len(ruling.cases))} of {request.name} would go, of {len(rows)} keys"
     out().print(table(title, ("handler", "key", "letters"), rows[:KEYS_SHOWN]))
     if len(rows) > KEYS_SHOWN:
         out().print(f"… and {len(rows) - KEYS_SHOWN} more keys")
@@ -72,14 +72,14 @@ def confirm_replay(request: Request, ruling: Ruling, wish: Wish, *, yes: bool) -
     where = f"to the topic {wish.to}" if wish.to else f"to {handlers} of {request.name}"
     again = ", even if it is done already" if wish.force else ""
     if ruling.cases:
-        confirm(f"Send {len(ruling.cases)} letters {where}{again}?", yes=yes)
+        confirm(f"Send {letters.numbered(len(ruling.cases))} {where}{again}?", yes=yes)
 
 
 def confirm_drop(request: Request, cases: Sequence[Case], because: str, *, yes: bool) -> None:
     """Ask before letters are given up."""
     if not because.strip():
         raise typer.BadParameter("--because: say why")
-    confirm(f"Give up {len(cases)} letters of {request.name} for good?", yes=yes)
+    confirm(f"Give up {letters.numbered(len(cases))} of {request.name} for good?", yes=yes)
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -154,7 +154,7 @@ class Tally:
             kept = self.kept.total()
             print_json({"batch": batch, self.verb: self.done, "kept": kept, "whys": self.kept})
             return
-        out().print(f"{self.done} letters {self.verb} (batch {batch})")
+        out().print(f"{letters.numbered(self.done)} {self.verb} (batch {batch})")
         for why, number in self.kept.most_common():
             out().print(f"{number} stay: {why}")
 

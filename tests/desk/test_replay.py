@@ -242,6 +242,40 @@ async def test_what_no_desk_wrote_on_the_replay_topic_is_buried(shop: Shop) -> N
     assert [case.told.reason for case in await shop.cases()] == [Reason.MALFORMED] * 3
 
 
+async def test_a_replay_of_another_services_letter_is_refused(shop: Shop) -> None:
+    """T3: a letter names its handler, and so only those of one service are believed."""
+    await shop.place(("a", 1))
+    await shop.idle()
+    (case,) = await shop.cases()
+    letter = (await shop.desk.letters([case]))[case.id]
+    letter.headers = [(n, b"other" if n == "choreo-dlq-group" else v) for n, v in letter.headers]
+    shop.till.broken = False
+
+    await shop.broker.publish([await staged(shop, case, generation=1, letter=letter)])
+    await shop.idle()
+
+    assert shop.till.charged == []
+    assert Reason.MALFORMED in {case.told.reason for case in await shop.cases()}
+
+
+async def test_a_letter_that_was_replayed_still_tells_where_it_first_failed(shop: Shop) -> None:
+    await shop.place(("b", 0), ("a", 1), ("a", 2))
+    await shop.idle()
+    before = {case.id: case for case in await shop.cases()}
+
+    await shop.replay(list(before.values()))
+    await shop.idle()
+
+    after = await shop.cases()
+    assert len(after) == 3
+    for case in after:
+        first = before[case.id].told
+        now = case.told
+        assert (now.topic, now.stream, now.position) == (first.topic, first.stream, first.position)
+        assert now.first_failed == first.first_failed
+        assert (now.buried or now.first_failed) != first.buried
+
+
 async def test_a_letter_of_no_handler_goes_to_all_that_can_take_it_now(shop: Shop) -> None:
     """What could not be read before may be read by the next version of the service."""
     event = shop.event
