@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from choreo.contracts.resolution import Kind
+from tests.contracts.schemas import JsonSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,38 +12,42 @@ class Pair:
     """Two schemas; ``backward`` and ``forward`` hold what is in the way, or None."""
 
     why: str
-    old: Any
-    new: Any
+    old: JsonSchema
+    new: JsonSchema
     backward: Kind | None = None
     forward: Kind | None = None
 
 
-def record(*fields: dict[str, Any], name: str = "Event", **more: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
+def record(
+    *fields: dict[str, JsonSchema], name: str = "Event", **more: JsonSchema
+) -> dict[str, JsonSchema]:
     return {"type": "record", "name": name, "fields": list(fields), **more}
 
 
-def field(name: str, kind: Any, *default: Any, **more: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
+def field(
+    name: str, kind: JsonSchema, *default: JsonSchema, **more: JsonSchema
+) -> dict[str, JsonSchema]:
     given = {"default": default[0]} if default else {}
     return {"name": name, "type": kind, **given, **more}
 
 
-def logical(base: str, name: str, **more: int) -> dict[str, Any]:
+def logical(base: str, name: str, **more: int) -> dict[str, JsonSchema]:
     return {"type": base, "logicalType": name, **more}
 
 
-def enum(*symbols: str, name: str = "Colour", **more: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
+def enum(*symbols: str, name: str = "Colour", **more: JsonSchema) -> dict[str, JsonSchema]:
     return {"type": "enum", "name": name, "symbols": list(symbols), **more}
 
 
-def fixed(size: int, name: str = "Key", **more: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
+def fixed(size: int, name: str = "Key", **more: JsonSchema) -> dict[str, JsonSchema]:
     return {"type": "fixed", "name": name, "size": size, **more}
 
 
-def array(items: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
+def array(items: JsonSchema) -> dict[str, JsonSchema]:
     return {"type": "array", "items": items}
 
 
-def mapping(values: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
+def mapping(values: JsonSchema) -> dict[str, JsonSchema]:
     return {"type": "map", "values": values}
 
 
