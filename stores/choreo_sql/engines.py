@@ -96,10 +96,14 @@ def sqlite_engine(url: URL, settings: SqlSettings, *, writer: bool) -> AsyncEngi
 
 def postgresql_engine(url: URL, settings: SqlSettings, *, size: int, handlers: bool) -> AsyncEngine:
     """Make an engine over *size* connections, for *handlers* or for the store's own statements."""
-    limits: dict[str, Any] = {"lock_timeout": _milliseconds(settings.timeout)}
-    if handlers:
-        limits["idle_in_transaction_session_timeout"] = _milliseconds(settings.idle)
-    else:
+    limits: dict[str, Any] = {
+        "lock_timeout": _milliseconds(settings.timeout),
+        # A process that was stopped must not keep its locks.
+        "idle_in_transaction_session_timeout": _milliseconds(
+            settings.idle if handlers else settings.timeout
+        ),
+    }
+    if not handlers:
         limits["statement_timeout"] = limits["lock_timeout"]
     engine = create_async_engine(
         url,
