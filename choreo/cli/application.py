@@ -14,7 +14,7 @@ from typing import Annotated, cast
 
 import typer
 
-from choreo.cli import dlq, outbox
+from choreo.cli import dlq, outbox, store
 from choreo.cli.exit_codes import SIGNALLED, ExitCode
 from choreo.cli.failure import is_usage, reporting, say
 from choreo.cli.options import BrokerUrl, Debug, Json, Limit, complete
@@ -34,6 +34,7 @@ contracts = typer.Typer(
 )
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(outbox.app, name="outbox")
+app.add_typer(store.app, name="store")
 app.add_typer(contracts, name="contracts")
 
 

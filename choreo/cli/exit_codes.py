@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
     CONFIGURATION = 3
     """The program, its settings or the broker's set-up are wrong: fix them, do not retry."""
     UNREACHABLE = 4
-    """The broker cannot be reached: the same command may succeed later."""
+    """The broker or the store cannot be reached: the same command may succeed later."""
     INVALID_INPUT = 5
     """An event that was given does not fit its class."""
     NOT_FOUND = 6

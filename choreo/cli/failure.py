@@ -12,7 +12,13 @@ from typing import cast
 import typer
 
 from choreo.cli.exit_codes import SIGNALLED, ExitCode
-from choreo.errors import ChoreoError, CodecError, ConfigurationError, ConnectionLost
+from choreo.errors import (
+    ChoreoError,
+    CodecError,
+    ConfigurationError,
+    ConnectionLost,
+    StoreError,
+)
 
 
 class InvalidInput(ChoreoError):
@@ -26,6 +32,7 @@ class NothingFound(ChoreoError):
 CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (ConfigurationError, ExitCode.CONFIGURATION),
     (ConnectionLost, ExitCode.UNREACHABLE),
+    (StoreError, ExitCode.UNREACHABLE),
     (InvalidInput, ExitCode.INVALID_INPUT),
     (CodecError, ExitCode.INVALID_INPUT),
     (NothingFound, ExitCode.NOT_FOUND),

@@ -1,13 +1,13 @@
 """The tables, their version, and how they are made: safe to run twice, and by two at once."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
-from sqlalchemy import Column, Integer, Table, insert, inspect, select, text, update
+from sqlalchemy import URL, Column, Integer, Table, insert, inspect, select, text, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from choreo.errors import SchemaError
+from choreo.store.schema import Standing
 from choreo_sql import flights, inbox, lot, outbox, scopes, streams
 from choreo_sql.connections import Connections
 from choreo_sql.metadata import metadata
@@ -29,22 +29,6 @@ versions = Table(
 Migrate = Callable[[AsyncConnection], Awaitable[None]]
 MIGRATIONS: Sequence[tuple[int, Migrate]] = ()
 """By the version they lead to, in order; the tables as they are now are version ``VERSION``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Which tables a database has."""
-
-    found: int | None
-    """Their version; None if there are none."""
-    missing: Sequence[str] = ()
-    """Tables that should be there by the version found."""
-    known: int = VERSION
-
-    @property
-    def current(self) -> bool:
-        """Say whether a service can work with them."""
-        return self.found == self.known and not self.missing
 
 
 async def look(connections: Connections) -> Standing:
@@ -77,17 +61,17 @@ async def upgrade(connections: Connections) -> Standing:
                     await migrate(connection)
                     await connection.execute(update(versions).values(version=version))
             standing = await _standing(connection)
-    check(connections, standing)
+    check(connections.url, standing)
     return standing
 
 
-def check(connections: Connections, standing: Standing) -> None:
+def check(url: URL, standing: Standing) -> None:
     """Raise SchemaError, with the command to run, unless a service can work with the tables."""
     if standing.current:
         return
-    where = shown(connections.url)
+    where = shown(url)
     if standing.found is None:
-        raise SchemaError(f"store {where} has no tables yet: choreo store init {where}")
+        raise SchemaError(f"store {where} has no tables yet: choreo store init --store {where}")
     if standing.found > standing.known:
         raise SchemaError(
             f"store {where} has tables of version {standing.found}, made by a newer choreo; this "
@@ -97,23 +81,23 @@ def check(connections: Connections, standing: Standing) -> None:
         raise SchemaError(
             f"store {where} has tables of version {standing.found}, and this choreo works with "
             f"version {standing.known}: stop what is running on it, then choreo store upgrade "
-            f"{where}"
+            f"--store {where}"
         )
     raise SchemaError(
         f"store {where} lacks {', '.join(standing.missing)}: restore them from a backup, or make "
-        f"them anew, empty: choreo store init {where}"
+        f"them anew, empty: choreo store init --store {where}"
     )
 
 
 async def _standing(connection: AsyncConnection) -> Standing:
     names = await connection.run_sync(_tables)
     if versions.name not in names:
-        return Standing(None)
+        return Standing(found=None, known=VERSION)
     found = await connection.scalar(select(versions.c.version))
     if found is None:
-        return Standing(None)
+        return Standing(found=None, known=VERSION)
     missing = sorted(set(metadata.tables) - names) if found == VERSION else ()
-    return Standing(int(found), missing)
+    return Standing(found=int(found), known=VERSION, missing=missing)
 
 
 def _tables(connection: Connection) -> set[str]:

@@ -1,11 +1,13 @@
 """SqlStore: one database, SQLite or PostgreSQL."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
 from choreo.errors import StoreError
 from choreo.store.outbox import Emission
+from choreo.store.schema import Standing
 from choreo_sql import schema
 from choreo_sql.connections import Connections, connections
 from choreo_sql.failures import absent
@@ -55,7 +57,7 @@ class SqlStore:
             standing = await schema.look(opened)
             if standing.found is None and self._creates:
                 standing = await schema.create(opened)
-            schema.check(opened, standing)
+            self.refuse(standing)
         except BaseException:
             await opened.close()
             raise
@@ -76,6 +78,25 @@ class SqlStore:
         opened, self._connections = self._connections, None
         if opened is not None:
             await opened.close()
+
+    async def standing(self) -> Standing:
+        """Find out which tables there are."""
+        async with self._apart() as apart:
+            return await schema.look(apart)
+
+    async def init(self) -> Standing:
+        """Make the tables that are missing; leave those that are there as they are."""
+        async with self._apart() as apart:
+            return await schema.create(apart)
+
+    async def upgrade(self) -> Standing:
+        """Make the tables, or bring older ones to this version; SchemaError for newer ones."""
+        async with self._apart() as apart:
+            return await schema.upgrade(apart)
+
+    def refuse(self, standing: Standing, /) -> None:
+        """Raise SchemaError, which says what to do, unless a service can work with the tables."""
+        schema.check(self._url, standing)
 
     async def ledger(self, service: str, handlers: Sequence[str], /) -> SqlLedger:
         """Open the books of *service*, whose handlers are numbered in the order given."""
@@ -103,6 +124,16 @@ class SqlStore:
     def unavailable(self, error: BaseException, /) -> bool:
         """Say whether *error*, raised by a handler, is the store's own absence and no mistake."""
         return absent(error)
+
+    @asynccontextmanager
+    async def _apart(self) -> AsyncGenerator[Connections]:
+        """Connect for what is done to a store that need not be open."""
+        apart = connections(self._url, self.settings)
+        try:
+            await apart.reach()
+            yield apart
+        finally:
+            await apart.close()
 
     @property
     def _creates(self) -> bool:

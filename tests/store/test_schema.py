@@ -43,7 +43,7 @@ async def test_a_store_that_is_not_to_make_tables_says_what_to_do(
     tmp_path: Path, postgres_url: str
 ) -> None:
     for url in (f"{sqlite_url(tmp_path)}?create=false", postgres_url.partition("?")[0]):
-        with pytest.raises(SchemaError, match="has no tables yet: choreo store init"):
+        with pytest.raises(SchemaError, match="has no tables yet: choreo store init --store"):
             async with SqlStore(url):
                 pass
 
