@@ -25,7 +25,7 @@ from choreo.plan import Plan
 from choreo.replay import replay_filter, replay_topic
 from choreo.resend import ResendRequested
 from choreo.retry import Retry
-from choreo.sequences import gaps_of, resends
+from choreo.sequences import gaps_of, park_of, resends
 from choreo.service import Service
 from choreo.settings import Settings
 
@@ -108,6 +108,7 @@ def _handler(
         process=process,
         gaps=gaps,
         number=None if gaps is None else number_reader(plan.event, formats.decoder(plan.event)),
+        park=park_of(plan),
         apart=gaps is not None and (declared.sequence is None or declared.key is None),
     )
 

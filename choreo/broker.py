@@ -112,6 +112,7 @@ class Notice:
         "no_subscribers",
         "repartitioned",
         "sequence_gap",
+        "parked",
         "handler_paused",
         "handler_resumed",
     ]

@@ -17,6 +17,7 @@ ChoreoError
 ├─ IdConflict              an event's id is known with another payload
 ├─ UndeclaredEmit          a handler emitted an event it did not declare
 ├─ LateEmit                a handler emitted when its attempt had ended
+├─ HandlerHalted           a handler that must not go on after a failure has failed
 ├─ HandlerTimeout          a handler ran past its deadline
 └─ HandlerSignal           raised by handlers on purpose
    ├─ Reject               this event will never succeed: dead-letter it now
@@ -79,6 +80,10 @@ class Overtaken(StoreError):
 
 class OutOfOrder(ChoreoError):
     """An event's number has no place in its stream: late, unbelievable, or too many before it."""
+
+
+class HandlerHalted(ChoreoError):
+    """A handler with ``on_failure="halt"`` failed for good: its service stops before that event."""
 
 
 class CodecError(ChoreoError):

@@ -13,10 +13,12 @@ from choreo.environment import Environment
 from choreo.errors import ConfigurationError
 from choreo.event import event_type
 from choreo.gaps import IN_ORDER, Gaps
+from choreo.park import Park
 from choreo.plan import Plan
 from choreo.resend import ResendRequested
 from choreo.service import Service
 from choreo.settings import Settings
+from choreo.store.lot import Lot
 from choreo.store.order import Order
 
 SHARE = 0.75
@@ -48,6 +50,30 @@ def gaps_of(plan: Plan, settings: Settings) -> Gaps | None:
                 f"{option}: three quarters of that are {fits}; lower one or raise the other"
             )
     return gaps
+
+
+def park_of(plan: Plan) -> Park | None:
+    """Tell how what fails in a handler waits in the store; None if it does not."""
+    option = plan.options.on_failure
+    if isinstance(option, Park):
+        return option
+    return Park() if option == "park" else None
+
+
+def lot_of(service: Service[Any], order: Order | None) -> Lot | None:
+    """Tell where the service's failed events wait; None if no handler parks any.
+
+    Raises ConfigurationError if one does and there is no store.
+    """
+    parking = [plan for plan in service.plans if park_of(plan) is not None]
+    if not parking:
+        return None
+    if order is None:
+        raise ConfigurationError(
+            f"handler {parking[0].id} ({parking[0].where}) parks what fails, which is kept in a "
+            f"store: name one, as in Service({service.name!r}, store='sqlite:///{service.name}.db')"
+        )
+    return order.lot
 
 
 def sequencing(

@@ -13,6 +13,7 @@ from choreo.delivery.intake import Intake
 from choreo.delivery.job import Job, Outcome, Received
 from choreo.delivery.journal import Journal
 from choreo.delivery.ordering import Ordering
+from choreo.delivery.recovery import Recovery
 from choreo.errors import StoreError
 from choreo.failpoints import reached
 from choreo.message import Delivery
@@ -42,6 +43,7 @@ class Arrival:
         records: Records,
         bounds: Bounds,
         ordering: Ordering,
+        recovery: Recovery,
         journal: Journal,
         random: Random,
     ) -> None:
@@ -51,6 +53,7 @@ class Arrival:
         self._demand = bounds.demand
         self._departure = bounds.departure
         self._ordering = ordering
+        self._recovery = recovery
         self._journal = journal
         self._random = random
         self._asking: Sequence[Received] = ()
@@ -100,6 +103,7 @@ class Arrival:
             try:
                 await self._books.recall(jobs)
                 await self._ordering.learn(jobs)
+                await self._recovery.learn(jobs)
             except StoreError as error:
                 tries += 1
                 delay = FOREVER.backoff(tries, self._random)

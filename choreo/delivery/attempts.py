@@ -23,6 +23,7 @@ from choreo.delivery.slots import Slot
 from choreo.environment import Environment
 from choreo.errors import HandlerTimeout, StoreError
 from choreo.reason import Reason
+from choreo.store.lot import Lot
 from choreo.store.port import Key
 
 
@@ -60,6 +61,8 @@ class Records:
     """The part that is in memory."""
     absent: Callable[[BaseException], bool] = _present
     sequencing: Sequencing = field(default_factory=unsequenced)
+    lot: Lot | None = None
+    """Where failed events are parked, with their key's later ones; None if no handler parks any."""
     """Tells the store's absence in what a handler raised within its transaction."""
 
 

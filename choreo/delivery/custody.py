@@ -46,7 +46,7 @@ class Custody:
         """Settle *received* soon, with others, unless it was dropped."""
         self.held -= 1
         self._bytes -= received.size
-        if not received.dropped:
+        if not received.dropped and not received.parked:
             if not self._done:
                 asyncio.get_running_loop().call_soon(self.flush)
             self._done.append(received.delivery)

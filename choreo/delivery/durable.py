@@ -26,6 +26,7 @@ from choreo.envelope import Envelope
 from choreo.errors import Overtaken, StoreError
 from choreo.failpoints import reached
 from choreo.reason import Reason
+from choreo.store.lot import Ticket
 from choreo.store.port import Attempt, Claim, Effect, End, Key, Known, Ledger, State, Verdict
 from choreo.store.streams import Advance
 
@@ -155,7 +156,9 @@ class DurableBooks:
         if key_of(job) is not None and job.reason is not Reason.ID_CONFLICT:
             # A stream that another owner has moved meanwhile is not this end's to move any more.
             for step in (_step(job), None):
-                end = End(claim=self._claim(job), state=State.DEAD, advance=step)
+                end = End(
+                    claim=self._claim(job), state=State.DEAD, advance=step, parked=_ticket(job)
+                )
                 if (await self._ledger.finish((end,)))[0] is not Verdict.MOVED:
                     break
             if job.order is not None:
@@ -166,7 +169,7 @@ class DurableBooks:
         if verdict is Verdict.WRITTEN:
             return Outcome.HANDLED
         if verdict is Verdict.MOVED:
-            raise Overtaken("its stream has gone on elsewhere: judging it anew")
+            raise Overtaken("its stream, or its place in the lot, is another's by now")
         if verdict is Verdict.DUPLICATE:
             self._relay()
             return Outcome.DUPLICATE
@@ -192,7 +195,13 @@ class DurableBooks:
     def _end(self, job: Job) -> End:
         fence = None if job.lease is None else job.lease.fence
         emitted = self._outgoing.emissions(job.emitted, job.outbound)
-        return End(claim=self._claim(job), emitted=emitted, advance=_step(job), fence=fence)
+        return End(
+            claim=self._claim(job),
+            emitted=emitted,
+            advance=_step(job),
+            fence=fence,
+            parked=_ticket(job),
+        )
 
     def _attempt(self, job: Job) -> Attempt:
         first = job.first_failed or self._clock.now()
@@ -209,6 +218,10 @@ def key_of(job: Job) -> Key | None:
 
 def _step(job: Job) -> Advance | None:
     return None if job.order is None else job.order.step
+
+
+def _ticket(job: Job) -> Ticket | None:
+    return None if job.parked is None else job.parked.ticket
 
 
 def _fingerprint(envelope: Envelope) -> bytes:

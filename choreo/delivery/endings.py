@@ -43,6 +43,14 @@ class Endings:
             self._close(job, key_of(job, job.handler), outcome)
         self._lanes.release(job.lane)
         self._settle(job)
+        if job.parked is not None and not job.parked.returned.done():
+            job.parked.returned.set_result(outcome)
+
+    def end_queued(self, job: Job, outcome: Outcome) -> None:
+        """End a job that its lane had not let out yet."""
+        self._journal.ended(job, outcome)
+        self._ordering.ended(job, unfinished=False)
+        self._settle(job)
 
     def drop_queued(self, job: Job) -> None:
         """End a job, unfinished, that its lane had not let out yet."""
@@ -50,6 +58,8 @@ class Endings:
         self._journal.ended(job, Outcome.DROPPED)
         self._ordering.ended(job, unfinished=True)
         self._settle(job)
+        if job.parked is not None and not job.parked.returned.done():
+            job.parked.returned.set_result(Outcome.DROPPED)
 
     def rouse_waiters(self, job: Job) -> None:
         """Let those that wait for the job's end go on: it goes back to wait for its own turn."""

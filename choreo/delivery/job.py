@@ -1,7 +1,8 @@
 """One event on its way through one handler: the few facts that outlive an attempt."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -10,9 +11,11 @@ from choreo.envelope import Envelope
 from choreo.event import Event
 from choreo.gaps import Gaps
 from choreo.message import Delivery, Message
+from choreo.park import Park
 from choreo.plan import Plan
 from choreo.reason import Reason
 from choreo.retry import Retry
+from choreo.store.lot import Line, Ticket
 from choreo.store.port import Lease
 
 
@@ -28,6 +31,8 @@ class Outcome(Enum):
     IGNORED = "ignored"
     """Nobody in this service handles its type, or it is foreign and not wanted."""
     EXPIRED = "expired"
+    PARKED = "parked"
+    """In the store, behind an event of its key that failed, or as that event."""
     LATE = "late"
     """Its number had been given up, and its handler wants none of those."""
     DROPPED = "dropped"
@@ -46,8 +51,26 @@ class Received:
     """Its stream went to another consumer, or the service stops: it must not be settled."""
     generation: int = 0
     """Which replay from the dead letters it is; 0 for what its producer sent."""
+    parked: bool = False
+    """It comes from the store, where it was parked, and not from the broker."""
     forced: bool = False
     """It is handled although the event is done."""
+
+
+@dataclass(slots=True, eq=False)
+class Drained:
+    """Where a job comes from that was parked."""
+
+    ticket: Ticket
+    line: Line
+    attempts: int = 0
+    """Attempts from the lot that failed before this one."""
+    buried: bool = False
+    """Its whole line goes to the dead letters."""
+    returned: "asyncio.Future[Outcome]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+    """Told how the job ended."""
 
 
 @dataclass(slots=True, eq=False)
@@ -72,6 +95,8 @@ class Job:
     """The business's own idempotency key, where the event's class names one."""
     order: Numbered | None = None
     """Its place in a numbered stream, where its handler keeps one in order."""
+    parked: Drained | None = None
+    """Where it was parked, if it comes from there."""
     ending: Outcome | None = None
     """How it ended, while that is not written yet."""
     lease: Lease | None = None
@@ -129,5 +154,7 @@ class Handler:
     """How its numbered events are put in order; None if they have no numbers, or need not be."""
     number: Number | None = None
     """Reads an event's number, where events are put in order."""
+    park: Park | None = None
+    """How what fails waits in the store; None if it does not."""
     apart: bool = False
     """Its streams keep an order of their own: an event's key does not tell its stream."""

@@ -8,7 +8,7 @@ has not been released.
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -72,6 +72,15 @@ class Lanes(Generic[T]):
         queue.extend(kept)
         self._queued -= len(dropped)
         return dropped
+
+    def put_behind(self, lane: Hashable, items: Sequence[T]) -> None:
+        """Put back, in order, what was taken from behind the one that is out of *lane*."""
+        if items:
+            queue = self._busy[lane]
+            if queue is None:
+                queue = self._busy[lane] = deque()
+            queue.extendleft(reversed(items))
+            self._queued += len(items)
 
     def drop(self, unwanted: Callable[[T], bool]) -> list[T]:
         """Take out every queued item that is *unwanted*, in order within each lane.

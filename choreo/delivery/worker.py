@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 
 from choreo.broker import Consumer, Notice
 from choreo.delivery.arrival import Arrival, Bounds
-from choreo.delivery.attempts import Attempts, Records, key_of, overrun
+from choreo.delivery.attempts import Attempts, Records, overrun
 from choreo.delivery.burial import Burial
 from choreo.delivery.custody import Custody
 from choreo.delivery.demand import Demand
@@ -23,10 +23,19 @@ from choreo.delivery.journal import Journal, Journals
 from choreo.delivery.lanes import Lanes
 from choreo.delivery.limits import Limits
 from choreo.delivery.ordering import Ordering
+from choreo.delivery.recovery import Recovery, Yard
 from choreo.delivery.slots import Slot, Slots
+from choreo.delivery.turns import Turns
 from choreo.delivery.waiting import Waiting
 from choreo.environment import Environment
-from choreo.errors import BrokerError, ChoreoError, Overtaken, PublishError, StoreError
+from choreo.errors import (
+    BrokerError,
+    ChoreoError,
+    HandlerHalted,
+    Overtaken,
+    PublishError,
+    StoreError,
+)
 from choreo.failpoints import reached
 from choreo.reason import Reason
 from choreo.retry import FOREVER
@@ -47,7 +56,6 @@ class Worker:
         journals: Sequence[Journal] = (),
     ) -> None:
         self._books = records.books
-        self._burial = burial
         self._limits = limits
         self._random = environment.random
         self._journal = Journals(journals)
@@ -66,12 +74,29 @@ class Worker:
         self._departure = Departure(
             self._lanes, self._inbox, self._waiting, self._slots, self._ordering, self
         )
-        bounds = Bounds(custody=self._custody, demand=self._demand, departure=self._departure)
-        self._arrival = Arrival(
-            intake, records, bounds, self._ordering, self._journal, environment.random
-        )
         self._endings = Endings(
             records, self._lanes, self._custody, self._ordering, self._journal, self._ready_again
+        )
+        yard = Yard(
+            intake=intake,
+            custody=self._custody,
+            lanes=self._lanes,
+            endings=self._endings,
+            roused=self.roused,
+        )
+        self._recovery = Recovery(records, yard, environment, self._journal)
+        self._turns = Turns(
+            records, burial, self._ordering, self._recovery, self._endings, self.trouble
+        )
+        bounds = Bounds(custody=self._custody, demand=self._demand, departure=self._departure)
+        self._arrival = Arrival(
+            intake,
+            records,
+            bounds,
+            self._ordering,
+            self._recovery,
+            self._journal,
+            environment.random,
         )
         self._crash: Exception | None = None
 
@@ -105,7 +130,7 @@ class Worker:
     @property
     def next_due(self) -> float | None:
         """Monotonic time at which something is to be done next that waits for its time."""
-        moments = (self._waiting.next_due, self._ordering.next_due)
+        moments = (self._waiting.next_due, self._ordering.next_due, self._recovery.next_due)
         return min((moment for moment in moments if moment is not None), default=None)
 
     @property
@@ -116,7 +141,7 @@ class Worker:
     async def run(self, consumer: Consumer) -> None:
         """Pull and handle until the intake stops; raises BrokerError if it cannot go on."""
         self._custody.consumer = consumer
-        async with self._ordering.watching():
+        async with self._ordering.watching(), self._recovery.draining():
             await self._pull(consumer)
         if self._crash is not None:
             raise self._crash
@@ -150,6 +175,7 @@ class Worker:
             )
             await self._slots.until(lambda: not self._slots.busy and not self._lanes.ready)
         await self._departure.leave(everything)
+        await self._recovery.close()
         self._custody.flush()
 
     async def idle(self) -> None:
@@ -165,6 +191,7 @@ class Worker:
     def abort(self) -> None:
         """Cancel what still runs and give up the rest, now."""
         self._departure.close()
+        self._recovery.abort()
         self._slots.abort()
         self._departure.drop(everything, everything)
 
@@ -187,16 +214,15 @@ class Worker:
 
     async def advance(self, job: Job, slot: Slot) -> None:
         """Take *job* as far as it gets: to its end, or to a wait for another attempt."""
-        if self._limits.finish_begun:
+        if self._limits.finish_begun and not job.received.parked:
             self._custody.note_begun(job.received.delivery)
         handler = job.handler
-        if job.ending is not None or not await self._in_turn(job):
-            await self._conclude(job, job.ending)
+        if not await self._turns.come(job):
             return
         if handler is not None and not job.decided:
             outcome = await self._attempts.run(job, handler, slot)
             if outcome is not None:
-                await self._conclude(job, outcome)
+                await self._turns.conclude(job, outcome)
                 return
             if slot.abandoned or not job.decided:
                 return
@@ -212,8 +238,12 @@ class Worker:
         try:
             if job.reason is None:
                 outcome = await self._books.deliver(job)
+            elif self._recovery.wants(job):
+                outcome = await self._recovery.park(job) or await self._turns.bury(job)
+            elif self._halts(job):
+                return
             else:
-                outcome = await self._bury(job)
+                outcome = await self._turns.bury(job)
         except (BrokerError, StoreError) as error:
             self.trouble(job, error)
         except asyncio.CancelledError as error:
@@ -224,53 +254,19 @@ class Worker:
             if outcome is None:
                 self._ready_again(job)
             else:
-                await self._conclude(job, outcome)
+                await self._turns.conclude(job, outcome)
 
-    async def _in_turn(self, job: Job) -> bool:
-        """Judge a numbered job anew where its place in its stream calls for it."""
-        order = job.order
-        if order is None or not (order.overtaken or order.past):
-            return True
-        assert job.handler is not None  # noqa: S101 -- only a handler's share is numbered
-        try:
-            if order.overtaken:
-                await self._ordering.judge_anew(job)
-                return False
-            await self._books.recall((job,))
-        except StoreError as error:
-            self.trouble(job, error)
+    def _halts(self, job: Job) -> bool:
+        """Stop the service before an event that its handler must not go past."""
+        handler = job.handler
+        if handler is None or handler.plan.options.on_failure != "halt":
             return False
-        if not self._inbox.finished(key_of(job, job.handler)):
-            job.ending = self._ordering.late(job)
-        order.past = None
-        return job.ending is None
-
-    async def _conclude(self, job: Job, outcome: Outcome | None) -> None:
-        """End the job once its stream has moved, which most ends write themselves."""
-        if outcome is None:
-            return
-        if job.order is not None and outcome is Outcome.HANDLED and self._books.durable:
-            job.order.step = None
-        if job.order is not None and job.order.step is not None:
-            try:
-                await self._ordering.move(job)
-            except StoreError as error:
-                job.ending = outcome
-                self.trouble(job, error)
-                return
-        self._endings.end(job, outcome)
-
-    async def _bury(self, job: Job) -> Outcome:
-        """Have the letter accepted first and noted then: a crash between repeats it (D2)."""
-        if not job.buried:
-            reached("burying")
-            await self._burial.bury(job)
-            job.buried = True
-            reached("lettered")
-        if self._books.durable:
-            await self._books.buried(job)
-            reached("buried")
-        return Outcome.DEAD_LETTERED
+        name = job.names["event_id"]
+        self.crashed(HandlerHalted(f"handler {handler.plan.id} halts at event {name}: {job.error}"))
+        self._departure.close()
+        self._departure.drop(everything, everything)
+        self.give_up(job)
+        return True
 
     def abandoned(self, job: Job, /) -> None:
         """Give the event up: an abandoned run is never repeated beside itself."""
@@ -293,6 +289,9 @@ class Worker:
 
     def trouble(self, job: Job, error: BaseException, /) -> None:
         """Hold the job and its lane until broker and store take what it has for them (D1)."""
+        if isinstance(error, Overtaken) and job.parked is not None:
+            self.give_up(job)
+            return
         if isinstance(error, Overtaken) and job.order is not None:
             job.done, job.emitted, job.outbound = False, (), ()
             job.order.overtaken = True

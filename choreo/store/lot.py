@@ -140,6 +140,10 @@ class Lot(Protocol):
         """Prolong leases; False for each that is another's by now, or gone."""
         ...
 
+    async def leave(self, ticket: Ticket, /) -> bool:
+        """Take an event out that no end takes out; False if it is not there, or not held."""
+        ...
+
     async def put_off(self, line: Line, due: timedelta | None, note: str, /) -> bool:
         """Give a line back whose first event failed once more, due after a while or, None, held.
 

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from choreo.store.frames import pack, unpack
 from choreo.store.lot import Laid, Line, Parked, Parking, Ticket, Waiting
 from choreo_sql.connections import Connections
-from choreo_sql.lot import LINE, LOT, line_table, lot_table
+from choreo_sql.lot import LINE, LOT, leave, line_table, lot_table
 from choreo_sql.moments import duration, moment, now
 from choreo_sql.scopes import Scopes
 from choreo_sql.streams import advance
@@ -114,19 +114,25 @@ class SqlLot:
         """Prolong leases; False for each that is another's by now, or gone."""
         return await self._update(lines, {"until": now() + duration(lease)})
 
+    async def leave(self, ticket: Ticket, /) -> bool:
+        """Take an event out that no end takes out; False if it is not there, or not held."""
+        async with self._connections.writing() as connection:
+            return (await leave(connection, self._scopes, [ticket]))[0]
+
     async def put_off(self, line: Line, due: timedelta | None, note: str, /) -> bool:
         """Give a line back whose first event failed once more, due after a while or held."""
         values = {
             "attempts": LINE.attempts + 1,
             "due": None if due is None else now() + duration(due),
             "until": 0,
+            "fence": LINE.fence + 1,  # who gives a line back holds it no more
             "note": _legible(note),
         }
         return (await self._update((line,), values))[0]
 
     async def give_back(self, line: Line, /) -> None:
         """Give a line back as it is; nothing happens if it is another's by now."""
-        await self._update((line,), {"until": 0})
+        await self._update((line,), {"until": 0, "fence": LINE.fence + 1})
 
     async def revive(self, lines: Sequence[bytes] | None = None, /) -> int:
         """Let lines that are held go on, all of them if none is named; return how many."""

@@ -47,14 +47,20 @@ class LotRows:
 
     def write(self, scope: Scope, end: End, /) -> None:
         """Take the event of *end* out."""
-        found = None if end.parked is None else self._held(scope, end.parked)
-        if found is None or end.parked is None:
-            return
+        if end.parked is not None:
+            self.leave(scope, end.parked)
+
+    def leave(self, scope: Scope, ticket: Ticket) -> bool:
+        """Take an event out; False if it is not there, or not held."""
+        found = self._held(scope, ticket)
+        if found is None:
+            return False
         key, row = found
-        row.entries = [entry for entry in row.entries if entry[0] != end.parked.place]
+        row.entries = [entry for entry in row.entries if entry[0] != ticket.place]
         row.attempts, row.note = 0, ""
         if not row.entries:
             del self.lines[key]
+        return True
 
     def _held(self, scope: Scope, ticket: Ticket) -> tuple[tuple[str, bytes], Row] | None:
         for key, row in self.lines.items():
@@ -135,6 +141,10 @@ class MemoryLot:
                 row.until = self._rows.clock.now() + lease
         return [row is not None for row in rows]
 
+    async def leave(self, ticket: Ticket, /) -> bool:
+        """Take an event out that no end takes out; False if it is not there, or not held."""
+        return self._rows.leave(self._scope, ticket)
+
     async def put_off(self, line: Line, due: timedelta | None, note: str, /) -> bool:
         """Give a line back whose first event failed once more, due after a while or held."""
         row = self._held(line)
@@ -142,6 +152,7 @@ class MemoryLot:
             return False
         now = self._rows.clock.now()
         row.attempts += 1
+        row.fence += 1  # who gives a line back holds it no more, whatever else it tries
         row.due, row.until, row.note = None if due is None else now + due, now, note
         return True
 
@@ -149,6 +160,7 @@ class MemoryLot:
         """Give a line back as it is; nothing happens if it is another's by now."""
         row = self._held(line)
         if row is not None:
+            row.fence += 1
             row.until = self._rows.clock.now()
 
     async def revive(self, lines: Sequence[bytes] | None = None, /) -> int:

@@ -1,0 +1,59 @@
+"""What becomes of an event that failed for good, or failed once more in the parking lot: pure."""
+
+from dataclasses import dataclass
+from enum import Enum
+from random import Random
+
+from choreo.delivery.job import Job
+from choreo.park import Park
+from choreo.reason import Reason
+from choreo.store.lot import line_of
+
+MENDABLE = frozenset((Reason.HANDLER_ERROR, Reason.RETRIES_EXHAUSTED, Reason.TIMEOUT))
+"""Reasons that another day, or a mended handler, may do away with; for others nobody waits."""
+
+
+class Fate(Enum):
+    """What becomes of an event that failed in the lot."""
+
+    PUT_OFF = "put off"
+    HOLD = "hold"
+    """Its key waits for an operator, or for the service's next start."""
+    SKIP = "skip"
+    """It goes to the dead letters, and the next of its key has its turn."""
+    BURY_ALL = "bury all"
+    """It and all behind it go to the dead letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done, and in how many seconds."""
+
+    fate: Fate
+    delay: float = 0.0
+
+
+THEN = {"hold": Fate.HOLD, "skip": Fate.SKIP, "dead_letter": Fate.BURY_ALL}
+
+
+def decide(park: Park, failed: int, random: Random) -> Decision:
+    """Decide after *failed* attempts from the lot; 0 is for an event on its way there."""
+    if failed < park.attempts:
+        return Decision(Fate.PUT_OFF, park.delay(failed + 1, random))
+    return Decision(THEN[park.then])
+
+
+def line_for(job: Job) -> bytes:
+    """Name the line that the job would wait in: its lane, by names that outlive the process."""
+    assert job.handler is not None  # noqa: S101 -- only a handler's share is parked
+    lane = job.lane
+    assert isinstance(lane, tuple)  # noqa: S101 -- what a handler's share waits in
+    index, *parts = lane
+    handler = job.handler.plan.id if index >= 0 else ""
+    return line_of(handler, *(_bytes(part) for part in parts))
+
+
+def _bytes(part: object) -> bytes:
+    if isinstance(part, bytes):
+        return b"b" + part
+    return b"n" if part is None else b"s" + str(part).encode("utf-8", "surrogatepass")

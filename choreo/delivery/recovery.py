@@ -1,0 +1,313 @@
+"""Ordered recovery: a failed event and its key's later ones wait in the store, and follow in order.
+
+Theory of operation.  A job that failed for good opens a line in the lot and ends, as far as the
+broker is concerned.  The lines of what is taken in are asked for, batch by batch; whoever finds the
+line open is laid behind, with all that is queued in the same lane, in one transaction.  Meanwhile a
+task takes over lines that are due, a few at a time, and hands their first events to the worker, one
+after the other, in lanes of their own.  An event leaves the lot in the transaction of its end, and
+the line with its last one: what arrives then is told to go ahead, as nothing is before it any more.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from choreo.broker import Notice
+from choreo.clock import Timer
+from choreo.dead_letter import error_text
+from choreo.delivery.attempts import Records
+from choreo.delivery.custody import Custody
+from choreo.delivery.endings import Endings
+from choreo.delivery.intake import Intake
+from choreo.delivery.job import Drained, Job, Outcome, Received
+from choreo.delivery.journal import Journal
+from choreo.delivery.lanes import Lanes
+from choreo.delivery.parking import MENDABLE, Fate, decide, line_for
+from choreo.environment import Environment
+from choreo.errors import Overtaken, StoreError
+from choreo.reason import Reason
+from choreo.store.lot import Laid, Line, Lot, Parked, Parking
+
+logger = logging.getLogger(__name__)
+
+LINES = 16
+"""Lines that one process works on at a time: what is parked must not take all slots."""
+BATCH = 16
+"""Events of a line that are read at once."""
+LEASE = timedelta(seconds=30)
+POLL = 5.0
+"""Seconds between two looks for lines that other processes have left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yard:
+    """What a worker keeps its jobs in."""
+
+    intake: Intake
+    custody: Custody
+    lanes: Lanes[Job]
+    endings: Endings
+    roused: Callable[[], None]
+    """Has what became ready begin."""
+
+
+class Recovery:
+    """Lays jobs into the lot, and lets them out again."""
+
+    def __init__(
+        self, records: Records, yard: Yard, environment: Environment, journal: Journal
+    ) -> None:
+        self._store_lot = records.lot
+        self._books = records.books
+        self._yard = yard
+        self._clock = environment.clock
+        self._random = environment.random
+        self._journal = journal
+        self._open: set[bytes] = set()
+        self._working: dict[bytes, Line] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._due = asyncio.Event()
+        self._timer: Timer | None = None
+        self._stopping = False
+        self.next_due: float | None = None
+        """Monotonic time at which a line is looked at next, as far as is known."""
+
+    @property
+    def _lot(self) -> Lot:
+        assert self._store_lot is not None  # noqa: S101 -- a service that parks has a store
+        return self._store_lot
+
+    # -- into the lot -------------------------------------------------------------------------
+
+    async def learn(self, jobs: Iterable[Job]) -> None:
+        """Find out in one query which of the lines of *jobs* are open. Raises StoreError."""
+        asked = {line for job in jobs if (line := self._line(job)) is not None}
+        unknown = sorted(asked - self._open)
+        if unknown:
+            self._open |= await self._lot.open(unknown)
+
+    def line_open(self, job: Job) -> bool:
+        """Say whether the job is to wait behind others in the lot, as far as is known."""
+        return bool(self._open) and job.parked is None and self._line(job) in self._open
+
+    async def append(self, job: Job) -> bool:
+        """Lay the job, and what is queued behind it, into its line; False if that is gone."""
+        line = self._line(job)
+        assert line is not None  # noqa: S101 -- only what has a line is laid into one
+        lanes = self._yard.lanes
+        behind = lanes.drop_behind(job.lane, lambda other: self._line(other) == line)
+        try:
+            first, *rest = await self._lot.append([_parking(each, line) for each in (job, *behind)])
+        except BaseException:
+            lanes.put_behind(job.lane, behind)
+            raise
+        if first is Laid.MOVED:
+            self._open.discard(line)
+        else:
+            _stepped(job)
+        remaining: list[Job] = []
+        for other, laid in zip(behind, rest, strict=True):
+            if laid is Laid.MOVED:
+                remaining.append(other)
+            else:
+                _stepped(other)
+                self._yard.endings.end_queued(other, Outcome.PARKED)
+        lanes.put_behind(job.lane, remaining)
+        return first is not Laid.MOVED
+
+    def wants(self, job: Job) -> bool:
+        """Say whether a job that failed for good is parked and not buried."""
+        parks = job.handler is not None and job.handler.park is not None
+        return parks and job.reason in MENDABLE and not (job.parked and job.parked.buried)
+
+    async def park(self, job: Job) -> Outcome | None:
+        """Lay a failed job into the lot, or put it off there; None if it is to be buried."""
+        handler, drained = job.handler, job.parked
+        assert handler is not None  # noqa: S101 -- only a handler's share fails
+        assert handler.park is not None  # noqa: S101 -- as above
+        failed = 0 if drained is None else drained.attempts + 1
+        decision = decide(handler.park, failed, self._random)
+        note = "" if job.error is None else error_text(job.error)
+        if decision.fate is Fate.BURY_ALL and drained is not None:
+            drained.buried = True
+        if decision.fate in (Fate.SKIP, Fate.BURY_ALL):
+            return None
+        due = None if decision.fate is Fate.HOLD else timedelta(seconds=decision.delay)
+        await self._books.failed(job)
+        if drained is not None:
+            await self._lot.put_off(drained.line, due, note)
+        else:
+            line = line_for(job)
+            if not await self._lot.park(_parking(job, line, note), (), due or timedelta(0)):
+                raise Overtaken("its stream has gone on elsewhere: judging it anew")
+            self._open.add(line)
+            _stepped(job)
+        self._tell(job, due)
+        self._due.set()
+        return Outcome.PARKED
+
+    async def left(self, job: Job, outcome: Outcome) -> None:
+        """Take a job out of the lot whose end does not do so itself. Raises StoreError."""
+        if job.parked is not None and outcome not in (Outcome.PARKED, Outcome.DROPPED):
+            await self._lot.leave(job.parked.ticket)
+
+    # -- out of it ----------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def draining(self) -> AsyncGenerator[None]:
+        """Work on lines that are due, meanwhile; what is begun then is left to end."""
+        if self._store_lot is None:
+            yield
+            return
+        self._begin(self._watch(), "choreo lot")
+        try:
+            yield
+        finally:
+            self._stopping = True
+            self._due.set()
+
+    async def close(self) -> None:
+        """Return when no line is worked on any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def abort(self) -> None:
+        """Leave all lines as they are: their leases run out."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _watch(self) -> None:
+        revived = False
+        while not self._stopping:
+            rest: float | None = None
+            try:
+                if not revived:
+                    await self._lot.revive()
+                    revived = True
+                rest = await self._look()
+            except StoreError as error:
+                logger.warning("the parking lot cannot be looked at", extra={"error": str(error)})
+            self._arm(rest)
+            await self._due.wait()
+            self._due.clear()
+
+    async def _look(self) -> float | None:
+        """Take over what is due; tell the seconds until something else will be."""
+        room = LINES - len(self._working)
+        if room > 0:
+            for line in await self._lot.take(room, LEASE):
+                self._working[line.line] = line
+                self._begin(self._work(line), "choreo line")
+        if self._working:
+            await self._lot.renew(list(self._working.values()), LEASE)
+        rest = await self._lot.next_due()
+        return None if rest is None else rest.total_seconds()
+
+    def _arm(self, rest: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        seconds = POLL if rest is None else min(rest, POLL)
+        self.next_due = None if rest is None else self._clock.monotonic() + seconds
+        self._timer = self._clock.call_later(seconds, self._due.set)
+
+    async def _work(self, line: Line) -> None:
+        """Have the events of one line handled, one after the other, until one is not through."""
+        try:
+            if not await self._through(line):
+                await self._lot.give_back(line)
+        except StoreError as error:
+            names = {"line": line.line.hex(), "error": str(error)}
+            logger.warning("a parked key is left for now", extra=names)
+        finally:
+            del self._working[line.line]
+            self._due.set()
+
+    async def _through(self, line: Line) -> bool:
+        """Say whether the line has gone, or was put off; False if it is to be given back."""
+        attempts = line.attempts
+        buried: Reason | None = None
+        while parked := await self._lot.first(line, BATCH):
+            jobs = [self._job(each, line) for each in parked]
+            await self._books.recall([job for job in jobs if job is not None])
+            for job in jobs:
+                if self._stopping:
+                    return False
+                if job is None or job.parked is None:
+                    await self._lot.put_off(line, None, "the service has no handler for it")
+                    return True
+                job.parked.attempts, attempts = attempts, 0
+                if buried is not None:
+                    job.parked.buried, job.reason = True, buried
+                outcome = await self._handled(job)
+                if job.parked.buried:
+                    buried = job.reason
+                if outcome in (Outcome.PARKED, Outcome.DROPPED):
+                    return outcome is Outcome.PARKED
+        self._open.discard(line.line)
+        return True
+
+    async def _handled(self, job: Job) -> Outcome:
+        assert job.parked is not None  # noqa: S101 -- made just now
+        returned = job.parked.returned
+        self._yard.custody.take(job.received)
+        self._yard.lanes.add(job.lane, job)
+        self._yard.roused()
+        return await returned
+
+    def _job(self, parked: Parked, line: Line) -> Job | None:
+        delivery = parked.delivery
+        sorted_ = self._yard.intake.sort(delivery)
+        size = len(delivery.body or b"")
+        for handler in sorted_.handlers:
+            if handler.index == parked.handler:
+                received = Received(delivery, sorted_.envelope, size, 1, parked=True)
+                received.generation = parked.generation
+                job = Job(received, handler, ("lot", line.line))
+                job.parked = Drained(parked.ticket, line)
+                return job
+        return None
+
+    # -- within -------------------------------------------------------------------------------
+
+    def _begin(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _line(self, job: Job) -> bytes | None:
+        if job.handler is None or job.handler.park is None or job.received.parked:
+            return None
+        return line_for(job)
+
+    def _tell(self, job: Job, due: timedelta | None) -> None:
+        again = "until it is let go on" if due is None else f"for {due.total_seconds():.1f} s"
+        names = job.names
+        text = f"{names['handler']} keeps {names['event_type']} {names['event_id']} parked {again}"
+        self._journal.notice(Notice(kind="parked", text=text))
+
+
+def _parking(job: Job, line: bytes, note: str = "") -> Parking:
+    envelope, handler = job.received.envelope, job.handler
+    assert envelope is not None  # noqa: S101 -- only a handler's share is parked
+    assert handler is not None  # noqa: S101 -- as above
+    return Parking(
+        line=line,
+        handler=handler.index,
+        source=envelope.source,
+        id=envelope.id,
+        generation=job.received.generation,
+        delivery=job.received.delivery,
+        advance=None if job.order is None else job.order.step,
+        note=note,
+    )
+
+
+def _stepped(job: Job) -> None:
+    """Note that the job's stream has moved with it into the lot."""
+    if job.order is not None:
+        job.order.step = None

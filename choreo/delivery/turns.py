@@ -1,0 +1,95 @@
+"""Whether it is a job's turn when its lane lets it out, and what is owed when it has ended."""
+
+from collections.abc import Callable
+
+from choreo.delivery.attempts import Records, key_of
+from choreo.delivery.burial import Burial
+from choreo.delivery.endings import Endings
+from choreo.delivery.job import Job, Outcome
+from choreo.delivery.ordering import Ordering
+from choreo.delivery.recovery import Recovery
+from choreo.errors import StoreError
+from choreo.failpoints import reached
+
+WRITTEN = frozenset((Outcome.HANDLED, Outcome.DEAD_LETTERED))
+"""Outcomes whose end a store writes together with the stream's move and the place left."""
+
+
+class Turns:
+    """Before and after what is done for a job, in one worker."""
+
+    def __init__(
+        self,
+        records: Records,
+        burial: Burial,
+        ordering: Ordering,
+        recovery: Recovery,
+        endings: Endings,
+        trouble: Callable[[Job, BaseException], None],
+    ) -> None:
+        self._books = records.books
+        self._inbox = records.inbox
+        self._burial = burial
+        self._ordering = ordering
+        self._recovery = recovery
+        self._endings = endings
+        self._trouble = trouble
+
+    async def come(self, job: Job) -> bool:
+        """Say whether the job may go on now; otherwise it has ended, or waits for its turn."""
+        if job.ending is not None:
+            await self.conclude(job, job.ending)
+            return False
+        if job.decided or (job.order is None and not self._recovery.line_open(job)):
+            return True
+        try:
+            if job.order is not None and job.order.overtaken:
+                await self._ordering.judge_anew(job)
+                return False
+            outcome = await self._judge(job)
+        except StoreError as error:
+            self._trouble(job, error)
+            return False
+        if outcome is not None:
+            await self.conclude(job, outcome)
+        return outcome is None
+
+    async def conclude(self, job: Job, outcome: Outcome) -> None:
+        """End the job once what most ends write themselves is written, too."""
+        order = job.order
+        try:
+            if order is not None and order.step is not None:
+                if outcome is Outcome.HANDLED and self._books.durable:
+                    order.step = None
+                await self._ordering.move(job)
+            if job.parked is not None and outcome not in WRITTEN:
+                await self._recovery.left(job, outcome)
+        except StoreError as error:
+            job.ending = outcome
+            self._trouble(job, error)
+        else:
+            self._endings.end(job, outcome)
+
+    async def bury(self, job: Job) -> Outcome:
+        """Have the letter accepted first and noted then: a crash between repeats it (D2)."""
+        if not job.buried:
+            reached("burying")
+            await self._burial.bury(job)
+            job.buried = True
+            reached("lettered")
+        if self._books.durable:
+            await self._books.buried(job)
+            reached("buried")
+        return Outcome.DEAD_LETTERED
+
+    async def _judge(self, job: Job) -> Outcome | None:
+        order, handler = job.order, job.handler
+        if self._recovery.line_open(job) and await self._recovery.append(job):
+            return Outcome.PARKED
+        if order is None or order.past is None or handler is None:
+            return None
+        await self._books.recall((job,))
+        if not self._inbox.finished(key_of(job, handler)):
+            return self._ordering.late(job)
+        order.past = None
+        return None
