@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
+    InvalidSessionTimeoutError,
     KafkaError,
     TopicAuthorizationFailedError,
 )
@@ -26,7 +27,12 @@ REBUILD_DELAY = 0.2
 MAX_REBUILD_DELAY = 5.0
 CLOSE_MARGIN = 10.0
 """Seconds beyond the close timeout after which a consumer that does not end is abandoned."""
-REFUSALS = (GroupAuthorizationFailedError, TopicAuthorizationFailedError)
+REFUSALS = (
+    GroupAuthorizationFailedError,
+    InvalidSessionTimeoutError,
+    TopicAuthorizationFailedError,
+)
+"""What says that joining again as we are will not help."""
 
 
 class KafkaConsumer:
@@ -161,8 +167,8 @@ class KafkaConsumer:
         patience = self._settings.stall_timeout.total_seconds()
         if since is not None and asyncio.get_running_loop().time() - since > patience:
             raise BrokerError(
-                f"{self._settings.url} refuses group {self._plan.subscription.group!r} or its "
-                f"topics: {reason}"
+                f"{self._settings.url} refuses group {self._plan.subscription.group!r}, its "
+                f"topics or its session timeout: {reason}"
             )
 
     async def _pause(self, seconds: float) -> None:

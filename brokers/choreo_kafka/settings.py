@@ -69,8 +69,9 @@ class KafkaSettings(BaseModel):
     )
     session_timeout: Duration = Field(
         default=timedelta(seconds=45),
-        ge=timedelta(seconds=6),
-        description="How long the group waits for a member that went silent.",
+        ge=timedelta(seconds=3),
+        description="How long the group waits for a member that went silent; a broker allows 6 to "
+        "1800 seconds unless it was told otherwise.",
     )
     rebalance_timeout: Duration | None = Field(
         default=None,

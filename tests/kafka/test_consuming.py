@@ -14,7 +14,7 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from choreo.broker import TopicFilter, TopicSpec
-from choreo.errors import ConfigurationError
+from choreo.errors import BrokerError, ConfigurationError
 from choreo.message import Message
 from choreo_kafka import KafkaBroker
 from tests.kafka.ear import Ear, bodies, insist, receive, subscription, until
@@ -22,7 +22,7 @@ from tests.kafka.severed import sever
 from tests.local.parts import KafkaPart
 
 Name = Callable[[str], str]
-OPTIONS = "?session_timeout=6&commit_interval=0.2&metadata_age=1&close_timeout=1"
+OPTIONS = "&metadata_age=1&close_timeout=1"
 
 
 def committed(kafka: KafkaPart, group: str, topic: str) -> int:
@@ -48,7 +48,7 @@ async def test_markers_and_aborted_records_are_passed_without_a_trace(
         producer.flush(10)
         (producer.commit_transaction if verdict == "commit" else producer.abort_transaction)(10)
 
-    async with KafkaBroker(real_kafka.url + OPTIONS) as broker:
+    async with KafkaBroker(real_kafka.hasty + OPTIONS) as broker:
         async with broker.subscribe(subscription(topic, topic), Ear()) as consumer:
             got = await receive(consumer, 6)
             await until(lambda: consumer.progress()[0].settled == 16)
@@ -71,7 +71,7 @@ async def test_lag_shows_zero_soon_after_the_last_event(
         await insist(broker, [Message(topic, b"%d" % n, b"key") for n in range(10)])
         await receive(consumer, 10)
 
-        async with asyncio.timeout(0.9):  # the interval under load is a second
+        async with asyncio.timeout(0.9):
             offset = -1
             while offset != 10:
                 offset = await asyncio.to_thread(committed, real_kafka, topic, topic)
@@ -82,10 +82,10 @@ async def test_a_crash_replays_only_what_was_unfinished(
 ) -> None:
     """R9: a stuck event pins the offset, and nothing after it comes twice."""
     topic = real_kafka.create_topic(fresh_name("topic"), partitions=1)
-    async with KafkaBroker(real_kafka.url + OPTIONS) as broker:
+    async with KafkaBroker(real_kafka.hasty + OPTIONS) as broker:
         await insist(broker, [Message(topic, b"%d" % n, b"key") for n in range(100)])
         async with (
-            KafkaBroker(real_kafka.url + OPTIONS) as dying,
+            KafkaBroker(real_kafka.hasty + OPTIONS) as dying,
             dying.subscribe(subscription(topic, topic), Ear()) as consumer,
         ):
             got = await receive(consumer, 100, settle=False)
@@ -105,7 +105,7 @@ async def test_a_group_that_fell_behind_its_log_is_told_what_is_gone(
     """K24: no silent reset to the end."""
     topic = real_kafka.create_topic(fresh_name("topic"), partitions=1)
     ear = Ear()
-    async with KafkaBroker(real_kafka.url + OPTIONS) as broker:
+    async with KafkaBroker(real_kafka.hasty + OPTIONS) as broker:
         await insist(broker, [Message(topic, b"%d" % n, b"key") for n in range(10)])
         async with broker.subscribe(subscription(topic, topic), Ear()) as consumer:
             await receive(consumer, 2)
@@ -127,7 +127,7 @@ async def test_a_log_that_began_anew_is_read_from_its_beginning(
     """K24, K34: an offset beyond the end of the log."""
     topic = real_kafka.create_topic(fresh_name("topic"), partitions=1)
     ear = Ear()
-    async with KafkaBroker(real_kafka.url + OPTIONS) as broker:
+    async with KafkaBroker(real_kafka.hasty + OPTIONS) as broker:
         await insist(broker, [Message(topic, b"%d" % n, b"key") for n in range(3)])
         admin = Reader({"bootstrap.servers": real_kafka.bootstrap, "group.id": topic})
         admin.commit(offsets=[TopicPartition(topic, 0, 700)], asynchronous=False)
@@ -146,10 +146,10 @@ async def test_a_first_start_at_the_end_is_written_down_at_once(
 ) -> None:
     """K24: a crash before the first event must not move it."""
     topic = real_kafka.create_topic(fresh_name("topic"), partitions=1)
-    async with KafkaBroker(real_kafka.url + OPTIONS) as broker:
+    async with KafkaBroker(real_kafka.hasty + OPTIONS) as broker:
         await insist(broker, [Message(topic, b"old", b"key")])
         async with (
-            KafkaBroker(real_kafka.url + OPTIONS) as dying,
+            KafkaBroker(real_kafka.hasty + OPTIONS) as dying,
             dying.subscribe(subscription(topic, topic, start="latest"), Ear()),
         ):
             await sever(dying)
@@ -165,7 +165,7 @@ async def test_a_topic_that_grows_loses_nothing_and_is_told_of(
     topic = real_kafka.create_topic(fresh_name("topic"), partitions=1)
     ear = Ear()
     async with (
-        KafkaBroker(real_kafka.url + OPTIONS) as broker,
+        KafkaBroker(real_kafka.hasty + OPTIONS) as broker,
         broker.subscribe(subscription(topic, topic, start="latest"), ear) as consumer,
     ):
         await insist(broker, [Message(topic, b"before", b"key")])
@@ -206,8 +206,8 @@ async def test_work_that_outlasts_its_drain_is_fenced(
     stuck = Ear(gate=asyncio.Event())
     wish = subscription(topic, topic, drain=timedelta(seconds=0.5))
     async with (
-        KafkaBroker(real_kafka.url + OPTIONS) as one,
-        KafkaBroker(real_kafka.url + OPTIONS) as two,
+        KafkaBroker(real_kafka.hasty + OPTIONS) as one,
+        KafkaBroker(real_kafka.hasty + OPTIONS) as two,
         one.subscribe(wish, stuck) as first,
     ):
         await insist(one, [Message(topic, b"%d" % n, b"%d" % n) for n in range(20)])
@@ -228,7 +228,7 @@ async def test_while_all_is_held_back_a_rebalance_hands_nothing_over(
     ear = Ear()
     wish = subscription(topic, topic, read_ahead=8)
     async with (
-        KafkaBroker(real_kafka.url + OPTIONS) as broker,
+        KafkaBroker(real_kafka.hasty + OPTIONS) as broker,
         broker.subscribe(wish, ear) as consumer,
     ):
         await insist(broker, [Message(topic, b"%d" % n, b"%d" % n) for n in range(400)])
@@ -293,3 +293,14 @@ async def test_no_poll_of_the_client_is_ever_cancelled(
             raw = consumer._membership._raw
         state = raw._subscription  # type: ignore[attr-defined]
     assert state._fetch_count == 0
+
+
+async def test_a_session_that_the_broker_does_not_allow_is_told(
+    real_kafka: KafkaPart, fresh_name: Name
+) -> None:
+    """K18: no other attempt will be answered differently."""
+    topic = real_kafka.create_topic(fresh_name("topic"), partitions=1)
+    async with KafkaBroker(f"{real_kafka.url}?session_timeout=36000&stall_timeout=1") as broker:
+        with pytest.raises(BrokerError, match="session timeout"):
+            async with broker.subscribe(subscription(topic, topic), Ear()):
+                pass

@@ -19,7 +19,7 @@ from tests.kafka.severed import sever
 from tests.local import AbsentError, KafkaCluster, free_ports
 from tests.local.parts import KafkaPart
 
-OPTIONS = "?session_timeout=6&close_timeout=1&publish_timeout=3&stall_timeout=6&connect_timeout=3"
+OPTIONS = "&close_timeout=1&publish_timeout=3&stall_timeout=6&connect_timeout=3"
 
 
 @pytest.mark.timeout(120)
@@ -36,7 +36,7 @@ class TestKafka(BrokerContract):
                 await asyncio.to_thread(done.result, 10)
 
         return BrokerSetup(
-            open=lambda: KafkaBroker(real_kafka.url + OPTIONS),
+            open=lambda: KafkaBroker(real_kafka.hasty + OPTIONS),
             unreachable=lambda: KafkaBroker(f"kafka://127.0.0.1:{nobody}"),
             crash=sever,
             expire=expire,
@@ -76,7 +76,7 @@ class TestKafkaThroughOutages(Outages):
             await asyncio.to_thread(own_cluster.start)
 
         return BrokerSetup(
-            open=lambda: KafkaBroker(f"kafka://{own_cluster.bootstrap}{OPTIONS}"),
+            open=lambda: KafkaBroker(f"kafka://{own_cluster.bootstrap}?session_timeout=3{OPTIONS}"),
             crash=sever,
             outage=outage,
             restart=restart,

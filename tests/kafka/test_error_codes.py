@@ -39,7 +39,7 @@ CODES = {
     HEARTBEAT: (-1, 7, 14, 15, 16, 22, 25, 27, 30, 82),
     SYNC: (-1, 14, 15, 16, 22, 25, 27, 82),
 }
-OPTIONS = "session_timeout=6&stall_timeout=5&commit_interval=0.2&close_timeout=1&metadata_age=1"
+OPTIONS = "session_timeout=3&stall_timeout=5&close_timeout=1&metadata_age=1"
 REFUSED = 30
 """The group may not be joined: after a stall timeout of it the consumer gives up, and says so."""
 RESUMES = 30.0

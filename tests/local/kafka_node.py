@@ -113,6 +113,7 @@ class KafkaNode(Process):
             "share.coordinator.state.topic.replication.factor": replicas,
             "share.coordinator.state.topic.min.isr": quorum,
             "group.initial.rebalance.delay.ms": "0",
+            "group.min.session.timeout.ms": "3000",  # the dead are waited for in many a test
             "broker.session.timeout.ms": "3000",  # a crash goes unnoticed for 3 s instead of 9 s
             "broker.heartbeat.interval.ms": "500",
             **(plan.security.properties() if plan.security else {}),
