@@ -16,7 +16,6 @@ from typing import Literal
 from choreo.broker import Consumer, Listener, Notice, Progress, Subscription
 from choreo.environment import Environment
 from choreo.errors import BrokerError, ConfigurationError, ConnectionLost
-from choreo.failpoints import reached
 from choreo.message import Delivery
 from choreo_mqtt.acks import Acks
 from choreo_mqtt.buffer import Buffer
@@ -163,10 +162,7 @@ class MqttConsumer:
     def _acknowledge(self) -> None:
         self._flushing = False
         if self._client is not None:
-            reached("acknowledging")
             self._client.acknowledge(self._acks.due())
-            # The packets go out in the next turn of the loop, before this.
-            asyncio.get_running_loop().call_soon(reached, "acknowledged")
 
     # -- what the connection tells ------------------------------------------------------------
 

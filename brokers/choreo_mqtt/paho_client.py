@@ -29,6 +29,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from typing_extensions import override
 
 from choreo.errors import ConfigurationError, ConnectionLost
+from choreo.failpoints import reached
 from choreo_mqtt.paho_packets import PackedProperties, Packets, Pipe, refusal, welcome
 from choreo_mqtt.wire import (
     QOS,
@@ -141,8 +142,10 @@ class PahoClient(asyncio.Protocol):
         return granted
 
     def acknowledge(self, mids: Sequence[int], /) -> None:
+        reached("acknowledging")
         for mid in mids:
             self._packets.ack(mid, QOS)
+        self._loop.call_soon(reached, "acknowledged")  # the packets go out before that
 
     def ping(self) -> asyncio.Future[None]:
         answered: asyncio.Future[None] = self._loop.create_future()
