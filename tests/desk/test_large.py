@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from random import Random
 from string import ascii_letters
 
@@ -16,6 +17,37 @@ from choreo.replay import replay_topic
 from choreo.runner import started
 from tests.local import KafkaPart
 
+TRACKS = [
+    ("ann", "small"),
+    ("ann", "long " * 500),
+    ("bob", "".join(Random(1).choices(ascii_letters, k=4000))),
+    ("bob", "after"),
+]
+
+
+class Walked(Event):
+    who: str
+    track: str
+
+
+@dataclass
+class Path:
+    """A service that takes nothing until it is mended."""
+
+    mended: bool = False
+    got: list[Message] = field(default_factory=list[Message])
+
+    def service(self, name: str, url: str, event: type[Walked]) -> Service:
+        service = Service(name, broker=url)
+
+        @service.on(event, id="walk")
+        async def walk(walked: Walked, ctx: Context) -> None:
+            if not self.mended:
+                raise Reject("never")
+            self.got.append(ctx.delivery)
+
+        return service
+
 
 async def test_a_letter_that_does_not_fit_is_packed_and_arrives_whole(
     real_kafka: KafkaPart, fresh_name: Callable[[str], str]
@@ -23,44 +55,34 @@ async def test_a_letter_that_does_not_fit_is_packed_and_arrives_whole(
     """And one that fits in no form is named, and keeps the later ones of its key back."""
     topic, name = fresh_name("large"), fresh_name("shop")
 
-    class Walked(Event, topic=topic, key="who"):
-        who: str
-        track: str
+    class WalkedHere(Walked, topic=topic, key="who"):
+        pass
 
     real_kafka.create_topic(topic, partitions=1)
     largest = {"max.message.bytes": "2000"}
     real_kafka.admin.create_topic(replay_topic(name), partitions=1, config=largest)
-    shop = Service(name, broker=real_kafka.url)
-    mended, got = False, list[Message]()
-
-    @shop.on(Walked)
-    async def walk(walked: Walked, ctx: Context) -> None:
-        if not mended:
-            raise Reject("never")
-        got.append(ctx.delivery)
-
-    noise = "".join(Random(1).choices(ascii_letters, k=4000))
-    tracks = [("ann", "small"), ("ann", "long " * 500), ("bob", noise), ("bob", "after")]
+    path = Path()
     fates: dict[str | None, list[str | None]] = {}
-    async with started(shop) as running, open_broker(real_kafka.url) as broker:
+    async with (
+        started(path.service(name, real_kafka.url, WalkedHere)) as running,
+        open_broker(real_kafka.url) as broker,
+        asyncio.timeout(50),
+    ):
         desk = Desk(broker, of_service(name, broker.capabilities))
-        await running.publish([Walked(who=who, track=track) for who, track in tracks])
-        async with asyncio.timeout(30):
-            while len(cases := await desk.survey()) < len(tracks):
-                await asyncio.sleep(0.1)
-        mended = True
+        await running.publish([WalkedHere(who=who, track=track) for who, track in TRACKS])
+        while len(cases := await desk.survey()) < len(TRACKS):
+            await asyncio.sleep(0.1)
+        path.mended = True
         await desk.replay(cases, Wish(), lambda c, why: fates.setdefault(c.key, []).append(why))
-        async with asyncio.timeout(30):
-            while len(got) < 2:
-                await asyncio.sleep(0.01)
+        while len(path.got) < 2:
+            await asyncio.sleep(0.01)
         async with broker.browse(desk.place.journal) as found:
             packed = [BODY in dict(each.headers) async for each in found]
 
     assert packed == [False, True]
-    events = [Walked.model_validate_json(each.body or b"") for each in got]
-    assert [(event.who, event.track) for event in events] == tracks[:2]
-    assert not [name for each in got for name, _ in each.headers if name.startswith("choreo-")]
+    events = [Walked.model_validate_json(each.body or b"") for each in path.got]
+    assert [(event.who, event.track) for event in events] == TRACKS[:2]
+    assert not [n for each in path.got for n, _ in each.headers if n.startswith("choreo-")]
     assert fates["ann"] == [None, None]
-    refused, behind = fates["bob"]
-    assert refused is not None
-    assert behind == "an earlier letter of its key was refused"
+    assert fates["bob"][0] is not None
+    assert fates["bob"][1] == "an earlier letter of its key was refused"
