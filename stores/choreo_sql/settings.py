@@ -25,8 +25,8 @@ class SqlSettings(BaseModel):
     pool: int = Field(
         default=16,
         ge=1,
-        description="Connections for handlers' transactions, which wait for one in turn. "
-        "PostgreSQL; SQLite has one writer.",
+        description="Connections for handlers' transactions, which wait for one in turn; four "
+        "more are the store's own. PostgreSQL only: SQLite has one writer.",
     )
     timeout: Duration = Field(
         default=timedelta(seconds=10),
@@ -36,7 +36,8 @@ class SqlSettings(BaseModel):
     idle: Duration = Field(
         default=timedelta(minutes=5),
         description="Longest pause of a handler's transaction between two statements, after which "
-        "PostgreSQL rolls it back: a process that was stopped holds its locks no longer.",
+        "PostgreSQL rolls it back: a process that was stopped holds its locks no longer. Longer "
+        "than the deadline of any handler.",
     )
 
     @classmethod

@@ -18,6 +18,7 @@ from choreo_kafka.settings import NO_OPTIONS as NOT_OF_KAFKA
 from choreo_kafka.settings import KafkaSettings
 from choreo_mqtt.settings import NO_OPTIONS as NOT_OF_MQTT
 from choreo_mqtt.settings import MqttSettings
+from choreo_sql import SqlSettings
 
 
 def settings() -> Iterator[str]:
@@ -35,6 +36,11 @@ def kafka_options() -> Iterator[str]:
 def mqtt_options() -> Iterator[str]:
     """Yield a row for each option of an MQTT URL."""
     return _options(MqttSettings, NOT_OF_MQTT)
+
+
+def store_options() -> Iterator[str]:
+    """Yield a row for each option of a SQL store's URL."""
+    return _options(SqlSettings, ())
 
 
 def metrics() -> Iterator[str]:
@@ -76,5 +82,5 @@ def _shown(default: object) -> str:
 
 
 if __name__ == "__main__":
-    for table in (settings, kafka_options, mqtt_options, metrics, reasons):
+    for table in (settings, kafka_options, mqtt_options, store_options, metrics, reasons):
         print(f"\n{table.__name__}\n", *table(), sep="\n")  # noqa: T201 -- for a person

@@ -58,6 +58,7 @@ def test_every_row_of_the_ledger_names_a_test() -> None:
         ("README.md", tables.settings),
         ("docs/brokers.md", tables.kafka_options),
         ("docs/brokers.md", tables.mqtt_options),
+        ("docs/stores.md", tables.store_options),
         ("docs/telemetry.md", tables.metrics),
         ("docs/failures.md", tables.reasons),
     ],
