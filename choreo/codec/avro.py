@@ -13,13 +13,15 @@ from pydantic import ValidationError
 from choreo.codec import Codec, E, Payload
 from choreo.codec.datum import from_datum, to_datum
 from choreo.codec.guard import check_schema
-from choreo.codec.meaning import difference
 from choreo.codec.problems import Describe
 from choreo.codec.schema_folder import Contract, SchemaFolder, contract
+from choreo.codec.unwritten import without_defaults
 from choreo.contracts.annotations import shape_of
 from choreo.contracts.derive import record_schema
+from choreo.contracts.resolution import Kind, obstacles, spell_path
+from choreo.contracts.schema import read_schema
 from choreo.envelope import AVRO, Envelope
-from choreo.errors import DecodeError, EncodeError, UnknownSchema
+from choreo.errors import ConfigurationError, DecodeError, EncodeError, UnknownSchema
 
 __all__ = ["AvroCodec", "SchemaFolder"]
 
@@ -103,7 +105,9 @@ class _Reading(Generic[E]):
         # Now, not at the first event: a file that is no schema is the operator's to mend at start.
         schemas.load()
         self._own = contract(record_schema(shape), f"class {event.__name__}")
+        self._resolved = without_defaults(self._own.parsed)
         self._convert = from_datum(shape)
+        self._convert_resolved = from_datum(shape, resolved=True)
         self._validate: Callable[[Any], E] = event.__pydantic_validator__.validate_python
         self._describe = Describe(event)
         self._writers: dict[tuple[bytes, str | None, str], Contract] = {}
@@ -126,9 +130,10 @@ class _Reading(Generic[E]):
         stream = BytesIO(data)
         stream.seek(HEADER)
         try:
-            datum = read_datum(stream, writer.parsed, None if same else self._own.parsed)
+            datum = read_datum(stream, writer.parsed, None if same else self._resolved)
             if stream.tell() == len(data):
-                return self._validate(self._convert(datum))
+                convert = self._convert if same else self._convert_resolved
+                return self._validate(convert(datum))
             problem = f"{self._event.__name__}: bytes are left over behind the datum"
         except ValidationError as error:
             problem = self._describe(error)
@@ -164,15 +169,18 @@ class _Reading(Generic[E]):
         return (named or found)[0]
 
     def _judge(self, writer: Contract) -> None:
+        """Refuse what would harm, or be read as something else."""
         try:
             check_schema(writer.schema)
-        except ValueError as error:
+            written = read_schema(writer.schema, writer.origin)
+        except (ValueError, ConfigurationError) as error:
             raise DecodeError(f"{self._event.__name__}: {writer.origin}: {error}") from error
-        place = difference(writer.schema, self._own.schema)
-        if place is not None:
-            raise DecodeError(
-                f"{self._event.__name__}: {writer.origin} means something else at {place}"
-            )
+        for one in obstacles(reader=read_schema(self._own.schema), writer=written):
+            if one.kind in {Kind.MEANING, Kind.AMBIGUOUS}:
+                raise DecodeError(
+                    f"{self._event.__name__}: {writer.origin} means something else at "
+                    f"{spell_path(one.path)}: {one.written} is no {one.read}"
+                )
 
 
 _: type[Codec] = AvroCodec

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum
 from typing import Any
+from uuid import UUID
 
+from choreo.codec.unwritten import UNWRITTEN
 from choreo.contracts.defaults import option_of
 from choreo.contracts.shape import (
     PRIMITIVES,
@@ -46,27 +48,35 @@ def to_datum(shape: Shape) -> Convert:
             return _aware if shape.kind == "datetime" else _as_is
 
 
-def from_datum(shape: Shape) -> Convert:
-    """Compose what makes of a datum something that pydantic takes for the value."""
+def from_datum(shape: Shape, *, resolved: bool = False) -> Convert:
+    """Compose what makes of a datum something that pydantic takes for the value.
+
+    A *resolved* datum was written by another schema: fields may be missing, and a text may have
+    been a uuid.
+    """
     match shape:
         case Record():
-            return _record_from_datum(shape)
+            return _record_from_datum(shape, resolved=resolved)
         case Choice():
-            return _choice_from_datum(shape)
+            return _choice_from_datum(shape, resolved=resolved)
         case Items():
-            item = from_datum(shape.item)
+            item = from_datum(shape.item, resolved=resolved)
             return _as_is if item is _as_is else lambda datum: [item(one) for one in datum]
         case Entries():
-            return _entries_from_datum(from_datum(shape.value))
+            return _entries_from_datum(from_datum(shape.value, resolved=resolved))
         case Symbols():
             members = dict(zip(shape.symbols, shape.members, strict=True))
             return _as_is if shape.symbols == shape.members else members.__getitem__
         case Scalar():
-            return _as_is
+            return _text if resolved and shape.kind == "str" else _as_is
 
 
 def _as_is(value: object) -> object:
     return value
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, UUID) else value
 
 
 def _aware(value: datetime) -> datetime:
@@ -109,8 +119,12 @@ def _choice_to_datum(shape: Choice) -> Convert:
     return convert
 
 
-def _record_from_datum(shape: Record) -> Convert:
-    parts = [(part.name, from_datum(part.shape)) for part in shape.members]
+def _record_from_datum(shape: Record, *, resolved: bool) -> Convert:
+    parts = [(part.name, from_datum(part.shape, resolved=resolved)) for part in shape.members]
+    if resolved:
+        return lambda datum: {
+            name: make(datum[name]) for name, make in parts if datum[name] is not UNWRITTEN
+        }
     changed = [(name, convert) for name, convert in parts if convert is not _as_is]
     if not changed:
         return _as_is
@@ -129,13 +143,15 @@ def _entries_from_datum(entry: Convert) -> Convert:
     return lambda datum: {name: entry(one) for name, one in datum.items()}
 
 
-def _choice_from_datum(shape: Choice) -> Convert:
-    options = [from_datum(option) for option in shape.options]
+def _choice_from_datum(shape: Choice, *, resolved: bool) -> Convert:
+    options = [from_datum(option, resolved=resolved) for option in shape.options]
     if all(option is _as_is for option in options):
         return _as_is
     if len(options) == 1:
         only = options[0]
         return lambda datum: None if datum is None else only(datum)
+    if not any(isinstance(option, Record) for option in shape.options):
+        return _text
     by_tag = _by_tag(shape, options)
 
     def convert(datum: dict[str, object] | None) -> object:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from choreo.contracts.resolution import Kind, Obstacle, obstacles
+from choreo.contracts.resolution import Kind, Obstacle, obstacles, spell_path
 from choreo.contracts.schema import Schema
 
 
@@ -89,8 +89,7 @@ class Finding:
     @property
     def at(self) -> str:
         """The place as one writes it: ``items[].price``."""
-        steps = ((step if step[0] in "[{<" else f".{step}") for step in self.path)
-        return "".join(steps).removeprefix(".") or "the whole"
+        return spell_path(self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,12 @@ def obstacles(reader: Schema, writer: Schema) -> list[Obstacle]:
     return list(dict.fromkeys(found))
 
 
+def spell_path(path: tuple[str, ...]) -> str:
+    """Write a place as one does: ``items[].price``."""
+    steps = (step if step[0] in "[{<" else f".{step}" for step in path)
+    return "".join(steps).removeprefix(".") or "the whole"
+
+
 class _Resolution:
     """One reader and one writer; pairs of named types that were looked into are not again."""
 
