@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -197,13 +198,8 @@ def _insert_arrays() -> Insert:
 
 @cache
 def _insert_each() -> Insert:
-    return (
-        sqlite.insert(rows)
-        .values(
-            {name: bindparam(name) for name in ("service", *entries.names)} | {"created": now()}
-        )
-        .on_conflict_do_nothing()
-    )
+    given: dict[str, Any] = {name: bindparam(name) for name in ("service", *entries.names)}
+    return sqlite.insert(rows).values({**given, "created": now()}).on_conflict_do_nothing()
 
 
 @cache

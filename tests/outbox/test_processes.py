@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -66,7 +66,7 @@ class Stage:
 
 
 @contextmanager
-def staged(url: str, folder: Path) -> Iterator[Stage]:
+def staged(url: str, folder: Path) -> Generator[Stage]:
     with ExitStack() as running:
         yield Stage(url, folder, running)
 

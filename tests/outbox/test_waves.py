@@ -1,5 +1,6 @@
 """Which rows are handed over, and when: pure rules."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -29,8 +30,7 @@ def row(identity: int, lane: int = 0, *, attempts: int = 0, blocked: bool = Fals
     )
 
 
-def ids(rows: object) -> list[int]:
-    assert isinstance(rows, list | tuple)
+def ids(rows: Sequence[Row]) -> list[int]:
     return [one.id for one in rows]
 
 
