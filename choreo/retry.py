@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 
-from choreo.declaration import require
+from choreo.declaration import is_class_of, require
 from choreo.errors import CodecError, ConfigurationError, Reject, RetryLater, UndeclaredEmit
 
 FATAL: tuple[type[Exception], ...] = (Reject, CodecError, UndeclaredEmit)
@@ -54,6 +54,10 @@ class Retry:
             given: object = getattr(self, name)
             require(given, timedelta, f"Retry({name}={given!r}): give a timedelta")
         require(self.attempts, int, f"Retry(attempts={self.attempts!r}): give a whole number")
+        require(self.never, tuple, f"Retry(never={self.never!r}): give a tuple of exceptions")
+        for exception in (*self.never, *self.per):
+            if not is_class_of(exception, BaseException):
+                raise ConfigurationError(f"Retry: {exception!r} is no class of exceptions")
         for exception, policy in self.per.items():
             require(policy, Retry, f"Retry(per={{{exception.__name__}: {policy!r}}}): give a Retry")
 

@@ -4,6 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -14,6 +15,8 @@ from choreo.errors import ConfigurationError
 
 PREFIX = "CHOREO_"
 TABLE = "choreo"
+ALIKE = 0.8
+"""How alike (difflib's ratio) a name must be to an option's to be taken for a slip of the pen."""
 
 
 class Settings(BaseModel):
@@ -87,6 +90,12 @@ class Settings(BaseModel):
         default=timedelta(days=1),
         description="Time after which events of a handler that rests go the way of their retries.",
     )
+    quarantine: int = Field(
+        default=3,
+        ge=0,
+        description="Crashes of processes after which the event they were at is a dead letter, "
+        "unread: at least 2, or 0 for never. Needs a store.",
+    )
     dead_letter_stack: bool = Field(
         default=False, description="Tell in dead letters where the error was raised, in 4 KiB."
     )
@@ -141,12 +150,23 @@ class Settings(BaseModel):
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
-    """Read ``CHOREO_*``; names that are no option are other tools' and left alone."""
-    return {
-        name: environment[f"{PREFIX}{name.upper()}"]
-        for name in Settings.model_fields
-        if f"{PREFIX}{name.upper()}" in environment
-    }
+    """Read ``CHOREO_*``; names that are like no option are other tools' and left alone.
+
+    Raises ConfigurationError for one that is an option's but for a slip.
+    """
+    options = list(Settings.model_fields)
+    found: dict[str, object] = {}
+    for variable, value in environment.items():
+        if not variable.upper().startswith(PREFIX):
+            continue
+        name = variable[len(PREFIX) :].lower()
+        if variable == f"{PREFIX}{name.upper()}" and name in options:
+            found[name] = value
+        elif meant := get_close_matches(name, options, n=1, cutoff=ALIKE):
+            raise ConfigurationError(
+                f"settings: {variable} is no option: {PREFIX}{meant[0].upper()} is meant, it seems"
+            )
+    return found
 
 
 def _from_pyproject(folder: Path) -> dict[str, object]:

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 RESTART = Retry(initial=timedelta(milliseconds=500), maximum=timedelta(seconds=30))
 """Pauses before a worker that died is started again."""
 HEALTHY = 60.0
-"""Seconds after which a worker's death is the first again."""
+"""Seconds after which a worker's death is the first again, if it had reached its broker."""
 FINAL = (ExitCode.USAGE, ExitCode.CONFIGURATION)
 """Endings that another start would only repeat."""
 BEYOND = timedelta(seconds=10)
@@ -52,6 +52,15 @@ def supervise(arguments: Sequence[str], count: int, budget: timedelta) -> int:
     """
     with command(arguments) as child:
         return asyncio.run(Workers(child, count, budget + BEYOND).run())
+
+
+def deaths_in_a_row(before: int, code: int, *, lived: float) -> int:
+    """Count a death with exit code *code* after *lived* seconds.
+
+    Who cannot reach the broker lives for all of its start timeout, and was not healthy.
+    """
+    healthy = lived > HEALTHY and code != ExitCode.UNREACHABLE
+    return 1 if healthy else before + 1
 
 
 class Workers:
@@ -98,7 +107,7 @@ class Workers:
                 self._final = code
                 self._stopping.set()
                 return code
-            deaths = 1 if time.monotonic() - began > HEALTHY else deaths + 1
+            deaths = deaths_in_a_row(deaths, code, lived=time.monotonic() - began)
             if not await self._pause(number, code, deaths):
                 return ExitCode.OK
 
@@ -120,7 +129,9 @@ class Workers:
         """Wait before worker *number* is started again; False if it is not to be."""
         delay = RESTART.backoff(deaths, self._random)
         logger.warning(
-            "worker died, starting another",
+            "worker cannot reach its broker or store, starting another"
+            if code == ExitCode.UNREACHABLE
+            else "worker died, starting another",
             extra={"worker": number, "exit_code": code, "delay": round(delay, 3)},
         )
         try:

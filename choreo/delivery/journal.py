@@ -58,7 +58,7 @@ class Journals:
         """Tell that an attempt failed, with its traceback once it was the last."""
         for journal in self._journals:
             journal.failed(job, error, delay)
-        names = {**job.names, "error": error_text(error), "delay": delay}
+        names = {**job.names, **_traced(job), "error": error_text(error), "delay": delay}
         logger.warning("an attempt failed", extra=names, exc_info=error if delay is None else None)
 
     def ended(self, job: Job, outcome: Outcome, /) -> None:
@@ -83,6 +83,16 @@ class Journals:
         logger.log(level, "broker notice", extra=names)
         for journal in self._journals:
             journal.notice(notice)
+
+
+def _traced(job: Job) -> dict[str, object]:
+    """Tell the attempt's trace, whose span has ended; without a span, the trace of its cause."""
+    if job.trace is not None:
+        return {"trace_id": job.trace[3:35], "span_id": job.trace[36:52]}
+    envelope = job.received.envelope
+    if envelope is None or envelope.traceparent is None:
+        return {}
+    return {"trace_id": envelope.traceparent[3:35]}
 
 
 _: type[Journal] = Journals

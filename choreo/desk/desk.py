@@ -82,7 +82,10 @@ class Desk:
     async def survey(self) -> list[Case]:
         """Read all letters there are, each in its last edition, with what was decided about it."""
         cases: dict[str, Case] = {}
-        async for found in self._all(self.place.letters):
+        letters = self.place.letters
+        if self.place.service is not None and not await self._exists(letters.name):
+            return []  # a service makes its topic when it starts for the first time
+        async for found in self._all(letters):
             case = self._reader.read(found)
             before = cases.get(case.id)
             if before is None or case.replays >= before.replays:

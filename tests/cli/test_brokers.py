@@ -210,9 +210,24 @@ def test_dead_letters_that_are_not_there_have_a_code_of_their_own(on_kafka: Comm
     listed = on_kafka.run("dlq", "list", "--service", service, "--json")
     shown = on_kafka.run("dlq", "show", "--service", service, "--json")
 
-    assert listed.objects == [{"service": service, "total": 0, "groups": []}]
+    assert listed.objects == [
+        {"service": service, "topic": None, "total": 0, "states": {}, "groups": []}
+    ]
     assert shown.code == ExitCode.NOT_FOUND
     assert shown.error["kind"] == "NothingFound"
+
+
+def test_a_service_that_never_ran_has_no_dead_letters(on_kafka: Commands) -> None:
+    service = f"{on_kafka.stem}-payments"
+
+    listed = on_kafka.run("dlq", "list", "--service", service, "--json")
+    table = on_kafka.run("dlq", "list", "--service", service)
+    shown = on_kafka.run("dlq", "show", "--service", service)
+
+    assert (listed.code, listed.objects[0]["total"]) == (ExitCode.OK, 0)
+    assert table.code == ExitCode.OK
+    assert "0 " in table.out
+    assert shown.code == ExitCode.NOT_FOUND
 
 
 def test_a_topic_that_does_not_exist_is_named(on_kafka: Commands) -> None:

@@ -1,11 +1,13 @@
 """What cannot be run is refused at once, in one line, with a code of its own."""
 
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from choreo.cli.exit_codes import ExitCode
+from choreo.cli.workers import deaths_in_a_row
 from tests.cli.program import Commands
 
 SHOP = "tests.cli.shop"
@@ -77,6 +79,28 @@ def test_a_broker_that_is_not_there_has_a_code_of_its_own(choreo: Commands, url:
 
     assert outcome.code == ExitCode.UNREACHABLE
     assert outcome.error["kind"] == "ConnectionLost"
+
+
+def test_workers_without_a_broker_are_started_again_ever_more_slowly(choreo: Commands) -> None:
+    url = "kafka://127.0.0.1:1"
+    program = choreo.start(
+        *("run", f"{SHOP}:payments", "--broker", url, "--workers", "2", "--json"),
+        start_timeout="PT0.3S",
+    )
+    line = "worker cannot reach its broker or store, starting another"
+    program.until_logged(line, 4)
+    program.signal(signal.SIGTERM)
+    outcome = program.ended()
+
+    delays = [entry["delay"] for entry in program.logged(line) if entry["worker"] == 1]
+    assert delays[1] > 1.5 * delays[0]
+    assert outcome.code in {ExitCode.OK, ExitCode.UNREACHABLE}
+
+
+def test_a_worker_that_waited_long_for_its_broker_was_not_healthy() -> None:
+    assert deaths_in_a_row(3, ExitCode.UNREACHABLE, lived=3_600) == 4
+    assert deaths_in_a_row(3, ExitCode.FAILED, lived=3_600) == 1
+    assert deaths_in_a_row(3, ExitCode.FAILED, lived=1) == 4
 
 
 def test_a_service_that_fails_at_start_ends_the_process_with_its_reason(choreo: Commands) -> None:

@@ -72,6 +72,9 @@ def test_an_impossible_policy_is_refused_when_it_is_written(wrong: dict[str, obj
         ({"initial": 0.5}, r"initial=0\.5\): give a timedelta"),
         ({"maximum": 30}, r"maximum=30\): give a timedelta"),
         ({"attempts": "3"}, "give a whole number"),
+        ({"never": OSError}, "give a tuple of exceptions"),
+        ({"never": (OSError, "KeyError")}, "'KeyError' is no class of exceptions"),
+        ({"per": {OSError(): NO_RETRY}}, "is no class of exceptions"),
         ({"per": {OSError: 3}}, r"per=\{OSError: 3\}\): give a Retry"),
     ],
 )
