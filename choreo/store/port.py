@@ -85,8 +85,12 @@ class Claim:
     fingerprint: bytes
     """16 bytes that two different payloads do not share."""
     at: datetime
+    """When it is made, by the service's clock: from here its retention counts."""
     purpose: str | None = None
-    """The business's own idempotency key: several events with the same one are one effect."""
+    """The business's own idempotency key: several events with the same one are one effect.
+
+    It is used up by success only, and held by a lease; the second event leaves no trace.
+    """
     generation: int = 0
     """Which replay it is; a higher one than is known is handled although the id is known (I12)."""
 
@@ -100,7 +104,12 @@ class End:
     emitted: Sequence[Emission] = ()
     advance: Advance | None = None
     fence: int | None = None
-    """The lease it was handled under, where one was taken."""
+    """The lease it was handled under, where one was taken.
+
+    Without it what another holds is BUSY. With it, an event that ended is a DUPLICATE, whoever
+    ended it, and one that did not, and is not held under it, is FENCED; a lease that ran out and
+    that nobody took over is still good.
+    """
     parked: Ticket | None = None
     """The place in the parking lot that it came from, and which it leaves."""
 
@@ -138,7 +147,11 @@ class Effect(Protocol[T_co]):
         ...
 
     async def complete(self, end: End, /) -> Verdict:
-        """Write *end*; the transaction commits on leaving only after WRITTEN."""
+        """Write *end*; the transaction commits on leaving only after WRITTEN.
+
+        Raises what the handler's own unwritten changes meet with, or that it has spoiled or ended
+        the transaction: that is the handler's failure. A StoreError on leaving is the store's.
+        """
         ...
 
 
@@ -165,7 +178,8 @@ class Ledger(Protocol[T_co]):
     def effect(self, claim: Claim, /) -> AbstractAsyncContextManager[Effect[T_co]]:
         """Open a transaction and claim in it; leaving it without ``complete`` rolls it back.
 
-        A twin in another process waits for this one's end before it gets its verdict (I4).
+        A twin in another process waits for this one's end before it gets its verdict (I4), or for
+        as long as the store's patience lasts, and then gets StoreError.
         """
         ...
 

@@ -7,6 +7,7 @@ from typing import Self
 
 from choreo.errors import StoreError
 from choreo.store.outbox import Emission
+from choreo.store.port import Store
 from choreo.store.schema import Standing
 from choreo_sql import schema
 from choreo_sql.connections import Connections, connections
@@ -139,3 +140,6 @@ class SqlStore:
     def _creates(self) -> bool:
         create = self.settings.create
         return self._url.get_backend_name() == "sqlite" if create is None else create
+
+
+_: type[Store[SqlTransaction]] = SqlStore

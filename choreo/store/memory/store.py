@@ -11,6 +11,7 @@ from choreo.errors import ConfigurationError, StoreError
 from choreo.store.memory.books import Books, Scope
 from choreo.store.memory.ledger import MemoryLedger
 from choreo.store.memory.transaction import MemoryTransaction
+from choreo.store.port import Store
 
 _NAMED: WeakValueDictionary[str, Books] = WeakValueDictionary()
 """Books that have a name, for as long as a store refers to them."""
@@ -74,3 +75,6 @@ class MemoryStore:
     def unavailable(self, error: BaseException, /) -> bool:
         """Say whether *error* tells of a conflict between transactions, and not of a mistake."""
         return isinstance(error, StoreError)
+
+
+_: type[Store[MemoryTransaction]] = MemoryStore
