@@ -45,7 +45,7 @@ def to_datum(shape: Shape) -> Convert:
             }
             return words.__getitem__
         case Scalar():
-            return _aware if shape.kind == "datetime" else _as_is
+            return _aware if shape.kind in {"datetime", "millis"} else _as_is
 
 
 def from_datum(shape: Shape, *, resolved: bool = False) -> Convert:

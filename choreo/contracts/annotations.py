@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Literal, NoReturn, Union, get_args, get_origin
+from typing import Literal, NewType, NoReturn, Union, get_args, get_origin
 from uuid import UUID
 
-from pydantic import AliasChoices, AwareDatetime, BaseModel
+from pydantic import AliasChoices, AwareDatetime, BaseModel, RootModel
 from pydantic.fields import FieldInfo
+from typing_extensions import TypeAliasType
 
 from choreo.contracts.names import check_name
 from choreo.contracts.shape import (
@@ -25,6 +26,7 @@ from choreo.contracts.shape import (
     Shape,
     Symbols,
 )
+from choreo.contracts.wire import Wire
 from choreo.errors import ConfigurationError
 from choreo.event import Event, event_type
 
@@ -88,6 +90,10 @@ class _Reading:
             for attribute, field in model.model_fields.items()
         )
         self._within.pop()
+        own = {member.name for member in members}
+        for member in members:
+            for alias in own.intersection(member.aliases):
+                _refuse(where, f"{alias} is a field and an earlier name of another", "drop one")
         doc = inspect.cleandoc(model.__doc__) if model.__doc__ else None
         return Record(name=name, namespace=self._namespace, model=model, members=members, doc=doc)
 
@@ -118,7 +124,7 @@ class _Reading:
         metadata = [*metadata, *more]
         origin, arguments = get_origin(bare), get_args(bare)
         if bare in _SCALARS:
-            return Scalar(kind=_SCALARS[bare])
+            return Scalar(kind=_narrow(_SCALARS[bare], metadata, where))
         if isinstance(bare, type) and origin is None:
             return self._class(bare, metadata, where)
         if origin in (Union, types.UnionType):
@@ -136,12 +142,14 @@ class _Reading:
             return Entries(self._shape(arguments[1], (), naming, f"{where}[…]"))
         if origin in _LISTS or (origin is tuple and arguments[1:] == (...,)):
             item = self._shape(arguments[0], (), naming, f"{where}[…]")
-            if isinstance(item, Record) and not item.members:
+            if _takes_no_bytes(item):
                 _refuse(where, "a list of things without fields", "count them with an int (T5)")
             return Items(item)
         return _refuse(where, str(origin or "Any"), "use a type that Avro has, or str")
 
     def _class(self, cls: type[object], metadata: Sequence[object], where: str) -> Shape:
+        if issubclass(cls, RootModel):
+            _refuse(where, f"{cls.__name__} has no field of a name", "use its type itself")
         if issubclass(cls, BaseModel):
             return self.record(cls, cls.__name__, where)
         if issubclass(cls, Enum):
@@ -154,6 +162,8 @@ class _Reading:
                     "a Decimal without max_digits and decimal_places",
                     "write Annotated[Decimal, Field(max_digits=12, decimal_places=2)]",
                 )
+            if not 0 <= scale <= precision or not precision:
+                _refuse(where, "a Decimal with more decimal_places than max_digits", "raise these")
             return Scalar(kind="decimal", precision=precision, scale=scale)
         return _refuse(where, cls.__name__, _HINTS.get(cls, "use a type that Avro has, or str"))
 
@@ -221,6 +231,23 @@ class _Reading:
             _refuse(where, f"a second type named {name}", "name one of them differently")
 
 
+def _narrow(kind: Kind, metadata: Sequence[object], where: str) -> Kind:
+    """Take what ``Wire`` says in place of the widest type, if it is of the same sort."""
+    asked = next((item.type for item in metadata if isinstance(item, Wire)), None)
+    if asked is None:
+        return kind
+    found = _NARROWER.get((kind, asked))
+    return found or _refuse(where, f"a {kind} as {asked}", "use a type of choreo.contracts.wire")
+
+
+_NARROWER: Mapping[tuple[Kind, str], Kind] = {
+    ("int", "int"): "int32",
+    ("float", "float"): "float32",
+    ("datetime", "timestamp-millis"): "millis",
+    ("time", "time-millis"): "time_millis",
+}
+
+
 _DIGITS = ("max_digits", "decimal_places")
 
 
@@ -262,16 +289,28 @@ def _default(field: FieldInfo) -> tuple[bool, object]:
     return True, field.default
 
 
+def _takes_no_bytes(shape: Shape) -> bool:
+    """Tell whether a list of these could be of any length in no bytes (T5)."""
+    return isinstance(shape, Record) and all(_takes_no_bytes(one.shape) for one in shape.members)
+
+
 def _records(shape: Choice) -> int:
     return sum(isinstance(option, Record) for option in shape.options)
 
 
 def _unwrapped(annotation: object) -> tuple[object, tuple[object, ...]]:
-    """Take ``Annotated`` off: the bare annotation and what was said about it."""
-    if hasattr(annotation, "__metadata__"):
-        bare, *more = get_args(annotation)
-        return bare, tuple(more)
-    return annotation, ()
+    """Take ``Annotated`` and aliases off: the bare annotation and what was said about it."""
+    said: tuple[object, ...] = ()
+    while True:
+        if hasattr(annotation, "__metadata__"):
+            annotation, *more = get_args(annotation)
+            said = (*more, *said)
+        elif isinstance(annotation, TypeAliasType):
+            annotation = annotation.__value__
+        elif isinstance(annotation, NewType):
+            annotation = annotation.__supertype__
+        else:
+            return annotation, said
 
 
 def _refuse(where: str, what: str, remedy: str) -> NoReturn:

@@ -1,6 +1,8 @@
 """Default values of fields, as Avro's JSON has them (specification 1.12, "Complex Types")."""
 
+import json
 from collections.abc import Callable, Collection, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, cast
@@ -21,7 +23,7 @@ def option_of(value: object, shape: Choice) -> int:
         match option:
             case Record() if type(value) is option.model:
                 return index
-            case Scalar() if type(value).__name__ == option.kind:
+            case Scalar() if type(value).__name__ == option.kind.removesuffix("32"):
                 return index
             case _:
                 continue
@@ -44,9 +46,10 @@ def default_value(value: object, shape: Shape, where: str) -> JsonValue:
                 for member in shape.members
             }
         case Items() if isinstance(value, Collection):
-            return [
-                default_value(item, shape.item, where) for item in cast("Collection[object]", value)
-            ]
+            items = cast("Collection[object]", value)
+            listed = [default_value(item, shape.item, where) for item in items]
+            # A set has another order in every process.
+            return sorted(listed, key=json.dumps) if isinstance(value, AbstractSet) else listed
         case Entries() if isinstance(value, Mapping):
             entries = cast("Mapping[str, object]", value)
             return {key: default_value(one, shape.value, where) for key, one in entries.items()}
@@ -71,9 +74,13 @@ _TYPES: Mapping[Kind, type[object] | tuple[type[object], ...]] = {
     "datetime": datetime,
     "decimal": Decimal,
     "float": (float, int),
+    "float32": (float, int),
     "int": int,
+    "int32": int,
+    "millis": datetime,
     "str": str,
     "time": time,
+    "time_millis": time,
     "uuid": UUID,
 }
 
@@ -112,8 +119,12 @@ _WRITE: Mapping[Kind, Callable[[Any, Scalar], JsonValue]] = {
     "datetime": _datetime,
     "decimal": _decimal,
     "float": lambda value, _: float(value),
+    "float32": lambda value, _: float(value),
     "int": _as_is,
+    "int32": _as_is,
+    "millis": lambda value, shape: _datetime(value, shape) // 1000,
     "str": _as_is,
     "time": _time,
+    "time_millis": lambda value, shape: _time(value, shape) // 1000,
     "uuid": lambda value, _: str(value),
 }

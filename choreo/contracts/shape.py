@@ -7,7 +7,20 @@ from typing import Literal
 from pydantic import BaseModel
 
 Kind = Literal[
-    "bool", "bytes", "date", "datetime", "decimal", "float", "int", "str", "time", "uuid"
+    "bool",
+    "bytes",
+    "date",
+    "datetime",
+    "decimal",
+    "float",
+    "float32",
+    "int",
+    "int32",
+    "millis",
+    "str",
+    "time",
+    "time_millis",
+    "uuid",
 ]
 
 PRIMITIVES: dict[Kind, str] = {
@@ -17,16 +30,22 @@ PRIMITIVES: dict[Kind, str] = {
     "datetime": "long",
     "decimal": "bytes",
     "float": "double",
+    "float32": "float",
     "int": "long",
+    "int32": "int",
+    "millis": "long",
     "str": "string",
     "time": "long",
+    "time_millis": "int",
     "uuid": "string",
 }
 LOGICAL: dict[Kind, str] = {
     "date": "date",
     "datetime": "timestamp-micros",
     "decimal": "decimal",
+    "millis": "timestamp-millis",
     "time": "time-micros",
+    "time_millis": "time-millis",
     "uuid": "uuid",
 }
 
