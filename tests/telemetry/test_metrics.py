@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from threading import Thread
 
@@ -11,7 +12,7 @@ from choreo import Context, Event, Message, Reject, Retry, Service
 from choreo.broker import Broker, Notice, open_broker
 from choreo.runner import started
 from choreo.telemetry.conventions import DURATION_BUCKETS
-from tests.telemetry.observed import Observed, Settlements
+from tests.telemetry.observed import Observed, Point, Settlements
 
 AT_ONCE = Retry(attempts=3, initial=timedelta(0))
 
@@ -25,8 +26,9 @@ class Unwanted(Event, topic="orders", key="order", name="Unwanted"):
     order: str
 
 
-def shop() -> Service:
-    return Service("shop", broker=f"memory://{uuid.uuid4().hex}?partitions=1", retry=AT_ONCE)
+def shop(store: str | None = None) -> Service:
+    broker = f"memory://{uuid.uuid4().hex}?partitions=1"
+    return Service("shop", broker=broker, store=store, retry=AT_ONCE)
 
 
 def histogram(
@@ -76,6 +78,7 @@ async def test_the_instruments_have_the_pinned_names_units_and_buckets(observed:
         "choreo.delivery.held": "{message}",
         "choreo.delivery.waiting": "{message}",
         "choreo.lanes.busy": "{lane}",
+        "choreo.handlers.paused": "{handler}",
     }
     for name in ("messaging.client.operation.duration", "messaging.process.duration"):
         (point,) = histogram(observed, name).values()
@@ -210,15 +213,33 @@ async def test_gauges_tell_what_waits_and_for_how_long(observed: Observed) -> No
         ("choreo.consumer.lag", 3, stream),
         ("choreo.watermark.span", 3, stream),
     ):
-        point = next(point for point in waiting[name] if REPLAYS not in str(point.attributes))
-        assert not isinstance(point, HistogramDataPoint)
-        assert (name, point.value, dict(point.attributes or {})) == (name, value, attributes)
-    (age,) = waiting["choreo.delivery.oldest.age"]
-    assert not isinstance(age, HistogramDataPoint)
-    assert 0 <= age.value <= after - before + 0.1
-    (held,) = handled["choreo.delivery.held"]
-    assert not isinstance(held, HistogramDataPoint)
-    assert held.value == 0
+        assert _gauge(waiting[name]) == (value, attributes), name
+    age, _ = _gauge(waiting["choreo.delivery.oldest.age"])
+    assert 0 <= age <= after - before + 0.1
+    assert _gauge(handled["choreo.delivery.held"]) == (0, mine)
+
+
+def _gauge(points: Sequence[Point]) -> tuple[float, dict[str, object]]:
+    """Read the one point of a gauge, that of the replays' stream left out."""
+    (point,) = [point for point in points if REPLAYS not in str(point.attributes)]
+    assert not isinstance(point, HistogramDataPoint)
+    return point.value, dict(point.attributes or {})
+
+
+async def test_what_lies_in_the_outbox_is_measured(observed: Observed) -> None:
+    service = shop(store="memory://")
+    done = Settlements()
+
+    @service.on(Placed)
+    async def charge(_: Placed) -> None: ...
+
+    async with started(service, telemetry=observed.telemetry, journals=[done]):
+        await service.publish(Placed(order="a"))
+        await done.reach(1)
+        metrics = observed.metrics()
+
+    for name in ("choreo.outbox.depth", "choreo.outbox.quarantined", "choreo.outbox.oldest.age"):
+        assert _gauge(metrics[name]) == (0, {"choreo.service": "shop"}), name
 
 
 async def test_a_provider_may_collect_in_a_thread_of_its_own(observed: Observed) -> None:
