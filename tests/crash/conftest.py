@@ -40,8 +40,13 @@ class Ground:
     shared: SqlStore | None
     """That database, open."""
 
-    async def world(self, stem: str, **details: Any) -> World:  # noqa: ANN401 -- fields of a Plan
-        """Make topics and databases for one run."""
+    async def world(
+        self,
+        stem: str,
+        options: str = "",
+        **details: Any,  # noqa: ANN401 -- fields of a Plan
+    ) -> World:
+        """Make topics and databases for one run, whose stores' URLs get *options* more."""
         run = self.fresh_name(stem.replace("_", "-"))
         if self.kafka is not None:
             topics = [f"{run}-orders", f"{run}-taken"]
@@ -49,7 +54,7 @@ class Ground:
         stores: dict[str, SqlStore] = {}
         for role in ROLES:
             stores[role] = self.shared or await self._own(run, role)
-        urls = {role: self.database or self._file(run, role) for role in ROLES}
+        urls = {role: _with(self.database or self._file(run, role), options) for role in ROLES}
         plan = Plan(run=run, broker=self.broker, stores=urls, folder=self.folder, **details)
         return World(plan, self.nursery, stores)
 
@@ -62,6 +67,10 @@ class Ground:
 
     async def _own(self, run: str, role: str) -> SqlStore:
         return await opened(self.stack, self._file(run, role))
+
+
+def _with(url: str, options: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}{options}" if options else url
 
 
 async def opened(stack: AsyncExitStack, url: str) -> SqlStore:

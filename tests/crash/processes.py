@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ from typing import Any, Self
 from tests.crash.program import Task
 
 ROOT = Path(__file__).parents[2]
+LOOK = 0.05
 START = 20.0
 """Seconds within which a child must exist."""
 
@@ -21,10 +23,11 @@ START = 20.0
 class Child:
     """One process of the program."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, arrivals: Path) -> None:
         loop = asyncio.get_running_loop()
         self.pid = 0
         self.log = log
+        self._arrivals = arrivals
         self.ready: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[int] = loop.create_future()
         """Its exit status; negative for a signal."""
@@ -58,6 +61,20 @@ class Child:
         """Ask it to stop, and give its exit status."""
         self.signal(signal.SIGTERM)
         return await self.end(within)
+
+    def arrivals(self, point: str) -> int:
+        """Count how often it was at *point*."""
+        return self._arrivals.read_text().count(f" {point} ") if self._arrivals.exists() else 0
+
+    async def until(self, reached: Callable[["Child"], bool], what: str, within: float) -> None:
+        """Return once *reached* holds; raise RuntimeError with its log if it does not."""
+        try:
+            async with asyncio.timeout(within):
+                while not reached(self):
+                    await asyncio.sleep(LOOK)
+        except TimeoutError:
+            text = f"process {self.pid}: not {what} in {within} s\n{self.tail()}"
+            raise RuntimeError(text) from None
 
     def tail(self) -> str:
         """Read what it wrote last."""
@@ -95,12 +112,12 @@ class Nursery:
         await asyncio.wait_for(self._process.wait(), 20)
         await self._reader
 
-    async def child(self, task: Task, log: Path) -> Child:
-        """Start a process for *task* that writes its log to *log*."""
+    async def child(self, task: Task, log: Path, arrivals: Path) -> Child:
+        """Start a process for *task* that writes its log to *log*, and where it was."""
         assert self._process is not None
         assert self._process.stdin is not None
         name = f"{len(self._born)}"
-        child = Child(log)
+        child = Child(log, arrivals)
         self._born[name] = asyncio.get_running_loop().create_future()
         order = {**asdict(task), "name": name, "log": str(log)}
         self._process.stdin.write(json.dumps(order).encode() + b"\n")

@@ -24,8 +24,10 @@ EFFECT = text(
     "INSERT INTO effects (run, handler, id, key, number, process)"
     " VALUES (:run, :handler, :id, :key, :number, :process)"
 )
-OWN: Point = cast("Point", "own_write")
-"""Beside those of the framework: the handler has written its effect, and not returned."""
+# Points beside those of the framework: a handler has written its effect and goes on, or is at what
+# it does outside; and the same when it is about to return.
+OWN_WRITE, OWN_WRITTEN = cast("Point", "own_write"), cast("Point", "own_written")
+OWN_ACT, OWN_ACTED = cast("Point", "own_act"), cast("Point", "own_acted")
 RETRY = Retry(attempts=5, initial=timedelta(milliseconds=20))
 LEASE = timedelta(seconds=2)
 
@@ -45,8 +47,8 @@ class Task:
     """Key and number, as ``key/2``, of the order that fails twice."""
     refused: str = ""
     """The same of the order that is refused."""
-    pause: float = 0.0
-    """Seconds that handlers take."""
+    pauses: dict[str, float] = field(default_factory=dict[str, float])
+    """Seconds that handlers of payments take."""
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     """Of the service."""
 
@@ -77,7 +79,7 @@ async def write_effect(ctx: Context[SqlTransaction], task: Task, event: Order | 
     row = {"run": name_of(task), "handler": by, "id": ctx.id, "process": os.getpid()}
     row |= {"key": event.key, "number": event.number}
     await ctx.transaction.connection.execute(EFFECT, row)
-    reached(OWN)
+    reached(OWN_WRITE)
 
 
 def _payments(service: Service[SqlTransaction], events: Events, task: Task) -> None:
@@ -87,7 +89,8 @@ def _payments(service: Service[SqlTransaction], events: Events, task: Task) -> N
     async def charge(order: Order, ctx: Context[SqlTransaction]) -> None:
         place = f"{order.key}/{order.number}"
         await write_effect(ctx, task, order)
-        await asyncio.sleep(task.pause)
+        await asyncio.sleep(task.pauses.get("charge", 0))
+        reached(OWN_WRITTEN)
         if place == task.flaky and ctx.attempt < 3:
             raise OSError("it fails twice")
         if place == task.refused:
@@ -98,7 +101,9 @@ def _payments(service: Service[SqlTransaction], events: Events, task: Task) -> N
         await ctx.publish(taken(key=order.key, number=order.number, by="announce"))
 
     async def remind(order: Order, ctx: Context) -> None:
-        await asyncio.sleep(task.pause)
+        reached(OWN_ACT)
+        await asyncio.sleep(task.pauses.get("remind", 0))
+        reached(OWN_ACTED)
         await ctx.publish(taken(key=order.key, number=order.number, by="remind"))
 
     service.on(events.order, publishes=emits)(charge)

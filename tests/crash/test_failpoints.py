@@ -20,7 +20,7 @@ RARE = {
     *("relay_read", "relay_sending", "relay_sent", "relay_settled"),
 }
 """Points that may be reached just once or twice."""
-OWN_POINTS = {"own_write"}
+OWN_POINTS = {"own_write", "own_written", "own_act", "own_acted"}
 
 
 @pytest.mark.slow

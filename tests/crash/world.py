@@ -62,20 +62,20 @@ class Plan:
     refused: str = "b/2"
     spoilt: int = 1
     """Events that cannot be decoded."""
-    pause: float = 0.0
+    pauses: dict[str, float] = field(default_factory=dict[str, float])
     options: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def task(self, role: str, failpoint: str = "") -> Task:
-        """Describe a process of *role*, which dies at *failpoint*."""
+    def task(self, role: str, failpoint: str, arrivals: Path) -> Task:
+        """Describe a process of *role*, which dies at *failpoint* and tells where it was."""
         return Task(
             role=role,
             run=self.run,
             broker=self.broker,
             store=self.stores[role],
-            environment={"CHOREO_FAILPOINT": failpoint},
+            environment={"CHOREO_FAILPOINT": failpoint, "CHOREO_FAILPOINT_LOG": str(arrivals)},
             flaky=self.flaky,
             refused=self.refused,
-            pause=self.pause,
+            pauses=self.pauses,
             options=self.options,
         )
 
@@ -113,11 +113,15 @@ class World:
         self._nursery = nursery
         self._stores = stores
         self._doomed: list[Message] = []
+        self._started = 0
 
     async def start(self, role: str, failpoint: str = "") -> Child:
         """Start a process."""
-        log = self.plan.folder / f"{self.plan.run}-{role}.log"
-        return await self._nursery.child(self.plan.task(role, failpoint), log)
+        self._started += 1
+        stem = self.plan.folder / f"{self.plan.run}-{role}"
+        arrivals = stem.with_suffix(f".arrivals-{self._started}")
+        task = self.plan.task(role, failpoint, arrivals)
+        return await self._nursery.child(task, stem.with_suffix(".log"), arrivals)
 
     async def publish(self, producer: Running) -> None:
         """Publish all orders, and among them what cannot be decoded."""
@@ -148,8 +152,8 @@ class World:
     async def lacking(self) -> str:
         """Say what is not there yet; nothing if all is."""
         missing = {
-            "payments": len(self.plan.charged - await self._kinds("payments")),
-            "ledger": len(self.plan.booked - await self._kinds("ledger")),
+            "payments": sorted(self.plan.charged - await self._kinds("payments")),
+            "ledger": sorted(self.plan.booked - await self._kinds("ledger")),
         }
         waiting = {role: await self.outbox(role) for role in self._stores}
         if any(missing.values()) or any(waiting.values()):
