@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from choreo.duration import Duration
 from choreo.errors import ConfigurationError
+from choreo.written import problems
 
 PREFIX = "CHOREO_"
 TABLE = "choreo"
@@ -140,12 +141,9 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
-                for item in error.errors(include_input=False)
-            )
             raise ConfigurationError(
-                f"settings: {problems} (arguments, {PREFIX}* or [tool.{TABLE}] of pyproject.toml)"
+                f"settings: {problems(error)} (arguments, {PREFIX}* or [tool.{TABLE}] of "
+                "pyproject.toml)"
             ) from None
 
 

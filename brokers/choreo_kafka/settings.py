@@ -18,6 +18,7 @@ from pydantic import (
 
 from choreo.duration import Duration
 from choreo.errors import ConfigurationError
+from choreo.written import options, problems
 
 SCHEMES = {"kafka": False, "kafka+ssl": True}
 DEFAULT_PORT = 9092
@@ -140,11 +141,7 @@ class KafkaSettings(BaseModel):
         try:
             return cls.model_validate(_fields(url))
         except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, each['loc'])) or 'settings'}: {each['msg']}"
-                for each in error.errors(include_url=False, include_input=False)
-            )
-            raise ConfigurationError(f"broker {redacted(url)}: {problems}") from None
+            raise ConfigurationError(f"broker {redacted(url)}: {problems(error)}") from None
 
     @property
     def url(self) -> str:
@@ -207,26 +204,19 @@ def _fields(url: str) -> Mapping[str, object]:
         raise ConfigurationError(f"broker {redacted(url)}: write {' or '.join(SCHEMES)}://")
     if parts.path.strip("/") or parts.fragment:
         raise ConfigurationError(f"broker {redacted(url)}: nothing may follow the addresses but ?")
-    options: dict[str, object] = {}
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if name in NO_OPTIONS or name not in KafkaSettings.model_fields:
-            known = ", ".join(sorted(set(KafkaSettings.model_fields) - NO_OPTIONS))
-            raise ConfigurationError(
-                f"broker {redacted(url)}: unknown option {name!r} (known: {known})"
-            )
-        if name in options:
-            raise ConfigurationError(f"broker {redacted(url)}: option {name!r} is given twice")
-        options[name] = value
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    known = KafkaSettings.model_fields.keys() - NO_OPTIONS
+    values = options(pairs, known, f"broker {redacted(url)}")
     user, _, hosts = parts.netloc.rpartition("@")
     if user:
         username, colon, password = user.partition(":")
-        options["username"] = unquote(username)
+        values["username"] = unquote(username)
         if colon:
-            options["password"] = unquote(password)
-        options.setdefault("sasl", "PLAIN")
-    options["servers"] = tuple(_address(url, host) for host in hosts.split(","))
-    options["tls"] = SCHEMES[parts.scheme]
-    return options
+            values["password"] = unquote(password)
+        values.setdefault("sasl", "PLAIN")
+    values["servers"] = tuple(_address(url, host) for host in hosts.split(","))
+    values["tls"] = SCHEMES[parts.scheme]
+    return values
 
 
 def _address(url: str, host: str) -> str:

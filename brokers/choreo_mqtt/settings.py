@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from choreo.duration import Duration
 from choreo.errors import ConfigurationError
+from choreo.written import options, problems
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 NO_OPTIONS = {"host", "port", "tls", "username", "password"}
@@ -107,9 +108,9 @@ class MqttSettings(BaseModel):
             )
         if parts.path.strip("/") or parts.fragment:
             raise ConfigurationError("an MQTT URL has no path: topics are named by events")
-        options = _options(pairs)
+        known = cls.model_fields.keys() - NO_OPTIONS
         values: dict[str, object] = {
-            **options,
+            **options(pairs, known, "the MQTT URL"),
             "host": parts.hostname or "",
             "port": PORTS[parts.scheme] if port is None else port,
             "tls": parts.scheme == "mqtts",
@@ -149,11 +150,7 @@ class MqttSettings(BaseModel):
         try:
             settings = cls.model_validate(values)
         except ValidationError as error:
-            wrong = "; ".join(
-                f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-                for item in error.errors(include_input=False, include_url=False)
-            )
-            raise ConfigurationError(f"MQTT settings: {wrong}") from None
+            raise ConfigurationError(f"MQTT settings: {problems(error)}") from None
         given = [name for name in ("cafile", "certfile", "keyfile") if values.get(name) is not None]
         if given and not settings.tls:
             raise ConfigurationError(
@@ -162,17 +159,3 @@ class MqttSettings(BaseModel):
         if settings.keyfile is not None and settings.certfile is None:
             raise ConfigurationError("keyfile needs certfile")
         return settings
-
-
-def _options(pairs: list[tuple[str, str]]) -> dict[str, str]:
-    known = set(MqttSettings.model_fields) - NO_OPTIONS
-    options: dict[str, str] = {}
-    for name, value in pairs:
-        if name not in known:
-            raise ConfigurationError(
-                f"unknown MQTT option {name!r}: one of {', '.join(sorted(known))}"
-            )
-        if name in options:
-            raise ConfigurationError(f"MQTT option {name!r} is given twice")
-        options[name] = value
-    return options

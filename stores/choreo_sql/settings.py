@@ -9,6 +9,7 @@ from sqlalchemy.exc import ArgumentError
 
 from choreo.duration import Duration
 from choreo.errors import ConfigurationError
+from choreo.written import problems
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
@@ -52,11 +53,7 @@ class SqlSettings(BaseModel):
         try:
             settings = cls.model_validate({**base, **own})
         except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
-                for item in error.errors(include_input=False)
-            )
-            raise ConfigurationError(f"store {shown(url)}: {problems}") from None
+            raise ConfigurationError(f"store {shown(url)}: {problems(error)}") from None
         url = url.difference_update_query(own)
         if "sslmode" in url.query:  # libpq's name, as URLs have it everywhere
             mode = url.query["sslmode"]

@@ -1,4 +1,4 @@
-"""Whose ids a line carries when many events are handled at once."""
+"""Whose ids a line carries when many events are handled at once, or one has failed."""
 
 import asyncio
 import io
@@ -6,11 +6,14 @@ import json
 import logging
 import uuid
 from contextvars import ContextVar
+from datetime import timedelta
 
-from choreo import Event, Service
+import pytest
+
+from choreo import Context, Event, Retry, Service
 from choreo.logs import ContextFilter, JsonFormatter
 from choreo.runner import started
-from tests.telemetry.observed import Settlements
+from tests.telemetry.observed import Observed, Settlements
 
 
 class Placed(Event, topic="orders", key="order"):
@@ -67,3 +70,24 @@ async def test_a_context_variable_left_set_is_gone_for_the_next_event_of_the_slo
         await settled.reach(6)
 
     assert seen == [0] * 6
+
+
+async def test_the_line_of_a_failed_attempt_names_its_span(
+    observed: Observed, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = Service("shop", retry=Retry(initial=timedelta(0)), broker=f"memory://{uuid.uuid4().hex}")
+
+    @shop.on(Placed)
+    async def charge(_: Placed, ctx: Context) -> None:
+        if ctx.attempt == 1:
+            raise LookupError("no gateway")
+
+    async with started(shop, telemetry=observed.telemetry):
+        await shop.publish(Placed(order=1))
+        await observed.until(lambda: len(observed.named("process orders")) == 2)
+
+    span = observed.named("process orders")[0].get_span_context()
+    (line,) = [record for record in caplog.records if record.message == "an attempt failed"]
+    assert span is not None
+    assert line.__dict__["trace_id"] == f"{span.trace_id:032x}"
+    assert line.__dict__["span_id"] == f"{span.span_id:016x}"

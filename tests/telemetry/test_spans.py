@@ -284,27 +284,6 @@ async def test_a_failing_attempt_is_an_error_and_the_next_one_is_not(observed: O
     assert attributes(second)["choreo.attempt"] == 2
 
 
-async def test_the_line_of_a_failed_attempt_names_its_span(
-    observed: Observed, caplog: pytest.LogCaptureFixture
-) -> None:
-    shop = service(retry=Retry(attempts=2, initial=timedelta(0)))
-
-    @shop.on(Placed)
-    async def charge(_: Placed, ctx: Context) -> None:
-        if ctx.attempt == 1:
-            raise LookupError("no gateway")
-
-    async with started(shop, telemetry=observed.telemetry):
-        await shop.publish(Placed(order="a"))
-        await observed.until(lambda: len(observed.named("process orders")) == 2)
-
-    span = observed.named("process orders")[0].get_span_context()
-    (line,) = [record for record in caplog.records if record.message == "an attempt failed"]
-    assert span is not None
-    assert line.__dict__["trace_id"] == f"{span.trace_id:032x}"
-    assert line.__dict__["span_id"] == f"{span.span_id:016x}"
-
-
 async def test_a_dead_letter_is_a_settle_span_below_its_last_attempt_with_the_send_below_it(
     observed: Observed,
 ) -> None:

@@ -1,0 +1,62 @@
+"""Where a service's options come from, and what is taken for a slip."""
+
+import pytest
+
+from choreo import ConfigurationError, Service
+
+
+def test_settings_come_from_arguments_then_environment_then_pyproject(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "pyproject.toml").write_text(
+        '[tool.choreo]\nbroker = "kafka://toml:1"\nprefetch = 7\nconcurrency = 5\ndrain = 3.5\n'
+    )
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("CHOREO_PREFETCH", "8")
+    monkeypatch.setenv("CHOREO_BROKER", "mqtt://env:1")
+    monkeypatch.setenv("CHOREO_GRACE", "2")
+    monkeypatch.setenv("CHOREO_DEADLINE", "PT1M")
+
+    settings = Service("shop", broker="memory://argument").settings()
+
+    assert settings.broker == "memory://argument"
+    assert settings.prefetch == 8
+    assert settings.concurrency == 5
+    assert settings.drain.total_seconds() == 3.5
+    assert settings.grace.total_seconds() == 2
+    assert settings.deadline.total_seconds() == 60
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("CHOREO_BROKR", "CHOREO_BROKER"),
+        ("CHOREO_CREATE_TOPIC", "CHOREO_CREATE_TOPICS"),
+        ("CHOREO_MAXSPAN", "CHOREO_MAX_SPAN"),
+        ("choreo_broker", "CHOREO_BROKER"),
+    ],
+)
+def test_a_variable_that_is_an_option_but_for_a_slip_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, meant: str
+) -> None:
+    monkeypatch.setenv(variable, "1")
+
+    with pytest.raises(ConfigurationError, match=f"{variable} is no option: {meant} is meant"):
+        Service("shop").settings()
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "CHOREO_TEST_KAFKA",
+        "CHOREO_FAILPOINT",
+        "CHOREO_STORM_SEED",
+        "CHOREO_PORT",
+        "CHOREO_BROKER_SERVICE_HOST",  # as Kubernetes sets it for a service named choreo-broker
+    ],
+)
+def test_a_variable_of_others_is_left_alone(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "1")
+
+    assert Service("shop").settings().broker == "memory://"
