@@ -222,6 +222,19 @@ async def test_a_relay_paused_beyond_its_lease_publishes_nothing_of_it(world: Wo
         assert relay.state.fenced == 1
 
 
+async def test_a_relay_that_lost_a_shard_goes_on_under_another_name(world: World) -> None:
+    """O4: what the old one left under way can write nothing that the new one has not read."""
+    relay = world.relay()
+    async with world.running(relay):
+        before = relay._tenure.life.holder
+        await world.place.outbox.release(before, [0, 1, 2])
+        await world.place.outbox.keep("other", timedelta(minutes=1))
+        await world.clock.advance(4.0)
+
+        assert relay._tenure.life.holder != before
+        assert (relay.state.fenced, relay.state.relays) == (1, 2)
+
+
 async def test_flushing_returns_when_all_that_was_there_is_out(world: World) -> None:
     relay = world.relay()
     async with world.running(relay):
