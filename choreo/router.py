@@ -65,12 +65,10 @@ class Reactions(Generic[T_co]):
         declares what it emits beside its return type; *when* wants only some events.
 
         *on_failure* is what becomes of an event whose retries are used up: ``dead_letter`` puts it
-        aside and goes on, ``park`` keeps it in the store and its key's later events behind it (a
-        ``Park`` says how soon and how often it is tried again), ``halt`` stops the service. *gaps*
-        says how numbered events are put in order, if not by the defaults of ``Gaps``. *lease* is
-        for effects outside of the store, which no transaction holds: the event is claimed in the
-        store before the handler runs, and again before the lease is over for as long as it runs;
-        another process that has the same event meanwhile waits.
+        aside and goes on, ``park`` keeps it in the store and its key's later events behind it (see
+        ``Park``), ``halt`` stops the service. *gaps* says how numbered events are put in order.
+        *lease* is for effects outside of the store: the event is claimed there before the handler
+        runs, and as long as it does; another process that has it meanwhile waits.
 
         Raises ConfigurationError for a handler that could not work.
         """

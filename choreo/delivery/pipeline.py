@@ -129,16 +129,14 @@ def _attempter(
     plan: Plan, prepare: Prepare, provided: Mapping[str, object], parts: Parts
 ) -> Attempt:
     """Compose what calls the handler once and keeps what it emitted, unless it was abandoned."""
-    emit = _emitter(plan, parts.outgoing.source)
-    invoke = _invoker(plan, provided, parts)
+    emit, invoke = _emitter(plan, parts.outgoing.source), _invoker(plan, provided, parts)
     service, handler, outgoing = parts.service, plan.id, parts.outgoing
     trace = parts.tracer.process if parts.tracer is not None else None
 
     async def attempt(
         job: Job, event: Event | None = None, transaction: object = None
     ) -> Outcome | None:
-        event = prepare(job) if event is None else event
-        if event is None:
+        if event is None and (event := prepare(job)) is None:
             return Outcome.FILTERED
         run, envelope = job.run, cast("Envelope", job.received.envelope)
         delivery, number = job.received.delivery, job.attempt
