@@ -264,7 +264,7 @@ class Relay:
         while True:
             try:
                 self._backlog = await self._outbox.backlog(self._tenure.life.holder)
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 -- a gauge's task must not end the relay's
                 logger.debug("the outbox's backlog is unknown", extra={"error": repr(error)})
             await self._environment.clock.sleep(OBSERVE.total_seconds())
 

@@ -115,6 +115,10 @@ class Tenure:
                 pause = self._seconds / RETRIES
                 names = {"error": repr(error)}
                 logger.warning("the outbox's lease could not be renewed", extra=names)
+            except Exception:
+                # The boundary of the lease's task: without it nothing would ever be published.
+                pause = self._seconds / RETRIES
+                logger.exception("renewing the outbox's lease failed by our own fault")
             await self._environment.clock.sleep(pause)
 
     def end(self, life: Life, why: str, shards: Collection[int]) -> None:
