@@ -11,11 +11,13 @@ from choreo.clock import Clock
 from choreo.delivery.attempts import Records
 from choreo.delivery.books import Books, PassingBooks
 from choreo.delivery.durable import DurableBooks
+from choreo.delivery.guard import Guard
 from choreo.delivery.inbox import Inbox
 from choreo.delivery.job import Job
 from choreo.delivery.leases import Leases
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.publisher import Publisher
+from choreo.delivery.quarantine import incarnation
 from choreo.delivery.relay import Relay
 from choreo.delivery.sequencing import unsequenced
 from choreo.environment import Environment
@@ -54,6 +56,7 @@ class Bookkeeping:
         self._relay: Relay | None = None
         self._sequencing = unsequenced()
         self._lot: Lot | None = None
+        self._guard: Guard | None = None
 
     @property
     def store(self) -> Store[Any] | None:
@@ -71,6 +74,7 @@ class Bookkeeping:
             inbox=self._inbox,
             absent=self._store.unavailable,
             sequencing=self._sequencing,
+            guard=self._guard,
             lot=self._lot,
         )
 
@@ -88,6 +92,11 @@ class Bookkeeping:
         order = None if self._ledger is None else self._ledger.order
         requests = Requests(service, publisher, outgoing, self._environment)
         self._lot = lot_of(service, order)
+        durable = self._store is not None and self._store.durable
+        if order is not None and durable and self._settings.quarantine and service.plans:
+            own = incarnation(self._environment.ids.new())
+            clock = self._environment.clock
+            self._guard = Guard(order.flights, own, self._settings.quarantine, clock)
         self._sequencing = sequencing(service, self._settings, order, requests.ask)
         if self._ledger is None or self._leases is None:
             self._books = PassingBooks(publisher)
@@ -120,6 +129,8 @@ class Bookkeeping:
             durations = [plan.options.lease for plan in service.plans if plan.options.lease]
             if self._leases is not None and durations:
                 _background(stack, "choreo leases", self._leases.run(min(durations)))
+            if self._guard is not None:
+                await stack.enter_async_context(self._guard.keeping())
             if self._relay is not None:
                 await stack.enter_async_context(_relaying(self._relay))
             if self._ledger is not None:

@@ -17,6 +17,7 @@ ChoreoError
 ├─ IdConflict              an event's id is known with another payload
 ├─ UndeclaredEmit          a handler emitted an event it did not declare
 ├─ LateEmit                a handler emitted when its attempt had ended
+├─ CrashSuspect            processes died each time that they handled the event
 ├─ HandlerHalted           a handler that must not go on after a failure has failed
 ├─ HandlerTimeout          a handler ran past its deadline
 └─ HandlerSignal           raised by handlers on purpose
@@ -80,6 +81,10 @@ class Overtaken(StoreError):
 
 class OutOfOrder(ChoreoError):
     """An event's number has no place in its stream: late, unbelievable, or too many before it."""
+
+
+class CrashSuspect(ChoreoError):
+    """Processes died each time that they handled the event: it was not read once more."""
 
 
 class HandlerHalted(ChoreoError):

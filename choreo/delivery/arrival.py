@@ -17,6 +17,7 @@ from choreo.delivery.recovery import Recovery
 from choreo.errors import StoreError
 from choreo.failpoints import reached
 from choreo.message import Delivery
+from choreo.reason import Reason
 from choreo.retry import FOREVER
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Arrival:
         self._departure = bounds.departure
         self._ordering = ordering
         self._recovery = recovery
+        self._guard = records.guard
         self._journal = journal
         self._random = random
         self._asking: Sequence[Received] = ()
@@ -81,6 +83,11 @@ class Arrival:
                 received.dropped = True
 
     def _sort(self, delivery: Delivery) -> Sorted:
+        condemned = None if self._guard is None else self._guard.condemned(delivery)
+        if condemned is not None:
+            received = Received(delivery, None, len(delivery.body or b""), 1)
+            alone = Job(received, None, object(), reason=Reason.CRASHED, error=condemned)
+            return received, [alone], None
         envelope, handlers, reason, error, outcome, replay = self._intake.sort(delivery)
         delivery = replay or delivery
         received = Received(delivery, envelope, len(delivery.body or b""), max(1, len(handlers)))
@@ -98,9 +105,12 @@ class Arrival:
 
         What was not taken in by then is handed over again.
         """
-        tries = 0
+        tries, departed = 0, False
         while True:
             try:
+                if self._guard is not None and not departed:
+                    await self._guard.depart(self._asking)
+                    departed = True
                 await self._books.recall(jobs)
                 await self._ordering.learn(jobs)
                 await self._recovery.learn(jobs)

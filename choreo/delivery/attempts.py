@@ -13,6 +13,7 @@ from choreo.broker import Notice
 from choreo.dead_letter import error_text
 from choreo.delivery.books import Books, id_conflict
 from choreo.delivery.burial import reason_for
+from choreo.delivery.guard import Guard
 from choreo.delivery.inbox import Inbox, replay_of
 from choreo.delivery.job import Handler, Job, Outcome, Received
 from choreo.delivery.journal import Journal
@@ -61,6 +62,8 @@ class Records:
     """The part that is in memory."""
     absent: Callable[[BaseException], bool] = _present
     sequencing: Sequencing = field(default_factory=unsequenced)
+    guard: Guard | None = None
+    """Keeps events apart that may have killed a process; None without a store."""
     lot: Lot | None = None
     """Where failed events are parked, with their key's later ones; None if no handler parks any."""
     """Tells the store's absence in what a handler raised within its transaction."""
@@ -80,6 +83,7 @@ class Attempts:
         self._books = records.books
         self._durable = records.books.durable
         self._inbox = records.inbox
+        self._guard = records.guard
         self._absent = records.absent
         self._clock = environment.clock
         self._random = environment.random
@@ -94,7 +98,24 @@ class Attempts:
         return [index for index, outage in self._outages.items() if outage.cause is not None]
 
     async def run(self, job: Job, handler: Handler, slot: Slot) -> Outcome | None:
-        """Run the handler once. None: more is to be done, now or later, as the job says."""
+        """Run the handler once. None: more is to be done, now or later, as the job says.
+
+        What may have killed a process runs when nothing else does.
+        """
+        guard = self._guard
+        if guard is None or not guard.guards(job):
+            return await self._run(job, handler, slot)
+        try:
+            await guard.enter(job)
+        except StoreError as error:
+            self._owner.trouble(job, error)
+            return None
+        try:
+            return await self._run(job, handler, slot)
+        finally:
+            guard.leave(job)
+
+    async def _run(self, job: Job, handler: Handler, slot: Slot) -> Outcome | None:
         key = key_of(job, handler)
         if self._finished(key, job.received):
             return self._duplicate(job, key)

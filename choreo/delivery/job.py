@@ -49,6 +49,10 @@ class Received:
     owed: int
     dropped: bool = False
     """Its stream went to another consumer, or the service stops: it must not be settled."""
+    flight: int = 0
+    """The flight that it is aboard of, where a flight log is kept."""
+    suspect: bytes | None = None
+    """Its 16 bytes if it may have killed a process: it is handled alone."""
     generation: int = 0
     """Which replay from the dead letters it is; 0 for what its producer sent."""
     parked: bool = False

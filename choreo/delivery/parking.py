@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 from random import Random
+from typing import cast
 
 from choreo.delivery.job import Job
 from choreo.park import Park
@@ -46,9 +47,7 @@ def decide(park: Park, failed: int, random: Random) -> Decision:
 def line_for(job: Job) -> bytes:
     """Name the line that the job would wait in: its lane, by names that outlive the process."""
     assert job.handler is not None  # noqa: S101 -- only a handler's share is parked
-    lane = job.lane
-    assert isinstance(lane, tuple)  # noqa: S101 -- what a handler's share waits in
-    index, *parts = lane
+    index, *parts = cast("tuple[int, object, object]", job.lane)  # what a handler's share waits in
     handler = job.handler.plan.id if index >= 0 else ""
     return line_of(handler, *(_bytes(part) for part in parts))
 

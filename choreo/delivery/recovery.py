@@ -62,6 +62,7 @@ class Recovery:
     ) -> None:
         self._store_lot = records.lot
         self._books = records.books
+        self._guard = records.guard
         self._yard = yard
         self._clock = environment.clock
         self._random = environment.random
@@ -233,7 +234,10 @@ class Recovery:
         buried: Reason | None = None
         while parked := await self._lot.first(line, BATCH):
             jobs = [self._job(each, line) for each in parked]
-            await self._books.recall([job for job in jobs if job is not None])
+            known = [job for job in jobs if job is not None]
+            if self._guard is not None:
+                await self._guard.depart([job.received for job in known])
+            await self._books.recall(known)
             for job in jobs:
                 if self._stopping:
                     return False
@@ -268,6 +272,9 @@ class Recovery:
                 received = Received(delivery, sorted_.envelope, size, 1, parked=True)
                 received.generation = parked.generation
                 job = Job(received, handler, ("lot", line.line))
+                condemned = None if self._guard is None else self._guard.condemned(delivery)
+                if condemned is not None:
+                    job.reason, job.error = Reason.CRASHED, condemned
                 job.parked = Drained(parked.ticket, line)
                 return job
         return None

@@ -58,7 +58,7 @@ class Worker:
         self._books = records.books
         self._limits = limits
         self._random = environment.random
-        self._journal = Journals(journals)
+        self._journal = Journals((*journals, records.guard) if records.guard else journals)
         self._lanes: Lanes[Job] = Lanes()
         self._inbox = records.inbox
         self._attempts = Attempts(records, limits, environment, self._journal, self)

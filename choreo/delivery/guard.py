@@ -1,0 +1,180 @@
+"""The flight log of one process: what it is at, in one row a batch, before it is touched (D7)."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from choreo.broker import Notice
+from choreo.clock import Clock
+from choreo.delivery.job import Job, Outcome, Received
+from choreo.delivery.journal import Journal
+from choreo.delivery.quarantine import Gate, Suspects, fingerprint, gone
+from choreo.errors import CrashSuspect, StoreError
+from choreo.message import Delivery, Message
+from choreo.store.flights import Flights, Incarnation
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=15)
+"""How long nobody takes a process for dead that does not say anything."""
+
+
+class Guard:
+    """Keeps the flight log, and suspects apart; as a journal it hears what has ended."""
+
+    def __init__(self, flights: Flights, own: Incarnation, limit: int, clock: Clock) -> None:
+        self._flights = flights
+        self._own = own
+        self._clock = clock
+        self._suspects = Suspects(limit)
+        self._gate = Gate()
+        self._flight = 0
+        self._aboard: dict[int, int] = {}
+        self._landed: set[int] = set()
+        self._solo = 0
+        """The flight of the suspect that runs alone."""
+        self._acquitted: set[bytes] = set()
+
+    @asynccontextmanager
+    async def keeping(self) -> AsyncGenerator[None]:
+        """Find out who died of what, and say that this process is alive, meanwhile."""
+        await self._look()
+        task = asyncio.get_running_loop().create_task(self._keep(), name="choreo flights")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+            try:
+                await self._flights.acquit(sorted(self._acquitted))
+                await self._flights.leave(self._own)
+            except StoreError as error:
+                logger.warning("the flight log stays open", extra={"error": str(error)})
+
+    # -- taking in ----------------------------------------------------------------------------
+
+    def condemned(self, delivery: Delivery) -> CrashSuspect | None:
+        """Say why *delivery* is to be buried unread, if it is."""
+        if not self._suspects:
+            return None
+        crashes = self._suspects.condemned(fingerprint(delivery))
+        if not crashes:
+            return None
+        return CrashSuspect(f"{crashes} processes died when they handled it")
+
+    async def depart(self, batch: Sequence[Received]) -> None:
+        """Write down what is about to be touched; suspects wait for a flight of their own."""
+        events: list[bytes] = []
+        aboard: list[Received] = []
+        for received in batch:
+            event = fingerprint(received.delivery)
+            if self._suspects.suspected(event):
+                received.suspect = event
+            else:
+                aboard.append(received)
+                events.append(event)
+        if not events:
+            return
+        self._flight += 1
+        flight, landed = self._flight, sorted(self._landed)
+        await self._flights.depart(self._own, flight, events, landed)
+        self._landed.difference_update(landed)
+        self._aboard[flight] = len(aboard)
+        for received in aboard:
+            received.flight = flight
+        await self._acquit()
+
+    # -- running ------------------------------------------------------------------------------
+
+    def guards(self, job: Job) -> bool:
+        """Say whether the job must be let in and out: only while anything is suspect."""
+        return bool(self._suspects) or job.received.suspect is not None
+
+    async def enter(self, job: Job) -> None:
+        """Return when the job may be handled: a suspect, when it is alone and in the log."""
+        suspect = job.received.suspect
+        await self._gate.enter(alone=suspect is not None)
+        if suspect is None:
+            return
+        self._flight += 1
+        self._solo = self._flight
+        try:
+            # Those before it have landed, and would be blamed with it if they stayed in the log.
+            landed = sorted(self._landed)
+            await self._flights.depart(self._own, self._solo, [suspect], landed)
+            self._landed.difference_update(landed)
+        except BaseException:
+            self._gate.leave()
+            raise
+
+    def leave(self, job: Job) -> None:
+        """Let others in; a suspect that came back has landed, however it ended."""
+        if job.received.suspect is not None:
+            self._landed.add(self._solo)
+        self._gate.leave()
+
+    # -- what it hears as a journal -----------------------------------------------------------
+
+    def received(self, received: Received, /) -> None:
+        """Know of it already."""
+
+    def failed(self, job: Job, error: BaseException, delay: float | None, /) -> None:
+        """Not mind: the process is alive."""
+
+    def ended(self, job: Job, outcome: Outcome, /) -> None:
+        """Wait for all of its delivery."""
+
+    def settled(self, received: Received, /) -> None:
+        """Count it off its flight; a suspect that ended well is none any more."""
+        if received.flight:
+            self._aboard[received.flight] -= 1
+            if not self._aboard[received.flight]:
+                del self._aboard[received.flight]
+                self._landed.add(received.flight)
+        if received.suspect is None or received.dropped:
+            return
+        if self._suspects.acquit(received.suspect):
+            self._acquitted.add(received.suspect)
+
+    def published(self, messages: Sequence[Message], /) -> None:
+        """Not mind."""
+
+    def notice(self, notice: Notice, /) -> None:
+        """Not mind."""
+
+    # -- within -------------------------------------------------------------------------------
+
+    async def _keep(self) -> None:
+        while True:
+            await self._clock.sleep(LEASE.total_seconds() / 3)
+            try:
+                await self._look()
+                await self._acquit()
+                if self._landed:
+                    landed = sorted(self._landed)
+                    await self._flights.land(self._own, landed)
+                    self._landed.difference_update(landed)
+            except StoreError as error:
+                logger.warning("the flight log cannot be kept", extra={"error": str(error)})
+
+    async def _look(self) -> None:
+        others = await self._flights.keep(self._own, LEASE)
+        dead = [*await self._flights.overdue(), *gone(self._own, others)]
+        if dead:
+            await self._flights.blame(dead)
+        crashes = await self._flights.suspects()
+        self._suspects.learn({e: n for e, n in crashes.items() if e not in self._acquitted})
+        if dead:
+            names = {"processes": [one.pid for one in dead], "suspects": len(crashes)}
+            logger.error("processes died at work; what they were at runs alone now", extra=names)
+
+    async def _acquit(self) -> None:
+        if self._acquitted:
+            acquitted = sorted(self._acquitted)
+            await self._flights.acquit(acquitted)
+            self._acquitted.difference_update(acquitted)
+
+
+_: type[Journal] = Guard
