@@ -46,6 +46,10 @@ HEARTBEAT_MS = 1000
 """How soon a member hears of a rebalance, for which everybody waits for the last to hear."""
 DISMANTLE_BUDGET = 1.0
 """Seconds each part of a stuck client object gets to close before it is left alone."""
+METADATA_PAUSE = 0.1
+"""Seconds between two questions for partitions that a broker does not tell of yet."""
+NOT_THERE = {3, 5}
+"""Codes that say a topic, or a leader of it, is not there: UNKNOWN_TOPIC, LEADER_NOT_AVAILABLE."""
 
 
 class Record(Protocol):
@@ -56,10 +60,6 @@ class Record(Protocol):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
-
-
-METADATA_PAUSE = 0.1
-"""Seconds between two questions for partitions that a broker does not tell of yet."""
 
 
 class RawConsumer(Protocol):
@@ -264,10 +264,6 @@ async def _described(
 def _connection(client: object) -> Any:  # noqa: ANN401 - private to aiokafka
     inner = cast("Any", client)
     return inner.client if hasattr(inner, "client") else inner._client  # noqa: SLF001
-
-
-NOT_THERE = {3, 5}
-"""Codes that say a topic, or a leader of it, is not there: UNKNOWN_TOPIC, LEADER_NOT_AVAILABLE."""
 
 
 async def stop(client: RawProducer | RawConsumer, budget: timedelta) -> None:

@@ -23,8 +23,7 @@ from aiokafka.errors import (
 from choreo.broker import Notice
 from choreo.failpoints import reached
 from choreo_kafka.client import RawConsumer
-from choreo_kafka.stream import Stream
-from choreo_kafka.streams import Streams
+from choreo_kafka.streams import Due, Streams
 
 logger = logging.getLogger(__name__)
 
@@ -110,19 +109,14 @@ class Committer:
             self._on_way.cancel()
             await asyncio.wait({self._on_way})
 
-    def _due(self) -> list[tuple[Stream, tuple[int, str]]]:
+    def _due(self) -> list[Due]:
         begun = time.thread_time()  # a clock would count what other processes do meanwhile
-        held = set(self._raw.assignment())
-        due = [
-            (stream, target)
-            for stream in self._streams
-            if stream.place in held and (target := stream.due(plain=self._plain)) is not None
-        ]
+        due = self._streams.due(set(self._raw.assignment()), plain=self._plain)
         costly = (time.thread_time() - begun) / PREPARING_SHARE
         self._spacing = max(self._interval, min(costly, MAX_SPACING))
         return due
 
-    async def _send(self, due: list[tuple[Stream, tuple[int, str]]]) -> bool:
+    async def _send(self, due: list[Due]) -> bool:
         reached("acknowledging")
         try:
             await self._raw.commit({stream.place: target for stream, target in due})
@@ -146,7 +140,7 @@ class Committer:
             stream.committed = target
         return True
 
-    def _failed(self, due: list[tuple[Stream, tuple[int, str]]], reason: str) -> None:
+    def _failed(self, due: list[Due], reason: str) -> None:
         streams = tuple(stream.name for stream, _ in due)
         self._notice(
             Notice(kind="commit_failed", text=f"{len(due)} offsets: {reason}", streams=streams)

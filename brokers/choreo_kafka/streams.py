@@ -17,6 +17,9 @@ from choreo_kafka.stream import Stream
 MAX_FETCH = 500
 """Records asked of the client at once: larger batches cost more per record, not less."""
 
+Due = tuple[Stream, tuple[int, str]]
+"""What to commit: of which stream, and offset and metadata."""
+
 
 class Streams:
     """Every stream of the current epoch, and one bounded buffer between client and worker."""
@@ -167,6 +170,26 @@ class Streams:
                 rested = stream.rests
                 stream.watermark.finish(delivery.position)
                 if rested and not stream.rests:
-                    self.ready.set()
-                    self.room_made.set()
+                    self._go_on()
         self.dirty.set()
+
+    def _go_on(self) -> None:
+        """Have what was read ahead of a stream handed over that rested, and more read."""
+        self.ready.set()
+        self.room_made.set()
+
+    # to the broker
+
+    def due(self, held: Collection[TopicPartition], *, plain: bool) -> list[Due]:
+        """Tell what is to be committed of the partitions *held*; see Stream.due."""
+        due: list[Due] = []
+        for stream in self:
+            if stream.place not in held:
+                continue
+            rested = stream.rests
+            target = stream.due(plain=plain)
+            if target is not None:
+                due.append((stream, target))
+            if rested and not stream.rests:  # what crowded its metadata is done
+                self._go_on()
+        return due

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 from typing import cast
@@ -16,6 +17,7 @@ from choreo_kafka.client import RawConsumer
 from choreo_kafka.committer import MAX_FAILURES, PREPARING_SHARE, RETRY_SECONDS, Committer
 from choreo_kafka.offsets import Place
 from choreo_kafka.settings import KafkaSettings
+from choreo_kafka.stream import Stream
 from choreo_kafka.streams import Streams
 from tests.kafka.ear import Ear, subscription, until
 
@@ -75,7 +77,11 @@ def end(streams: Streams, position: int) -> None:
     """Hand over and settle one position."""
     (stream,) = streams
     stream.watermark.take(position)
-    streams.settle([Delivery("topic", b"", stream=stream.name, position=position, epoch=0)])
+    streams.settle([delivery(stream, position)])
+
+
+def delivery(stream: Stream, position: int) -> Delivery:
+    return Delivery("topic", b"", stream=stream.name, position=position, epoch=0)
 
 
 def gaps(answers: Answers) -> list[float]:
@@ -139,6 +145,36 @@ async def test_commits_keep_their_distance_when_much_is_finished_above_the_water
 
     assert preparing > 2 * INTERVAL * PREPARING_SHARE
     assert min(gaps(answers)) > 1.5 * INTERVAL
+
+
+@dataclass
+class Read:
+    """A record as the client hands it over."""
+
+    offset: int
+    timestamp: int = -1
+    key: bytes | None = None
+    value: bytes | None = b""
+    headers: Sequence[tuple[str, bytes | None]] = ()
+
+
+async def test_a_stream_that_rested_for_its_crowded_metadata_goes_on_unaided() -> None:
+    """R9: what was read ahead meanwhile is handed over, although nothing else comes."""
+    async with committing(Answers()) as (streams, _):
+        (stream,) = streams
+        stream.watermark.take_to(5_000)
+        done = [delivery(stream, position) for position in range(5_000)]
+        streams.settle(done[1::2])
+        await until(lambda: stream.crowded)
+        streams.admit(stream, [Read(5_000 + n) for n in range(10)])
+        assert streams.take(10) == []
+        streams.ready.clear()
+
+        streams.settle(done[::2])
+        async with asyncio.timeout(5):
+            await streams.ready.wait()
+
+        assert len(streams.take(10)) == 10
 
 
 async def test_a_broker_that_refuses_commits_is_not_pressed() -> None:
