@@ -13,14 +13,16 @@ that the books go on however long handlers take.
 import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Protocol
 
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from choreo.errors import StoreError
 from choreo_sql.engines import postgresql_engine, sqlite_engine
-from choreo_sql.failures import of_driver, telling
+from choreo_sql.failures import code, of_driver, telling
+from choreo_sql.frozen import IN_VAIN, FrozenSessions
 from choreo_sql.settings import SqlSettings
 
 BOOKS = 4
@@ -123,6 +125,7 @@ class PostgresConnections:
         self._patience = 1.5 * settings.timeout.total_seconds()
         self._books = postgresql_engine(url, settings, size=BOOKS, handlers=False)
         self._lanes = postgresql_engine(url, settings, size=settings.pool, handlers=True)
+        self._frozen = FrozenSessions(settings)
         # The pools themselves would give up on whoever waits longer than a timeout.
         self._turn = asyncio.Semaphore(settings.pool)
         self._own_turn = asyncio.Semaphore(BOOKS)
@@ -130,15 +133,32 @@ class PostgresConnections:
     async def reach(self) -> None:
         """Leave it to the first statement."""
 
-    def own(self) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def own(self) -> AsyncGenerator[None]:
         """Bound the store's own statements in time, and tell what fails as StoreError."""
-        return _own(self.url, self._patience)
+        try:
+            async with _own(self.url, self._patience):
+                yield
+        except StoreError as error:
+            if code(error) in IN_VAIN:
+                await self._end_frozen()
+            raise
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
         """Lend a connection outside of any transaction."""
         async with self._own_turn, self.own(), _lent(self._books, self._patience) as connection:
             yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def _end_frozen(self) -> None:
+        """Look for what was waited for; what that meets with is nobody's error."""
+        if self._frozen.due():
+            with suppress(StoreError):
+                async with (
+                    _own(self.url, self._patience),
+                    _lent(self._books, self._patience) as one,
+                ):
+                    await self._frozen.end(one)
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncConnection]:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, PoolResetState
 
 from choreo.duration import Duration
+from choreo_sql.frozen import BOOKS, HANDLERS
 from choreo_sql.settings import SqlSettings
 from choreo_sql.transaction import guard
 
@@ -114,7 +115,7 @@ def postgresql_engine(url: URL, settings: SqlSettings, *, size: int, handlers: b
         isolation_level="READ COMMITTED",  # whatever the server's default is: see O13
         connect_args={
             "timeout": settings.timeout.total_seconds(),
-            "server_settings": {"application_name": "choreo", **limits},
+            "server_settings": {"application_name": HANDLERS if handlers else BOOKS, **limits},
         },
     )
 

@@ -19,7 +19,7 @@ from tests.local import KafkaPart, MqttPart, PostgresPart
 
 SESSION = 6.0
 """Seconds after which Kafka takes a silent process for dead: its shortest."""
-POOL = 3
+POOL = 8
 """Connections of PostgreSQL for the handlers of one process."""
 ROLES = ("payments", "ledger")
 

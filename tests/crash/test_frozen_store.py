@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from choreo.errors import StoreError
 from choreo_sql import SqlStore
+from choreo_sql.frozen import BOOKS
 from tests.crash.conftest import Ground
 
 TIMEOUT = 1.0
@@ -37,6 +38,33 @@ async def test_a_frozen_process_does_not_keep_the_locks_of_the_stores_own_transa
                 await connection.execute(text("SELECT 1"))
 
     assert (begun, ended) == (1, 0)
+
+
+@pytest.mark.parametrize("pair", ["mqtt-postgresql"], indirect=True)
+async def test_whoever_waits_for_a_process_that_was_frozen_in_the_middle_of_a_statement_ends_it(
+    ground: Ground,
+) -> None:
+    """O7: between parsing and execution no limit of PostgreSQL holds."""
+    assert ground.database is not None
+    frozen = await asyncpg.connect(
+        ground.database.partition("?")[0], server_settings={"application_name": BOOKS}
+    )
+    await frozen.execute("CREATE TABLE held (row int primary key)")
+    await frozen.execute("BEGIN")
+    await frozen.execute("INSERT INTO held VALUES (1)")
+    await frozen.prepare("SELECT 1")
+
+    async with SqlStore(f"{ground.database}&timeout={TIMEOUT:g}") as store:
+        with pytest.raises(StoreError):
+            await _hold(store)
+        await _hold(store)
+
+    assert frozen.is_closed()
+
+
+async def _hold(store: SqlStore) -> None:
+    async with store.connections.writing() as connection:
+        await connection.execute(text("INSERT INTO held VALUES (1)"))
 
 
 def _watch(server: str) -> tuple[int, int]:
