@@ -99,6 +99,8 @@ class Job:
     """The business's own idempotency key, where the event's class names one."""
     order: Numbered | None = None
     """Its place in a numbered stream, where its handler keeps one in order."""
+    line: bytes | None = None
+    """Where in the lot it would wait, once somebody has asked."""
     parked: Drained | None = None
     """Where it was parked, if it comes from there."""
     ending: Outcome | None = None

@@ -73,6 +73,7 @@ class Recovery:
         self._due = asyncio.Event()
         self._timer: Timer | None = None
         self._stopping = False
+        self._renewed = 0.0
         self.next_due: float | None = None
         """Monotonic time at which a line is looked at next, as far as is known."""
 
@@ -147,7 +148,8 @@ class Recovery:
             self._open.add(line)
             _stepped(job)
         self._tell(job, due)
-        self._due.set()
+        if drained is None:
+            self._due.set()
         return Outcome.PARKED
 
     async def left(self, job: Job, outcome: Outcome) -> None:
@@ -199,14 +201,21 @@ class Recovery:
 
     async def _look(self) -> float | None:
         """Take over what is due; tell the seconds until something else will be."""
+        now = self._clock.monotonic()
+        if not self._working:
+            self._renewed = now
+        elif now - self._renewed >= LEASE.total_seconds() / 3:
+            await self._lot.renew(list(self._working.values()), LEASE)
+            self._renewed = now
         room = LINES - len(self._working)
-        if room > 0:
+        rest = await self._lot.next_due()  # asking costs no transaction, taking does
+        if room <= 0:
+            return None  # the next line that is through wakes this up
+        if rest is not None and not rest:
             for line in await self._lot.take(room, LEASE):
                 self._working[line.line] = line
                 self._begin(self._work(line), "choreo line")
-        if self._working:
-            await self._lot.renew(list(self._working.values()), LEASE)
-        rest = await self._lot.next_due()
+            rest = await self._lot.next_due()
         return None if rest is None else rest.total_seconds()
 
     def _arm(self, rest: float | None) -> None:
@@ -289,7 +298,9 @@ class Recovery:
     def _line(self, job: Job) -> bytes | None:
         if job.handler is None or job.handler.park is None or job.received.parked:
             return None
-        return line_for(job)
+        if job.line is None:
+            job.line = line_for(job)
+        return job.line
 
     def _tell(self, job: Job, due: timedelta | None) -> None:
         again = "until it is let go on" if due is None else f"for {due.total_seconds():.1f} s"
