@@ -21,6 +21,7 @@ from choreo.errors import ConfigurationError
 Point = Literal[
     # taking in
     "received",  # a batch came from the broker
+    "boarded",  # the flight log says what this process is about to touch
     "recalled",  # the store told what it knows of it
     "accepted",  # an event waits in its lane
     # handling
@@ -36,6 +37,12 @@ Point = Literal[
     # failing
     "failing",  # before a failed attempt is noted
     "noted",
+    # parking
+    "parking",  # before a failed event is laid into the lot
+    "parked",
+    "joining",  # before those behind it are laid there, too
+    "joined",
+    "resumed",  # the first of a line was read, to be handled once more
     # burying
     "burying",  # before the dead letter is sent
     "lettered",  # the broker has it, and the books do not know

@@ -111,6 +111,7 @@ class Arrival:
                 if self._guard is not None and not departed:
                     await self._guard.depart(self._asking)
                     departed = True
+                    reached("boarded")
                 await self._books.recall(jobs)
                 await self._ordering.learn(jobs)
                 await self._recovery.learn(jobs)

@@ -28,6 +28,7 @@ from choreo.delivery.lanes import Lanes
 from choreo.delivery.parking import MENDABLE, Fate, decide, line_for
 from choreo.environment import Environment
 from choreo.errors import Overtaken, StoreError
+from choreo.failpoints import reached
 from choreo.reason import Reason
 from choreo.store.lot import Laid, Line, Lot, Parked, Parking
 
@@ -102,7 +103,9 @@ class Recovery:
         lanes = self._yard.lanes
         behind = lanes.drop_behind(job.lane, lambda other: self._line(other) == line)
         try:
+            reached("joining")
             first, *rest = await self._lot.append([_parking(each, line) for each in (job, *behind)])
+            reached("joined")
         except BaseException:
             lanes.put_behind(job.lane, behind)
             raise
@@ -143,10 +146,12 @@ class Recovery:
             await self._lot.put_off(drained.line, due, note)
         else:
             line = line_for(job)
+            reached("parking")
             if not await self._lot.park(_parking(job, line, note), (), due or timedelta(0)):
                 raise Overtaken("its stream has gone on elsewhere: judging it anew")
             self._open.add(line)
             _stepped(job)
+            reached("parked")
         self._tell(job, due)
         if drained is None:
             self._due.set()
@@ -242,6 +247,7 @@ class Recovery:
         attempts = line.attempts
         buried: Reason | None = None
         while parked := await self._lot.first(line, BATCH):
+            reached("resumed")
             jobs = [self._job(each, line) for each in parked]
             known = [job for job in jobs if job is not None]
             if self._guard is not None:

@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from choreo import Context, Reject, Retry, Service
 from choreo.failpoints import Point, reached
+from choreo.park import Park
 from choreo.runner import started
 from choreo_sql import SqlTransaction
 from tests.crash.events import Events, Order, Taken, events_of
@@ -29,6 +30,8 @@ EFFECT = text(
 OWN_WRITE, OWN_WRITTEN = cast("Point", "own_write"), cast("Point", "own_written")
 OWN_ACT, OWN_ACTED = cast("Point", "own_act"), cast("Point", "own_acted")
 RETRY = Retry(attempts=5, initial=timedelta(milliseconds=20))
+TWICE = Retry(attempts=2, initial=timedelta(milliseconds=20))
+PARK = Park(attempts=20, initial=timedelta(milliseconds=100), maximum=timedelta(seconds=1))
 LEASE = timedelta(seconds=2)
 
 
@@ -47,6 +50,8 @@ class Task:
     """Key and number, as ``key/2``, of the order that fails twice."""
     refused: str = ""
     """The same of the order that is refused."""
+    parked: str = ""
+    """The same of the order that waits in the lot, and its key behind it."""
     pauses: dict[str, float] = field(default_factory=dict[str, float])
     """Seconds that handlers of payments take."""
     options: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -83,7 +88,7 @@ async def write_effect(ctx: Context[SqlTransaction], task: Task, event: Order | 
 
 
 def _payments(service: Service[SqlTransaction], events: Events, task: Task) -> None:
-    """React to orders in each of the three ways that a handler can have its end written."""
+    """React to orders in each of the ways that a handler can have its end written."""
     taken, emits = events.taken, [events.taken]
 
     async def charge(order: Order, ctx: Context[SqlTransaction]) -> None:
@@ -106,9 +111,16 @@ def _payments(service: Service[SqlTransaction], events: Events, task: Task) -> N
         reached(OWN_ACTED)
         await ctx.publish(taken(key=order.key, number=order.number, by="remind"))
 
+    async def deliver(order: Order, ctx: Context[SqlTransaction]) -> None:
+        await write_effect(ctx, task, order)
+        if f"{order.key}/{order.number}" == task.parked and ctx.attempt < 4:
+            raise OSError("it is parked, and put off there")
+        await ctx.publish(taken(key=order.key, number=order.number, by="deliver"))
+
     service.on(events.order, publishes=emits)(charge)
     service.on(events.order, publishes=emits)(announce)
     service.on(events.order, publishes=emits, lease=LEASE)(remind)
+    service.on(events.order, publishes=emits, retry=TWICE, on_failure=PARK)(deliver)
 
 
 def _ledger(service: Service[SqlTransaction], events: Events, task: Task) -> None:

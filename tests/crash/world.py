@@ -17,7 +17,7 @@ from choreo_sql import SqlStore
 from tests.crash.processes import Child, Nursery
 from tests.crash.program import Task
 
-HANDLERS = ("charge", "announce", "remind")
+HANDLERS = ("charge", "announce", "remind", "deliver")
 LOOK = 0.1
 TABLE = {
     "sqlite": "CREATE TABLE IF NOT EXISTS effects (place INTEGER PRIMARY KEY, run TEXT,"
@@ -60,6 +60,7 @@ class Plan:
     each: int = 4
     flaky: str = "a/1"
     refused: str = "b/2"
+    parked: str = "c/1"
     spoilt: int = 1
     """Events that cannot be decoded."""
     pauses: dict[str, float] = field(default_factory=dict[str, float])
@@ -75,6 +76,7 @@ class Plan:
             environment={"CHOREO_FAILPOINT": failpoint, "CHOREO_FAILPOINT_LOG": str(arrivals)},
             flaky=self.flaky,
             refused=self.refused,
+            parked=self.parked,
             pauses=self.pauses,
             options=self.options,
         )
@@ -86,14 +88,15 @@ class Plan:
 
     @property
     def charged(self) -> set[tuple[str, str, int]]:
-        """What the transactional handler must have an effect of."""
+        """What the transactional handlers must have an effect of."""
         kept = (order for order in self.orders if f"{order[0]}/{order[1]}" != self.refused)
-        return {("charge", *order) for order in kept}
+        delivered = {("deliver", *order) for order in self.orders}
+        return {("charge", *order) for order in kept} | delivered
 
     @property
     def booked(self) -> set[tuple[str, str, int]]:
         """What must arrive at the second service."""
-        return {(by, *order) for by in HANDLERS[1:] for order in self.orders} | self.charged
+        return {(by, *order) for by in HANDLERS[1:3] for order in self.orders} | self.charged
 
     def message(self, identity: str, key: str, body: bytes) -> Message:
         """Write an order as another program may have."""
