@@ -5,13 +5,17 @@ from choreo.errors import (
     CodecError,
     ConfigurationError,
     ConnectionLost,
+    CrashSuspect,
     DecodeError,
     EncodeError,
+    HandlerHalted,
     HandlerSignal,
     HandlerTimeout,
     IdConflict,
     LateEmit,
     MalformedEnvelope,
+    OutOfOrder,
+    Overtaken,
     PublishError,
     Reject,
     RetryLater,
@@ -24,7 +28,9 @@ from choreo.errors import (
 )
 from choreo.event import Event
 from choreo.foreign import BrokerTime, Digest, Field, Foreign, Header, Key, Position
+from choreo.gaps import Gaps
 from choreo.message import Message
+from choreo.park import Park
 from choreo.retry import Retry
 from choreo.router import Router
 from choreo.service import Service
@@ -38,12 +44,15 @@ __all__ = [
     "ConfigurationError",
     "ConnectionLost",
     "Context",
+    "CrashSuspect",
     "DecodeError",
     "Digest",
     "EncodeError",
     "Event",
     "Field",
     "Foreign",
+    "Gaps",
+    "HandlerHalted",
     "HandlerSignal",
     "HandlerTimeout",
     "Header",
@@ -52,6 +61,9 @@ __all__ = [
     "LateEmit",
     "MalformedEnvelope",
     "Message",
+    "OutOfOrder",
+    "Overtaken",
+    "Park",
     "Position",
     "PublishError",
     "Reject",

@@ -72,7 +72,7 @@ class Overdue(Generic[T]):
     """What was decided about a gap whose patience is over."""
 
     gap: Gap
-    decision: Literal["skip", "wait", "park", "resend"]
+    decision: Literal["skip", "wait", "resend"]
     """``resend`` is to ask the source; ``wait`` is told once."""
     moves: list[Move[T]]
     """What is released by it."""

@@ -341,7 +341,6 @@ LET_OUT: Mapping[Fate, Reason | None] = {
 TOLD = {
     "skip": "giving up",
     "wait": "waiting for",
-    "park": "waiting for",
     "resend": "asking again for",
 }
 

@@ -219,7 +219,7 @@ class Sequencer(Generic[T]):
             state.since = now
             self._watch(state)
             return Overdue(gap=gap, decision=policy, moves=[])
-        if policy in ("wait", "park") and not hopeless:
+        if policy == "wait" and not hopeless:
             state.told = state.order[0]
             return Overdue(gap=gap, decision=policy, moves=[])
         return Overdue(gap=gap, decision="skip", moves=self._give_up(state))
