@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-_WORDS = ("doc", "deprecated")
-"""What people read; it changes no byte and no meaning."""
+from choreo.contracts.canonical import canonical
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +35,12 @@ class Difference:
 
 def differences(committed: JsonValue, derived: JsonValue) -> list[Difference]:
     """List the places at which two schemas differ, in the order of the committed one."""
-    return list(_differences(committed, derived, ""))
+    return list(_differences(canonical(committed), canonical(derived), ""))
 
 
 def _differences(was: JsonValue, now: JsonValue, where: str) -> Iterator[Difference]:
     if isinstance(was, dict) and isinstance(now, dict):
-        yield from _by_name(_spoken(was), _spoken(now), where, values=("default",))
+        yield from _by_name(was, now, where, values=("default",))
     elif isinstance(was, list) and isinstance(now, list):
         yield from _between_lists(was, now, where)
     elif was != now or type(was) is not type(now):
@@ -71,13 +70,17 @@ def _by_name(
             yield Difference(at=at, committed=Absent(), derived=now[name])
         elif name not in values:
             yield from _differences(was[name], now[name], at)
-        elif was[name] != now[name] or type(was[name]) is not type(now[name]):
+        elif not _equal(was[name], now[name]):
             yield Difference(at=at, committed=was[name], derived=now[name])
 
 
-def _spoken(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Leave out what is only said to people."""
-    return {key: part for key, part in schema.items() if key not in _WORDS}
+def _equal(was: JsonValue, now: JsonValue) -> bool:
+    """Tell whether two values are one: JSON has one sort of number, and true is none of it."""
+    if isinstance(was, list) and isinstance(now, list):
+        return len(was) == len(now) and all(map(_equal, was, now))
+    if isinstance(was, dict) and isinstance(now, dict):
+        return was.keys() == now.keys() and all(_equal(was[name], now[name]) for name in was)
+    return was == now and isinstance(was, bool) is isinstance(now, bool)
 
 
 def _named(parts: list[JsonValue]) -> dict[str, JsonValue]:
