@@ -30,6 +30,7 @@ from choreo.event import Event
 from choreo.foreign import BrokerTime, Digest, Field, Foreign, Header, Key, Position
 from choreo.gaps import Gaps
 from choreo.message import Message
+from choreo.outbox import Outbox
 from choreo.park import Park
 from choreo.retry import Retry
 from choreo.router import Router
@@ -62,6 +63,7 @@ __all__ = [
     "MalformedEnvelope",
     "Message",
     "OutOfOrder",
+    "Outbox",
     "Overtaken",
     "Park",
     "Position",

@@ -18,8 +18,9 @@ from choreo.delivery.leases import Leases
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.publisher import Publisher
 from choreo.delivery.quarantine import incarnation
-from choreo.delivery.relay import Relay
+from choreo.delivery.relay import Relay, RelaySettings
 from choreo.delivery.sequencing import unsequenced
+from choreo.delivery.waves import Refusing
 from choreo.environment import Environment
 from choreo.errors import ConfigurationError, StoreError
 from choreo.event import event_type
@@ -101,8 +102,13 @@ class Bookkeeping:
         if self._ledger is None or self._leases is None:
             self._books = PassingBooks(publisher)
         else:
+            settings = RelaySettings(
+                lease=self._settings.outbox_lease,
+                refusing=Refusing(then=self._settings.outbox_refused),
+            )
+            outbox, environment = self._ledger.outbox, self._environment
             self._relay = Relay(
-                self._ledger.outbox, publisher.pass_on, self._environment, stamp=outgoing.stamp
+                outbox, publisher.pass_on, environment, settings, stamp=outgoing.stamp
             )
             clock = self._environment.clock
             self._books = DurableBooks(

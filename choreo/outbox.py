@@ -36,8 +36,8 @@ class Outbox:
     service, and never if it rolls back. Events are written as the service writes its own, by its
     settings; nothing is connected to, and the service need not run in this process.
 
-    *woken* is called after each commit of a session that was added to, from the thread it commits
-    in, so that a relay in this process need not wait for its next look.
+    If the service runs in this process its relay is woken after each commit of a session that was
+    added to; *woken* is called instead, from the thread that commits, where it is given.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Outbox:
         """Raise ConfigurationError if the service's store cannot be written to from outside."""
         self._name = service.name
         self._environment = environment or Environment()
-        self._woken = woken
+        self._woken = woken or service.wake
         self._guest = _guest(service)
         settings = service.settings()
         given = service.broker
@@ -95,12 +95,10 @@ class Outbox:
         return ids
 
     def _lodge(self, place: object, emissions: Sequence[Emission]) -> None:
-        told = None if self._woken is None else self._committed
-        self._guest.lodge(place, self._name, emissions, told)
+        self._guest.lodge(place, self._name, emissions, self._committed)
 
     def _committed(self, _place: object) -> None:
-        if self._woken is not None:
-            self._woken()
+        self._woken()
 
     def _written(
         self, events: Sequence[Event], correlation: str | None, causation: str | None

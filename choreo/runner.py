@@ -82,6 +82,11 @@ class Running:
         await self._publisher.publish(messages)
         return ids
 
+    def wake(self) -> None:
+        """Have what lies in the outbox published soon; from any thread."""
+        if self.relay is not None:
+            self.relay.wake()
+
     async def send(self, messages: Sequence[Message], /) -> None:
         """Publish *messages* as they are; return once the broker has them all."""
         await self._publisher.publish(messages)

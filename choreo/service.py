@@ -29,6 +29,10 @@ class Outlet(Protocol):
         """Publish root events; return their ids once the broker has them all."""
         ...
 
+    def wake(self) -> None:
+        """Have what lies in the outbox published soon; from any thread."""
+        ...
+
 
 class Service(Reactions[T_co]):
     """One service: registers handlers, knows nothing of how they are run.
@@ -105,6 +109,11 @@ class Service(Reactions[T_co]):
                 f"`async with started({self.name})`, or from its lifespan"
             )
         return await self._outlet.publish(events)
+
+    def wake(self) -> None:
+        """Have what lies in its outbox published soon, if it runs here; from any thread."""
+        if self._outlet is not None:
+            self._outlet.wake()
 
     @asynccontextmanager
     async def attached(self, outlet: Outlet, /) -> AsyncGenerator[None]:

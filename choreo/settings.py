@@ -82,6 +82,15 @@ class Settings(BaseModel):
     max_hops: int = Field(
         default=64, ge=1, description="Longest chain of causes before an event is a loop."
     )
+    outbox_lease: Duration = Field(
+        default=timedelta(seconds=10),
+        ge=timedelta(seconds=1),
+        description="Time for which the outbox of a killed process waits for another.",
+    )
+    outbox_refused: Literal["hold", "pass"] = Field(
+        default="hold",
+        description="What an event that the broker refuses for good does to later ones of its key.",
+    )
     outage_keys: int = Field(
         default=5,
         ge=0,
