@@ -1,0 +1,88 @@
+"""Numbered events over restarts and changes of owner, on real databases."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from random import Random
+from uuid import uuid4
+
+import pytest
+
+from choreo import Context, Gaps, Service
+from choreo.broker import Binding
+from choreo.cloudevents import EnvelopeWriter
+from choreo.runner import started
+from tests.order.events import Plain, Reading, envelope
+
+pytestmark = pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
+
+
+def service(url: str, broker: str, seen: list[int]) -> Service:
+    plant = Service("plant", broker=broker, store=url)
+
+    @plant.on(Reading, gaps=Gaps(policy="wait"))
+    async def read(event: Reading, ctx: Context) -> None:
+        seen.append(event.number)
+
+    @plant.on(Plain, gaps=Gaps(policy="wait"))
+    async def plain(event: Plain) -> None:
+        seen.append(event.number)
+
+    return plant
+
+
+async def until(seen: list[int], count: int) -> None:
+    while len(seen) < count:
+        await asyncio.sleep(0.01)
+
+
+async def test_a_restart_in_the_middle_of_a_gap_loses_neither_the_gap_nor_what_is_behind_it(
+    url: str,
+) -> None:
+    """R2, R3: what was held back was never settled, and the position is in the store."""
+    broker, seen = f"memory://{uuid4()}", list[int]()
+    async with started(Service("device", broker=broker)) as device:
+
+        async def send(*numbers: int) -> None:
+            await device.publish([Reading(sensor="a", number=number) for number in numbers])
+
+        async with started(service(url, broker, seen)) as running:
+            await send(1, 2, 5, 4)
+            await until(seen, 2)
+            assert running.worker is not None
+            while running.worker.held > 2:
+                await asyncio.sleep(0.01)
+        assert seen == [1, 2]
+
+        async with started(service(url, broker, seen)):
+            await send(3)
+            await until(seen, 5)
+        async with started(service(url, broker, seen)):
+            await send(7, 6)
+            await until(seen, 7)
+
+    assert seen == [1, 2, 3, 4, 5, 6, 7]
+
+
+async def test_two_owners_of_one_stream_keep_its_order_between_them(url: str) -> None:
+    """R13: both are handed everything, and the store tells whoever comes second."""
+    seen = list[int]()
+    brokers = [f"memory://{uuid4()}" for _ in range(2)]
+    writer, random = EnvelopeWriter(Binding.KAFKA), Random(1)
+    async with AsyncExitStack() as stack:
+        for broker in brokers:
+            await stack.enter_async_context(started(service(url, broker, seen)))
+        devices = [
+            await stack.enter_async_context(started(Service("device", broker=broker)))
+            for broker in brokers
+        ]
+        for device in devices:
+            numbers = list(range(1, 41))
+            random.shuffle(numbers)
+            for number in numbers:
+                message = writer.write(envelope(str(number)), "plain", None)
+                await device.send([message])
+        while len(set(seen)) < 40:
+            await asyncio.sleep(0.01)
+
+    # Both may run a handler, whose end only one of them writes; what follows, follows that end.
+    assert list(dict.fromkeys(seen)) == list(range(1, 41))
