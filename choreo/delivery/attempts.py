@@ -61,12 +61,12 @@ class Records:
     inbox: Inbox[Job]
     """The part that is in memory."""
     absent: Callable[[BaseException], bool] = _present
+    """Tells the store's absence in what a handler raised within its transaction."""
     sequencing: Sequencing = field(default_factory=unsequenced)
     guard: Guard | None = None
     """Keeps events apart that may have killed a process; None without a store."""
     lot: Lot | None = None
     """Where failed events are parked, with their key's later ones; None if no handler parks any."""
-    """Tells the store's absence in what a handler raised within its transaction."""
 
 
 class Attempts:
@@ -170,7 +170,8 @@ class Attempts:
 
     async def _failed(self, job: Job, handler: Handler, error: BaseException, slot: Slot) -> None:
         job.done, job.emitted, job.outbound = False, (), ()
-        if isinstance(error, StoreError) or self._absent(error):
+        transacted = handler.plan.transaction is not None
+        if isinstance(error, StoreError) or (transacted and self._absent(error)):
             job.attempt -= 1
             self._owner.trouble(job, error)
             return

@@ -306,8 +306,8 @@ class Worker:
             return
         delay = FOREVER.backoff(job.troubles, self._random)
         names = {**job.names, "reason": job.reason, "error": str(error), "delay": delay}
-        store = isinstance(error, StoreError)
-        what = "store could not write it" if store else "broker did not take it"
+        broker = isinstance(error, BrokerError | asyncio.CancelledError)
+        what = "broker did not take it" if broker else "store could not write it"
         logger.warning("%s, holding on", what, extra=names)
         self.later(job, delay)
 

@@ -62,7 +62,8 @@ class SqlEffect:
                     raise TransactionMisused(SWALLOWED)
         except StoreError as error:
             if code(error) == ABORTED:
-                raise TransactionMisused(SWALLOWED) from error
+                # A StoreError among the causes would speak of the store's absence.
+                raise TransactionMisused(SWALLOWED) from error.__cause__
             raise
         self._completed = not refused
         return refused.get(0, Verdict.WRITTEN)

@@ -61,7 +61,11 @@ def told(url: URL, error: BaseException) -> StoreError:
 
 
 def absent(error: BaseException) -> bool:
-    """Say whether *error* tells of a database that cannot answer, and not of a wrong statement."""
+    """Say whether *error* tells of a database that cannot answer, and not of a wrong statement.
+
+    What comes from a driver past SQLAlchemy may be of a database of the handler's own: SQLite's
+    says nothing then, and PostgreSQL's, whose connection handlers use for COPY, is believed.
+    """
     return any(_absent(one) for one in _causes(error))
 
 
@@ -80,10 +84,11 @@ def code(error: BaseException) -> str | None:
 def _absent(error: BaseException) -> bool:
     if isinstance(error, StoreError | PoolTimeout):
         return True
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return True
-    kind = code(error)
-    return kind is not None and absent_code(kind)
+    if isinstance(error, DBAPIError):
+        kind = code(error)
+        return error.connection_invalidated or (kind is not None and absent_code(kind))
+    state = getattr(error, "sqlstate", None)
+    return isinstance(state, str) and absent_code(state)
 
 
 def absent_code(kind: str) -> bool:
