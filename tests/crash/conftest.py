@@ -44,9 +44,13 @@ class Ground:
         self,
         stem: str,
         options: str = "",
+        ports: tuple[int, int] | None = None,
         **details: Any,  # noqa: ANN401 -- fields of a Plan
     ) -> World:
-        """Make topics and databases for one run, whose stores' URLs get *options* more."""
+        """Make topics and databases for one run, whose stores' URLs get *options* more.
+
+        Services reach a database at the second of *ports* that we reach at the first.
+        """
         run = self.fresh_name(stem.replace("_", "-"))
         if self.kafka is not None:
             topics = [f"{run}-orders", f"{run}-taken"]
@@ -55,6 +59,9 @@ class Ground:
         for role in ROLES:
             stores[role] = self.shared or await self._own(run, role)
         urls = {role: _with(self.database or self._file(run, role), options) for role in ROLES}
+        if ports is not None:
+            near, far = (f":{port}/" for port in ports)
+            urls = {role: url.replace(near, far) for role, url in urls.items()}
         plan = Plan(run=run, broker=self.broker, stores=urls, folder=self.folder, **details)
         return World(plan, self.nursery, stores)
 
@@ -83,14 +90,18 @@ async def opened(stack: AsyncExitStack, url: str) -> SqlStore:
 @asynccontextmanager
 async def database(postgres: PostgresPart, name: str) -> AsyncGenerator[str]:
     """Yield the URL of an empty PostgreSQL database, which goes afterwards."""
-    server = await asyncpg.connect(postgres.dsn)
-    try:
-        await server.execute(f"CREATE DATABASE {name}")
-        yield f"{postgres.dsn.rpartition('/')[0]}/{name}?create=true&pool={POOL}"
-        async with asyncio.timeout(20):
-            await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await server.close()
+    await _order(postgres, f"CREATE DATABASE {name}")
+    yield f"{postgres.dsn.rpartition('/')[0]}/{name}?create=true&pool={POOL}"
+    await _order(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _order(postgres: PostgresPart, statement: str) -> None:
+    async with asyncio.timeout(20):
+        server = await asyncpg.connect(postgres.dsn)
+        try:
+            await server.execute(statement)
+        finally:
+            await server.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

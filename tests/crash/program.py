@@ -15,6 +15,8 @@ from typing import Any, cast
 from sqlalchemy import text
 
 from choreo import Context, Reject, Retry, Service
+from choreo.delivery.job import Job, Outcome
+from choreo.delivery.journal import Journals
 from choreo.failpoints import Point, reached
 from choreo.park import Park
 from choreo.runner import started
@@ -30,6 +32,7 @@ EFFECT = text(
 OWN_WRITE, OWN_WRITTEN = cast("Point", "own_write"), cast("Point", "own_written")
 OWN_ACT, OWN_ACTED = cast("Point", "own_act"), cast("Point", "own_acted")
 RETRY = Retry(attempts=5, initial=timedelta(milliseconds=20))
+DUPLICATE = cast("Point", "duplicate")
 TWICE = Retry(attempts=2, initial=timedelta(milliseconds=20))
 PARK = Park(attempts=20, initial=timedelta(milliseconds=100), maximum=timedelta(seconds=1))
 LEASE = timedelta(seconds=2)
@@ -54,6 +57,8 @@ class Task:
     """The same of the order that waits in the lot, and its key behind it."""
     pauses: dict[str, float] = field(default_factory=dict[str, float])
     """Seconds that handlers of payments take."""
+    handlers: list[str] = field(default_factory=list[str])
+    """Which ones payments has; none means all."""
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     """Of the service."""
 
@@ -89,6 +94,12 @@ async def write_effect(ctx: Context[SqlTransaction], task: Task, event: Order | 
 
 def _payments(service: Service[SqlTransaction], events: Events, task: Task) -> None:
     """React to orders in each of the ways that a handler can have its end written."""
+    _within(service, events, task)
+    _outside(service, events, task)
+
+
+def _within(service: Service[SqlTransaction], events: Events, task: Task) -> None:
+    """Add the handlers that run in their event's transaction."""
     taken, emits = events.taken, [events.taken]
 
     async def charge(order: Order, ctx: Context[SqlTransaction]) -> None:
@@ -102,6 +113,22 @@ def _payments(service: Service[SqlTransaction], events: Events, task: Task) -> N
             raise Reject("never")
         await ctx.publish(taken(key=order.key, number=order.number, by="charge"))
 
+    async def deliver(order: Order, ctx: Context[SqlTransaction]) -> None:
+        await write_effect(ctx, task, order)
+        if f"{order.key}/{order.number}" == task.parked and ctx.attempt < 4:
+            raise OSError("it is parked, and put off there")
+        await ctx.publish(taken(key=order.key, number=order.number, by="deliver"))
+
+    if _wanted(task, "charge"):
+        service.on(events.order, publishes=emits)(charge)
+    if _wanted(task, "deliver"):
+        service.on(events.order, publishes=emits, retry=TWICE, on_failure=PARK)(deliver)
+
+
+def _outside(service: Service[SqlTransaction], events: Events, task: Task) -> None:
+    """Add the handlers whose event's end is written afterwards."""
+    taken, emits = events.taken, [events.taken]
+
     async def announce(order: Order, ctx: Context) -> None:
         await ctx.publish(taken(key=order.key, number=order.number, by="announce"))
 
@@ -111,16 +138,14 @@ def _payments(service: Service[SqlTransaction], events: Events, task: Task) -> N
         reached(OWN_ACTED)
         await ctx.publish(taken(key=order.key, number=order.number, by="remind"))
 
-    async def deliver(order: Order, ctx: Context[SqlTransaction]) -> None:
-        await write_effect(ctx, task, order)
-        if f"{order.key}/{order.number}" == task.parked and ctx.attempt < 4:
-            raise OSError("it is parked, and put off there")
-        await ctx.publish(taken(key=order.key, number=order.number, by="deliver"))
+    if _wanted(task, "announce"):
+        service.on(events.order, publishes=emits)(announce)
+    if _wanted(task, "remind"):
+        service.on(events.order, publishes=emits, lease=LEASE)(remind)
 
-    service.on(events.order, publishes=emits)(charge)
-    service.on(events.order, publishes=emits)(announce)
-    service.on(events.order, publishes=emits, lease=LEASE)(remind)
-    service.on(events.order, publishes=emits, retry=TWICE, on_failure=PARK)(deliver)
+
+def _wanted(task: Task, handler: str) -> bool:
+    return not task.handlers or handler in task.handlers
 
 
 def _ledger(service: Service[SqlTransaction], events: Events, task: Task) -> None:
@@ -130,13 +155,21 @@ def _ledger(service: Service[SqlTransaction], events: Events, task: Task) -> Non
     service.on(events.taken)(book)
 
 
+class Duplicates(Journals):
+    """Makes a point of every duplicate that was not handled again."""
+
+    def ended(self, job: Job, outcome: Outcome, /) -> None:
+        if outcome is Outcome.DUPLICATE:
+            reached(DUPLICATE)
+
+
 async def serve(task: Task, ready: Callable[[], None]) -> None:
     """Run until told to stop by SIGTERM; call *ready* once events are handled."""
     current = asyncio.current_task()
     assert current is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, current.cancel)
     try:
-        async with started(service_of(task)) as running:
+        async with started(service_of(task), journals=[Duplicates(())]) as running:
             ready()
             await running.wait()
     except asyncio.CancelledError:
