@@ -156,6 +156,8 @@ def _outgoing(service: Service[Any], ground: Ground, formats: Codecs) -> Outgoin
     for plan in service.plans:
         for event in plan.emits:
             outgoing.prepare(event)
+    if resends(service.plans):
+        outgoing.prepare(ResendRequested)
     return outgoing
 
 

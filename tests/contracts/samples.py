@@ -1,10 +1,11 @@
-"""One event of each kind that the example emits."""
+"""One event of each kind that the example, or the framework itself, emits."""
 
 from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID
 
 from choreo.event import Event
+from choreo.resend import ResendRequested
 from examples.order_fulfilment.events import (
     Item,
     OrderCancelled,
@@ -24,6 +25,15 @@ ITEMS = (
     Item(sku="kettle", quantity=3, price=Decimal("34.90")),
 )
 SAMPLES: Sequence[Event] = (
+    ResendRequested(
+        service="shop",
+        handler="read",
+        source="urn:device",
+        stream="a",
+        epoch=0,
+        first=2,
+        last=2**40,
+    ),
     OrderPlaced(
         order_id=ORDER, customer="Ada", card="4000-0001", items=ITEMS, total=Decimal("163.70")
     ),

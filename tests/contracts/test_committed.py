@@ -12,6 +12,7 @@ from choreo.codec.avro import HEADER, AvroCodec, SchemaFolder
 from choreo.codec.schema_folder import schema_text
 from choreo.contracts.derive import derive
 from choreo.event import Event, event_type
+from choreo.resend import ResendRequested
 from examples.order_fulfilment.services import inventory, notification, order, payment, shipping
 from tests.contracts.samples import SAMPLES
 
@@ -19,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 FOLDER = SchemaFolder(ROOT / "schemas")
 SERVICES = (order, payment, inventory, shipping, notification)
 EMITTED = sorted(
-    {event for service in SERVICES for plan in service.plans for event in plan.emits},
+    {event for service in SERVICES for plan in service.plans for event in plan.emits}
+    | {ResendRequested},
     key=lambda event: event_type(event).type,
 )
 
