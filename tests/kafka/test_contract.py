@@ -42,7 +42,7 @@ class TestKafka(BrokerContract):
             expire=expire,
             patience=20,
             quiet=0.5,
-            idle=7,
+            idle=real_kafka.session + 1,
         )
 
 

@@ -12,7 +12,7 @@ from choreo_kafka import KafkaBroker
 from tests.conftest import StartKafka
 from tests.kafka.ear import Ear, receive, subscription, until
 
-OPTIONS = "session_timeout=3&stall_timeout=3&publish_timeout=3&close_timeout=1&connect_timeout=3"
+OPTIONS = "session_timeout=3&stall_timeout=3&publish_timeout=5&close_timeout=1&connect_timeout=3"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
 
@@ -42,7 +42,7 @@ async def test_a_broker_that_falls_silent_is_noticed_and_returned_to(
             node.freeze()
             try:
                 with pytest.raises(PublishError) as told:
-                    async with asyncio.timeout(6):
+                    async with asyncio.timeout(8):
                         await broker.publish([Message(topic, b"lost?", b"key")])
                 await until(lambda: ear.of("rebuilt"))
             finally:
