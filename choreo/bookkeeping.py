@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from choreo.clock import Clock
 from choreo.delivery.attempts import Records
@@ -34,6 +34,8 @@ from choreo.store.lot import Lot
 from choreo.store.port import Ledger, Store
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 SWEEP = timedelta(minutes=1)
 """Time between two looks for what may be forgotten."""
@@ -136,7 +138,12 @@ class Bookkeeping:
             if self._leases is not None and durations:
                 _background(stack, "choreo leases", self._leases.run(min(durations)))
             if self._guard is not None:
-                await stack.enter_async_context(self._guard.keeping())
+                guard = self._guard
+                await _patiently(
+                    lambda: stack.enter_async_context(guard.keeping()),
+                    self._settings,
+                    self._environment,
+                )
             if self._relay is not None:
                 await stack.enter_async_context(_relaying(self._relay))
             if self._ledger is not None:
@@ -202,31 +209,31 @@ async def opened(
         yield keeping
         return
     async with AsyncExitStack() as stack:
-        store = await _entered(stack, service, settings, environment)
+        store = await _patiently(
+            lambda: stack.enter_async_context(_made(service, settings, environment.clock)),
+            settings,
+            environment,
+        )
         _check(service, store)
-        await keeping.open(store, service)
+        await _patiently(lambda: keeping.open(store, service), settings, environment)
         yield keeping
 
 
-async def _entered(
-    stack: AsyncExitStack,
-    service: Service[Any],
-    settings: Settings,
-    environment: Environment,
-) -> Store[Any]:
+async def _patiently(
+    reach: Callable[[], Awaitable[T]], settings: Settings, environment: Environment
+) -> T:
+    """Try again while the store does not answer, or another holds it, until time is up."""
     give_up = environment.clock.monotonic() + settings.start_timeout.total_seconds()
     tries = 0
     while True:
-        store = _made(service, settings, environment.clock)
         try:
-            return await stack.enter_async_context(store)
+            return await reach()
         except StoreError as error:
             tries += 1
             delay = FOREVER.backoff(tries, environment.random)
             if environment.clock.monotonic() + delay > give_up:
                 raise
-            names = {"store": store.url, "error": str(error)}
-            logger.warning("store cannot be reached yet", extra=names)
+            logger.warning("store cannot be reached yet", extra={"error": str(error)})
             await environment.clock.sleep(delay)
 
 
