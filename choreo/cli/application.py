@@ -14,7 +14,7 @@ from typing import Annotated, cast
 
 import typer
 
-from choreo.cli import dlq, outbox, store
+from choreo.cli import contracts, dlq, outbox, store
 from choreo.cli.exit_codes import SIGNALLED, ExitCode
 from choreo.cli.failure import is_usage, reporting, say
 from choreo.cli.options import BrokerUrl, Debug, Json, Limit, complete
@@ -27,15 +27,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-contracts = typer.Typer(
-    help="Hold event classes to their committed Avro contracts.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(store.app, name="store")
-app.add_typer(contracts, name="contracts")
+app.add_typer(contracts.app, name="contracts")
 
 
 class Level(StrEnum):
@@ -50,16 +45,6 @@ class Level(StrEnum):
 Targets = Annotated[
     list[str],
     typer.Argument(metavar="MODULE:SERVICE…", help="Services, or functions that return one."),
-]
-Contracted = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="MODULE:SERVICE|MODULE:EVENT…", help="Event classes, or services that emit some."
-    ),
-]
-Schemas = Annotated[
-    Path | None,
-    typer.Option("--schemas", help="Folder of the contracts, in place of the settings' one."),
 ]
 
 
@@ -207,34 +192,6 @@ def tail(
             json=json,
         )
         complete(tailing.tail(request), json=json, debug=debug)
-
-
-@contracts.command("export")
-def contracts_export(
-    targets: Contracted,
-    schemas: Schemas = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace contracts that say something else.")
-    ] = False,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Write the Avro contracts of events, each to schemas/TOPIC/EVENT/VERSION.avsc."""
-    with reporting(json=json, debug=debug):
-        from choreo.cli import contracts as work
-
-        work.export(work.Request(targets=targets, schemas=schemas, force=force, json=json))
-
-
-@contracts.command("check")
-def contracts_check(
-    targets: Contracted, schemas: Schemas = None, json: Json = False, debug: Debug = False
-) -> None:
-    """Compare events with their committed contracts; end with 3 unless all of them hold."""
-    with reporting(json=json, debug=debug):
-        from choreo.cli import contracts as work
-
-        work.check(work.Request(targets=targets, schemas=schemas, json=json))
 
 
 def _usage(error: Exception, *, as_json: bool) -> int:

@@ -1,200 +1,140 @@
-"""``choreo contracts``: event classes and the files that promise what they look like."""
+"""``choreo contracts …``: the commands that hold events to their contracts, and their options."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+# ruff: noqa: PLC0415 -- see application.py
+
 from pathlib import Path
+from typing import Annotated
 
-from choreo.cli.screen import print_json, print_line
-from choreo.cli.target import service_or_event
-from choreo.codec.schema_folder import SchemaFolder, read_contract, schema_text
-from choreo.contracts.derive import derive
-from choreo.contracts.difference import Absent, Difference, differences
-from choreo.errors import ConfigurationError
-from choreo.event import Event, event_type
-from choreo.service import Service
-from choreo.settings import Settings
+import typer
 
+from choreo.cli.failure import reporting
+from choreo.cli.options import Debug, Json
+from choreo.contracts.mode import Mode
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """The options of ``choreo contracts``."""
+app = typer.Typer(
+    help="Hold event classes to their committed Avro contracts, and these to earlier ones.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
-    targets: Sequence[str]
-    schemas: Path | None = None
-    force: bool = False
-    json: bool = False
-
-
-class State(StrEnum):
-    """How a committed contract stands to its class."""
-
-    SAME = "same"
-    REWORDED = "reworded"
-    """Other words for people, or another layout; what is on the wire is the same."""
-    MISSING = "missing"
-    DIFFERENT = "different"
-    UNREADABLE = "unreadable"
-    """The file is no Avro schema."""
-    WRITTEN = "written"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """One event, its committed contract, and how they go together."""
-
-    event: type[Event]
-    path: Path
-    state: State
-    text: str
-    """The contract as it would be written."""
-    details: Sequence[Difference] = ()
-    problem: str | None = None
-    """Why the file is unreadable."""
-
-    @property
-    def holds(self) -> bool:
-        """Tell whether a service can write the event by its committed contract."""
-        return self.state in {State.SAME, State.REWORDED, State.WRITTEN}
+Contracted = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODULE:SERVICE|MODULE:EVENT…", help="Event classes, or services that emit some."
+    ),
+]
+Compared = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[MODULE:SERVICE|MODULE:EVENT…]",
+        help="Event classes, and services that emit or read some; by default files only.",
+    ),
+]
+Schemas = Annotated[
+    Path | None,
+    typer.Option("--schemas", help="Folder of the contracts, in place of the settings' one."),
+]
+OfMode = Annotated[
+    Mode, typer.Option("--mode", help="Who must be able to read whom, among versions.")
+]
+Against = Annotated[
+    str | None,
+    typer.Option("--against", help="Git reference whose contracts are in use, such as main."),
+]
 
 
-def export(request: Request) -> None:
-    """Write the contracts of all targets, or none: ConfigurationError if one would be changed."""
-    standings = _standings(request)
-    changed = [one for one in standings if one.state in {State.DIFFERENT, State.UNREADABLE}]
-    if changed and not request.force:
-        _show(standings, json=request.json)
-        raise ConfigurationError(
-            f"nothing was written, for {_count(changed, standings)} would say something else: "
-            "a contract in use does not change, so raise the event's version; for one that was "
-            "never used: --force"
-        )
-    for one in standings:
-        if one.state is not State.SAME:
-            one.path.parent.mkdir(parents=True, exist_ok=True)
-            one.path.write_text(one.text, encoding="utf-8")
-    _show([_written(one) for one in standings], json=request.json)
+@app.command()
+def export(
+    targets: Contracted,
+    schemas: Schemas = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace contracts that say something else.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write the Avro contracts of events, each to schemas/TOPIC/EVENT/VERSION.avsc."""
+    with reporting(json=json, debug=debug):
+        from choreo.cli import standing
+
+        standing.export(standing.Request(targets=targets, schemas=schemas, force=force, json=json))
 
 
-def check(request: Request) -> None:
-    """Compare classes with committed contracts; ConfigurationError unless all hold."""
-    standings = _standings(request)
-    _show(standings, json=request.json)
-    broken = [one for one in standings if not one.holds]
-    if broken:
-        raise ConfigurationError(
-            f"{_count(broken, standings)} do not hold: choreo contracts export writes those that "
-            "are missing, and says what to do about the others"
-        )
+@app.command()
+def check(
+    targets: Compared = None,
+    schemas: Schemas = None,
+    mode: OfMode = Mode.FULL_TRANSITIVE,
+    against: Against = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compare events with contracts, and contracts with earlier ones; end with 3 if any fails.
 
+    Names who reads what breaks, in which order to deploy, and what to do.
+    """
+    with reporting(json=json, debug=debug):
+        from choreo.cli import checking
 
-def _standings(request: Request) -> list[Standing]:
-    found: dict[tuple[type[Event], Path], Standing] = {}
-    for event, schemas in _subjects(request):
-        folder = SchemaFolder(schemas)
-        path = folder.path(event)
-        if (event, path) not in found:
-            found[event, path] = _standing(event, path)
-    if not found:
-        raise ConfigurationError(
-            "these services emit no events, and a contract belongs to who emits: name event "
-            "classes, such as shop.events:OrderPlaced"
-        )
-    _check_apart(found.values())
-    return list(found.values())
-
-
-def _subjects(request: Request) -> Iterable[tuple[type[Event], Path]]:
-    """Yield each event and its folder; of a service, what its handlers emit."""
-    for target in request.targets:
-        found = service_or_event(target)
-        if isinstance(found, Service):
-            schemas = found.settings(schemas=request.schemas).schemas
-            emits = {event for plan in found.plans for event in plan.emits}
-            for event in sorted(emits, key=lambda event: event_type(event).type):
-                yield event, schemas
-        else:
-            yield found, Settings.load(schemas=request.schemas).schemas
-
-
-def _standing(event: type[Event], path: Path) -> Standing:
-    schema = derive(event)
-    text = schema_text(schema)
-
-    def so(
-        state: State, details: Sequence[Difference] = (), problem: str | None = None
-    ) -> Standing:
-        return Standing(
-            event=event, path=path, state=state, text=text, details=details, problem=problem
-        )
-
-    if not path.exists():
-        return so(State.MISSING)
-    try:
-        kept = read_contract(path)
-    except ConfigurationError as error:
-        return so(State.UNREADABLE, problem=str(error))
-    details = differences(kept.schema, schema)
-    if details:
-        return so(State.DIFFERENT, details)
-    same = path.read_text(encoding="utf-8") == text
-    return so(State.SAME if same else State.REWORDED)
-
-
-def _check_apart(standings: Iterable[Standing]) -> None:
-    """Raise ConfigurationError for two classes that claim one file with different contents."""
-    by_path: dict[Path, Standing] = {}
-    for one in standings:
-        other = by_path.setdefault(one.path, one)
-        if other.text != one.text:
-            raise ConfigurationError(
-                f"{_named(other.event)} and {_named(one.event)} both claim {one.path} and differ: "
-                "export the one of the service that emits it, or name one of them"
+        checking.check(
+            checking.Comparison(
+                targets=targets or (), schemas=schemas, mode=mode, against=against, json=json
             )
+        )
 
 
-def _written(one: Standing) -> Standing:
-    state = State.SAME if one.state is State.SAME else State.WRITTEN
-    return Standing(event=one.event, path=one.path, state=state, text=one.text)
+@app.command()
+def diff(
+    targets: Compared = None,
+    schemas: Schemas = None,
+    against: Against = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show how the newest contracts differ from those before, and who can read whom."""
+    with reporting(json=json, debug=debug):
+        from choreo.cli import checking
+
+        checking.diff(
+            checking.Comparison(targets=targets or (), schemas=schemas, against=against, json=json)
+        )
 
 
-def _show(standings: Sequence[Standing], *, json: bool) -> None:
-    show: Callable[[Standing], None] = _print_json if json else _print
-    for one in standings:
-        show(one)
+@app.command()
+def accept(
+    events: Annotated[list[str], typer.Argument(metavar="EVENT…", help="Names of events.")],
+    because: Annotated[str, typer.Option("--because", help="The reason, kept in the file.")],
+    schemas: Schemas = None,
+    mode: OfMode = Mode.FULL_TRANSITIVE,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Let the newest contract of an event break with earlier ones, and keep why beside it."""
+    with reporting(json=json, debug=debug):
+        from choreo.cli import checking
+
+        checking.accept(checking.Comparison(schemas=schemas, mode=mode, json=json), events, because)
 
 
-def _print(one: Standing) -> None:
-    print_line(f"{one.state:<10} {one.path}  {_named(one.event)}")
-    for detail in one.details:
-        print_line(f"    {detail}")
-    if one.problem is not None:
-        print_line(f"    {one.problem}")
+@app.command("import")
+def import_contract(
+    file: Annotated[Path, typer.Argument(metavar="FILE.avsc", help="An Avro schema.")],
+    topic: Annotated[
+        str | None, typer.Option("--topic", help="Topic of the event; by default from the path.")
+    ] = None,
+    key: Annotated[str | None, typer.Option("--key", help="Field that keeps order.")] = None,
+    version: Annotated[
+        int | None, typer.Option("--version", min=1, help="Version; by default from the path.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="New file, in place of stdout.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Write an event class that derives back to a contract that others wrote."""
+    with reporting(json=False, debug=debug):
+        from choreo.cli import importing
 
-
-def _print_json(one: Standing) -> None:
-    print_json(
-        {
-            "event": _named(one.event),
-            "type": event_type(one.event).type,
-            "path": str(one.path),
-            "state": one.state,
-            "differences": [_detail(detail) for detail in one.details],
-            "problem": one.problem,
-        }
-    )
-
-
-def _detail(detail: Difference) -> dict[str, object]:
-    """Return one difference; a side that has nothing there is left out."""
-    values = {"committed": detail.committed, "derived": detail.derived}
-    present = {name: value for name, value in values.items() if not isinstance(value, Absent)}
-    return {"at": detail.at, **present}
-
-
-def _named(event: type[Event]) -> str:
-    return f"{event.__module__}:{event.__qualname__}"
-
-
-def _count(some: Sequence[Standing], every: Sequence[Standing]) -> str:
-    return f"{len(some)} of {len(every)} contracts"
+        importing.write_class(
+            importing.Order(file=file, topic=topic, key=key, version=version, output=output)
+        )

@@ -5,14 +5,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from choreo.contracts.compatibility import (
-    Direction,
-    Mode,
-    Order,
-    Verdict,
-    Version,
-    judge,
-)
+from choreo.contracts.compatibility import Order, Verdict, Version, judge
+from choreo.contracts.mode import Direction, Mode
 from choreo.contracts.resolution import Kind, obstacles
 from choreo.contracts.schema import read_schema
 from choreo.errors import ConfigurationError

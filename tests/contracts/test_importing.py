@@ -5,6 +5,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -86,7 +87,7 @@ def derivable(draw: st.DrawFn) -> JsonSchema:
 def draw_field(draw: st.DrawFn, name: str, part: str) -> JsonSchema:
     kind, values = draw(st.sampled_from(VALUES))
     if isinstance(kind, dict) and "name" in kind:
-        kind = {**kind, "name": part}
+        kind = cast("JsonSchema", {**kind, "name": part})
     given: JsonSchema = {"name": name}
     if draw(st.booleans()):
         given["doc"] = draw(TEXTS.filter(bool))

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from choreo.codec.avro import read_datum, write_datum
-from choreo.contracts.compatibility import Mode, Version, findings, judge
+from choreo.contracts.compatibility import Version, findings, judge
+from choreo.contracts.mode import Mode
 from choreo.contracts.resolution import Kind, obstacles
 from choreo.contracts.schema import Schema, read_schema
 from tests.contracts.apache import apache_reads
