@@ -77,28 +77,23 @@ class Worker:
         self._endings = Endings(
             records, self._lanes, self._custody, self._ordering, self._journal, self._ready_again
         )
-        yard = Yard(
+        self._recovery = Recovery(records, self._yard(intake), environment, self._journal)
+        self._turns = Turns(
+            records, burial, self._ordering, self._recovery, self._endings, self.trouble
+        )
+        bounds = Bounds(custody=self._custody, demand=self._demand, departure=self._departure)
+        orders = (self._ordering, self._recovery)
+        self._arrival = Arrival(intake, records, bounds, *orders, self._journal, self._random)
+        self._crash: Exception | None = None
+
+    def _yard(self, intake: Intake) -> Yard:
+        return Yard(
             intake=intake,
             custody=self._custody,
             lanes=self._lanes,
             endings=self._endings,
             roused=self.roused,
         )
-        self._recovery = Recovery(records, yard, environment, self._journal)
-        self._turns = Turns(
-            records, burial, self._ordering, self._recovery, self._endings, self.trouble
-        )
-        bounds = Bounds(custody=self._custody, demand=self._demand, departure=self._departure)
-        self._arrival = Arrival(
-            intake,
-            records,
-            bounds,
-            self._ordering,
-            self._recovery,
-            self._journal,
-            environment.random,
-        )
-        self._crash: Exception | None = None
 
     # -- what its owner calls -----------------------------------------------------------------
 
