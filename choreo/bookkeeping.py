@@ -24,7 +24,7 @@ from choreo.delivery.waves import Refusing
 from choreo.environment import Environment
 from choreo.errors import ConfigurationError, StoreError
 from choreo.event import event_type
-from choreo.plan import Plan
+from choreo.plan import Kind, Plan
 from choreo.retention import retention
 from choreo.retry import FOREVER
 from choreo.sequences import Requests, lot_of, sequencing
@@ -257,6 +257,8 @@ def _check(service: Service[Any], store: Store[Any] | None) -> None:
         wanted = plan.transaction
         if wanted is not None and (store is None or not issubclass(store.transaction, wanted)):
             raise ConfigurationError(_lacking(plan, wanted, store))
+        if wanted is not None and plan.kind is Kind.THREAD:
+            _check_thread(plan, store)
         numbered = [event.__name__ for event in plan.emits if event_type(event).numbered]
         if numbered and store is None:
             raise ConfigurationError(
@@ -268,6 +270,15 @@ def _check(service: Service[Any], store: Store[Any] | None) -> None:
                 f"handler {plan.id} ({plan.where}) wants a lease, which is kept in a store: "
                 f"{_name_one(service)}"
             )
+
+
+def _check_thread(plan: Plan, store: Store[Any] | None) -> None:
+    """Refuse a transaction of coroutines to a thread, where they would do nothing unnoticed."""
+    if store is not None and getattr(store.transaction, "asynchronous", False):
+        raise ConfigurationError(
+            f"handler {plan.id} ({plan.where}) is a plain function, which runs in a thread, and "
+            "its transaction can only be used in the event loop: make it async def"
+        )
 
 
 def _name_one(service: Service[Any]) -> str:

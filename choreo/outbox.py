@@ -78,6 +78,11 @@ class Outbox:
         *causation* that of the event that led to them; without either each begins a conversation.
         Raises EncodeError for an event that cannot be written, and whatever the database raises.
         """
+        if not hasattr(place, "run_sync"):
+            raise ConfigurationError(
+                f"add() takes an AsyncSession or AsyncConnection, not {type(place).__name__}; "
+                "add_sync() takes a Session or Connection"
+            )
         ids, emissions = self._written(events, correlation, causation)
         await place.run_sync(self._lodge, emissions)
         return ids

@@ -3,14 +3,20 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, event, insert, select
+from sqlalchemy import URL, Connection, event, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from choreo.errors import ConfigurationError
+from choreo.errors import ConfigurationError, SchemaError
 from choreo.store.outbox import Emission
+from choreo_sql.failures import code
 from choreo_sql.outbox import put
 from choreo_sql.scopes import services
 from choreo_sql.settings import shown
+
+UNDEFINED_TABLE = "42P01"
+"""SQLSTATE of a statement over a table that does not exist."""
 
 
 def lodge(
@@ -27,13 +33,13 @@ def lodge(
         connection = place
     else:
         raise ConfigurationError(
-            f"{type(place).__name__} is no session or connection of SQLAlchemy: give the one in "
-            "whose transaction the events are to be emitted"
+            f"{type(place).__name__} is no Session or Connection of SQLAlchemy: give the one in "
+            "whose transaction the events are to be emitted, and one that is async to add()"
         )
     _check(url, connection.engine.url)
     if committed is not None:
         _tell(place, committed)
-    put(connection, _number(connection, service), emissions)
+    put(connection, _known(url, connection, service), emissions)
 
 
 def _check(store: URL, used: URL) -> None:
@@ -53,12 +59,26 @@ def _file(url: URL) -> Path | None:
     return None if not url.database or url.database == ":memory:" else Path(url.database).resolve()
 
 
+def _known(url: URL, connection: Connection, service: str) -> int:
+    """Look up the number of *service*; raise SchemaError where there are no tables at all."""
+    try:
+        return _number(connection, service)
+    except DBAPIError as error:
+        if code(error) != UNDEFINED_TABLE and "no such table" not in str(error.orig):
+            raise
+        where = shown(url)
+        text = f"store {where} has no tables yet: choreo store init --store {where}"
+        raise SchemaError(text) from error
+
+
 def _number(connection: Connection, service: str) -> int:
     """Look up the number of *service*, which may never have run yet."""
     query = select(services.c.number).where(services.c.name == service)
     found = connection.execute(query).scalar()
     if found is None:
-        connection.execute(insert(services).values(name=service))
+        upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        # Another session may be doing the same, and must fail as little as this one.
+        connection.execute(upsert(services).values(name=service).on_conflict_do_nothing())
         found = connection.execute(query).scalar_one()
     return int(found)
 

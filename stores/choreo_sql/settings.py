@@ -1,6 +1,7 @@
 """Everything about a SQL store that a user may set, in one place, read from its URL."""
 
 from datetime import timedelta
+from inspect import signature
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -11,6 +12,8 @@ from choreo.duration import Duration
 from choreo.errors import ConfigurationError
 from choreo.written import problems
 
+DIALECT = {"prepared_statement_cache_size", "prepared_statement_name_func"}
+"""What SQLAlchemy itself takes from a URL for asyncpg."""
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 
@@ -45,7 +48,8 @@ class SqlSettings(BaseModel):
     def parse(cls, text: str, given: "SqlSettings | None" = None) -> tuple[URL, Self]:
         """Read a URL; raise ConfigurationError for what is not understood.
 
-        Options of the URL come before those *given*; what is left in its query is the driver's.
+        Options of the URL come before those *given*; what else is in its query of PostgreSQL is the
+        driver's, asyncpg's.
         """
         url = _url(text)
         own = {name: value for name, value in url.query.items() if name in cls.model_fields}
@@ -58,12 +62,28 @@ class SqlSettings(BaseModel):
         if "sslmode" in url.query:  # libpq's name, as URLs have it everywhere
             mode = url.query["sslmode"]
             url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+        if unknown := sorted(set(url.query) - _drivers(url)):
+            known = ", ".join(cls.model_fields)
+            raise ConfigurationError(
+                f"store {shown(url)}: {', '.join(unknown)} is no option: there are {known}"
+            )
         return url, settings
 
 
 def shown(url: URL) -> str:
     """Write *url* without password and options."""
     return url.set(query={}, drivername=url.get_backend_name()).render_as_string(hide_password=True)
+
+
+def _drivers(url: URL) -> set[str]:
+    """Name what the driver takes from the query of *url*; of SQLite's nothing is of use."""
+    if url.get_backend_name() == "sqlite":
+        return set()
+    try:
+        import asyncpg  # noqa: PLC0415 -- who has SQLite alone need not have it
+    except ModuleNotFoundError:
+        return set(url.query)  # the engine says what is missing
+    return DIALECT | set(signature(asyncpg.connect).parameters)
 
 
 def _url(text: str) -> URL:

@@ -1,7 +1,7 @@
 """What a handler gets of a SQL store: the transaction of its own event, which only choreo ends."""
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
@@ -29,6 +29,9 @@ class SqlTransaction:
     It is committed together with the event's end and all that was emitted when the handler has
     returned, and rolled back when it raises.
     """
+
+    asynchronous: ClassVar[bool] = True
+    """It can be used in the event loop only: plain functions, which run in threads, get none."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection

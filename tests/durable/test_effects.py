@@ -149,6 +149,19 @@ async def test_without_a_store_a_handler_that_asks_for_its_transaction_is_refuse
             pass
 
 
+async def test_a_plain_function_is_refused_a_transaction_of_coroutines(url: str) -> None:
+    """In its thread they would do nothing, and the event would pass for handled."""
+    shop: Service[SqlTransaction] = Service("shop", store=url)
+
+    @shop.on(Placed)
+    def charge(_: Placed, ctx: Context[SqlTransaction]) -> None:
+        ctx.transaction.session()
+
+    with pytest.raises(ConfigurationError, match=r"charge .* make it async def"):
+        async with started(shop):
+            pass
+
+
 async def test_another_stores_transaction_is_refused() -> None:
     shop: Service[SqlTransaction] = Service("shop", store="memory://elsewhere")
 

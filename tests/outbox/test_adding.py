@@ -1,5 +1,6 @@
 """Events emitted in an application's own transaction, on SQLite and PostgreSQL."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
@@ -9,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import Session
 
 from choreo import Event, Service
-from choreo.errors import ConfigurationError
+from choreo.errors import ConfigurationError, SchemaError
 from choreo.outbox import Outbox
 from choreo_sql import SqlStore
 from tests.outbox.emitting import Place
@@ -137,6 +138,38 @@ async def test_a_service_that_never_ran_has_an_outbox(application: Application, 
         assert [row.identity for row in await place.read()] == ids
 
 
+async def test_sessions_that_add_before_the_service_ever_ran_fail_none_of_each_other(
+    application: Application,
+) -> None:
+    """The first requests of a new web server come at the same time."""
+    outbox = Outbox(Service("new", store=application.service.store))
+    reached = asyncio.Barrier(3)
+
+    async def order(name: str) -> None:
+        async with AsyncSession(application.engine) as session:
+            await session.execute(text("SELECT count(*) FROM placed"))
+            await reached.wait()
+            await outbox.add(session, OrderPlaced(order=name))
+            await session.commit()
+
+    await asyncio.gather(order("o1"), order("o2"), order("o3"))
+
+    async with application.engine.connect() as connection:
+        assert await connection.scalar(text("SELECT count(*) FROM choreo_outbox")) == 3
+
+
+async def test_a_database_without_tables_is_told_with_the_command_that_makes_them(
+    application: Application,
+) -> None:
+    async with application.engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE choreo_service RENAME TO gone"))
+    outbox = Outbox(application.service)
+
+    async with AsyncSession(application.engine) as session:
+        with pytest.raises(SchemaError, match="choreo store init --store"):
+            await outbox.add(session, OrderPlaced(order="o1"))
+
+
 @pytest.fixture
 def sqlite_engine(tmp_path: object) -> Generator[tuple[Engine, str]]:
     url = f"sqlite:///{tmp_path}/sync.db"
@@ -176,5 +209,15 @@ def test_what_is_no_session_is_refused(sqlite_engine: tuple[Engine, str]) -> Non
     engine, url = sqlite_engine
     outbox = Outbox(Service("shop", store=url))
 
-    with pytest.raises(ConfigurationError, match="Engine is no session"):
+    with pytest.raises(ConfigurationError, match="Engine is no Session"):
         outbox.add_sync(engine, OrderPlaced(order="o1"))
+
+
+async def test_a_plain_session_is_told_which_method_takes_it(
+    sqlite_engine: tuple[Engine, str],
+) -> None:
+    engine, url = sqlite_engine
+    place: Any = Session(engine)
+
+    with pytest.raises(ConfigurationError, match=r"not Session; add_sync\(\) takes"):
+        await Outbox(Service("shop", store=url)).add(place, OrderPlaced(order="o1"))

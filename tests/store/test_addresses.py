@@ -37,6 +37,8 @@ def test_a_password_is_shown_nowhere(url: str) -> None:
         (f"postgresql://u:{SECRET}@host/x?timeout=-1", "timeout"),
         (f"postgresql://u:{SECRET}@host:port/x", "cannot be read"),
         (f"memory://u:{SECRET}@host", "memory://name"),
+        ("sqlite:///books.db?tiemout=3", "tiemout is no option: there are create, pool, timeout"),
+        (f"postgresql://u:{SECRET}@host/x?tiemout={SECRET}", "tiemout is no option"),
     ],
 )
 def test_what_is_wrong_with_a_url_is_told_without_its_password(url: str, problem: str) -> None:
@@ -58,3 +60,10 @@ def test_what_libpq_calls_sslmode_is_understood() -> None:
     url, _ = SqlSettings.parse("postgresql://host/database?sslmode=require")
 
     assert dict(url.query) == {"ssl": "require"}
+
+
+def test_what_the_driver_knows_is_left_to_it() -> None:
+    text = "postgresql://host/database?statement_cache_size=0&prepared_statement_cache_size=0"
+    url, _ = SqlSettings.parse(text)
+
+    assert set(url.query) == {"statement_cache_size", "prepared_statement_cache_size"}
