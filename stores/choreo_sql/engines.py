@@ -1,7 +1,7 @@
 """Engines as choreo needs them: what each connection is told when it is opened."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, cast
 
@@ -54,6 +54,17 @@ def sqlite_engine(url: URL, settings: SqlSettings, *, writer: bool) -> AsyncEngi
     if not writer:
         pragmas.append("query_only=ON")
 
+    _keep_whole(engine)
+    _prepare_with(engine, pragmas)
+    if writer:
+        guard(engine)
+        _begin_at_once(engine)
+    return engine
+
+
+def _keep_whole(engine: AsyncEngine) -> None:
+    """Give back no connection with a transaction in it, and close none with a lock."""
+
     @event.listens_for(engine.sync_engine, "reset")
     def reset(
         connection: DBAPIConnection, _entry: ConnectionPoolEntry, _state: PoolResetState
@@ -70,6 +81,12 @@ def sqlite_engine(url: URL, settings: SqlSettings, *, writer: bool) -> AsyncEngi
         # the file, alive.
         cast("AdaptedConnection", connection).run_async(_roll_back)
 
+    _ = reset, drop
+
+
+def _prepare_with(engine: AsyncEngine, pragmas: Sequence[str]) -> None:
+    """Run *pragmas* on every new connection."""
+
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
@@ -77,22 +94,23 @@ def sqlite_engine(url: URL, settings: SqlSettings, *, writer: bool) -> AsyncEngi
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    if writer:
-        guard(engine)
+    _ = prepare
 
-        @event.listens_for(engine.sync_engine, "begin")
-        def begin(connection: Connection) -> None:
-            driver = cast("AdaptedConnection", connection.connection.dbapi_connection)
-            try:
-                driver.run_async(_begin)
-            except BaseException:
-                # Whoever is cancelled here leaves a BEGIN behind in the driver's queue.
-                connection.invalidate()
-                raise
 
-        _ = begin
-    _ = prepare, reset, drop
-    return engine
+def _begin_at_once(engine: AsyncEngine) -> None:
+    """Begin every transaction as one that writes (O9)."""
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        driver = cast("AdaptedConnection", connection.connection.dbapi_connection)
+        try:
+            driver.run_async(_begin)
+        except BaseException:
+            # Whoever is cancelled here leaves a BEGIN behind in the driver's queue.
+            connection.invalidate()
+            raise
+
+    _ = begin
 
 
 def postgresql_engine(url: URL, settings: SqlSettings, *, size: int, handlers: bool) -> AsyncEngine:
