@@ -28,6 +28,7 @@ from choreo.retry import Retry
 from choreo.sequences import gaps_of, park_of, resends
 from choreo.service import Service
 from choreo.settings import Settings
+from choreo.upcast import chains
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +187,11 @@ def _routes(handlers: Iterable[Handler]) -> dict[str, list[Handler]]:
                 f"{handler.plan.event.__qualname__} are both {kind!r} on the wire: name one of them"
             )
         routes.setdefault(kind, []).append(handler)
-    return routes
+    older: dict[str, list[Handler]] = {}
+    for kind in sorted(routes, key=lambda kind: event_type(classes[kind]).version):
+        older |= dict.fromkeys(chains(classes[kind]), routes[kind])
+    # A version that has handlers of its own is theirs; of several newer ones the newest reads it.
+    return older | routes
 
 
 def _subscription(

@@ -1,7 +1,7 @@
 """Typed events: frozen pydantic models whose class arguments declare their identity on the wire."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -26,6 +26,10 @@ KINDS: Mapping[str, type[object]] = {
 
 AUTO = "auto"
 """In place of a field: the outbox numbers the events, per name and key."""
+
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+"""Turns the fields of one version, by their names on the wire, into those of the next."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +89,8 @@ class Event(BaseModel):
 
     __event__: ClassVar[EventType | None] = None
     __domain__: ClassVar[str] = ""
+    __upcasters__: ClassVar[dict[int, Upcaster]] = {}
+    """By the version they begin with; each class has its own."""
 
     def __init_subclass__(  # noqa: PLR0913 -- class arguments, all by keyword
         cls,
@@ -103,6 +109,7 @@ class Event(BaseModel):
         if domain is not None:
             cls.__domain__ = domain
         cls.__event__ = None
+        cls.__upcasters__ = {}
         if topic is None:
             return
         require(topic, str, f"class {cls.__name__}(Event, topic={topic!r}): must be of type str")
@@ -117,6 +124,26 @@ class Event(BaseModel):
             retain=retain,
             foreign=foreign,
         )
+
+    @classmethod
+    def upcast(cls, *, from_version: int) -> Callable[[Upcaster], Upcaster]:
+        """Register what turns the fields of *from_version* into those of the next version.
+
+        The class then reads events of that version. An exception makes an event undecodable.
+        """
+        declared = event_type(cls)
+        where = f"{cls.__name__}.upcast(from_version={from_version!r})"
+        require(from_version, int, f"{where}: versions are numbers")
+        if not 0 < from_version < declared.version:
+            raise ConfigurationError(f"{where}: the class is version {declared.version}")
+        if from_version in cls.__upcasters__:
+            raise ConfigurationError(f"{where}: there is one already")
+
+        def register(step: Upcaster) -> Upcaster:
+            cls.__upcasters__[from_version] = step
+            return step
+
+        return register
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:  # noqa: ANN401 -- as above

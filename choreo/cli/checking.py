@@ -114,6 +114,7 @@ def _question(comparison: Comparison, standings: Sequence[Standing]) -> Question
         against=comparison.against,
         derived=dict(map(_derived, (one for one in standings if one.state is State.MISSING))),
         services=services,
+        events=[one.event for one in standings],
     )
 
 

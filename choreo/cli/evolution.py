@@ -1,18 +1,19 @@
 """Contracts beside their predecessors: what breaks, who reads it, and who goes first."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from choreo.cli.acceptance import Acceptance, read_acceptance
 from choreo.cli.history import Folder, Histories, Release, in_commit, in_folder
-from choreo.contracts.compatibility import Finding, Verdict, judge
+from choreo.contracts.compatibility import Finding, Order, Verdict, deploy_order, judge
 from choreo.contracts.difference import Difference, differences
 from choreo.contracts.field_use import FieldUse, field_use
 from choreo.contracts.mode import Direction, Mode
 from choreo.event import Event, event_type
 from choreo.plan import Plan
 from choreo.service import Service
+from choreo.upcast import chains
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,27 @@ class Change:
     acceptance: Acceptance | None
     readers: Mapping[Finding, Sequence[Reader]]
 
+    upcast: Collection[int]
+    """Earlier versions that the class converts."""
+
     @property
     def open(self) -> Sequence[Finding]:
-        """What breaks and was not accepted."""
+        """What breaks, is not converted and was not accepted."""
         accepted = self.acceptance.covers if self.acceptance else frozenset[str]()
-        return [one for one in self.verdict.breaks if key_of(one) not in accepted]
+        return [
+            one
+            for one in self.verdict.breaks
+            if key_of(one) not in accepted and not self.converts(one)
+        ]
+
+    @property
+    def order(self) -> Order:
+        """Who may be deployed first."""
+        return deploy_order([one for one in self.verdict.findings if not self.converts(one)])
+
+    def converts(self, one: Finding) -> bool:
+        """Tell whether the class reads that version by its upcasters."""
+        return one.direction is Direction.BACKWARD and one.earlier in self.upcast
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +78,8 @@ class Question:
     derived: Mapping[tuple[Path, Folder], Release]
     """What classes say that have no contract yet."""
     services: Sequence[Service] = ()
+    events: Sequence[type[Event]] = ()
+    """Classes beside those that services read."""
 
 
 def key_of(one: Finding) -> str:
@@ -74,6 +93,7 @@ def changes(question: Question) -> Iterator[Change]:
     Raises ConfigurationError for what cannot be read.
     """
     consumers = _consumers(question.services)
+    upcast = _upcast(question)
     for root in question.roots:
         before = in_commit(root, question.against) if question.against else None
         for folder, releases in _with_derived(root, question).items():
@@ -81,7 +101,9 @@ def changes(question: Question) -> Iterator[Change]:
             for index, new in enumerate(releases):
                 judged = new.number not in known if before is not None else new is releases[-1]
                 if index and judged:
-                    yield _change(root, folder, releases[: index + 1], question.mode, consumers)
+                    releases_until = releases[: index + 1]
+                    found = _change(root, folder, releases_until, question.mode, consumers)
+                    yield replace(found, upcast=upcast.get((folder, new.number), ()))
 
 
 def rewritten(question: Question) -> Iterator[Rewritten]:
@@ -127,6 +149,17 @@ def _consumers(services: Sequence[Service]) -> Consumers:
     return found
 
 
+def _upcast(question: Question) -> Mapping[tuple[Folder, int], Collection[int]]:
+    """Tell which earlier versions the classes convert."""
+    read = {plan.event for service in question.services for plan in service.plans}
+    return {
+        (folder_of(event), event_type(event).version): [
+            int(kind.rpartition(".v")[2]) for kind in chains(event)
+        ]
+        for event in {*read, *question.events}
+    }
+
+
 def _change(
     root: Path, folder: Folder, releases: Sequence[Release], mode: Mode, consumers: Consumers
 ) -> Change:
@@ -139,6 +172,7 @@ def _change(
         verdict=verdict,
         acceptance=read_acceptance(root / folder, new.number, new.digest),
         readers={one: _readers(one, folder, new.number, consumers) for one in verdict.findings},
+        upcast=(),
     )
 
 

@@ -24,14 +24,16 @@ def show_change(change: Change, *, json: bool) -> None:
     if json:
         print_json(_change(change))
         return
-    print_line(f"{_state(change):<10} {change.new.origin}  {_ORDERS[change.verdict.order]}")
+    print_line(f"{_state(change):<10} {change.new.origin}  {_ORDERS[change.order]}")
     if change.acceptance is not None and change.verdict.breaks:
         print_line(f"    accepted: {change.acceptance.because}")
     for one in change.verdict.findings:
         print_line(f"    {_finding(one)}")
         for reader in change.readers[one]:
             print_line(f"        {reader.service}.{reader.handler} {_use(reader)}")
-        if one in change.open:
+        if change.converts(one):
+            print_line(f"        converted by {change.folder.name}.upcast")
+        elif one in change.open:
             print_line(f"        fix: {remedy(one)}")
     stub = _stub(change)
     for line in stub.splitlines() if stub else ():
@@ -63,7 +65,7 @@ def show_difference(change: Change, *, json: bool) -> None:
         print_json({**_change(change), "differences": listed})
         return
     old, new = f"v{change.last.number}", f"v{change.new.number}"
-    order = _ORDERS[change.verdict.order]
+    order = _ORDERS[change.order]
     print_line(f"{change.folder}  {old} → {new}  {order}")
     for detail in details:
         print_line(f"    {_told(detail, old, new)}")
@@ -72,9 +74,10 @@ def show_difference(change: Change, *, json: bool) -> None:
 
 
 def _state(change: Change) -> str:
-    if change.verdict.compatible:
-        return "compatible"
-    return "refused" if change.open else "accepted"
+    if change.open:
+        return "refused"
+    kept = [one for one in change.verdict.breaks if not change.converts(one)]
+    return "accepted" if kept else "compatible"
 
 
 def _finding(one: Finding) -> str:
@@ -106,7 +109,7 @@ def _change(change: Change) -> dict[str, JsonValue]:
         "path": change.new.origin,
         "mode": change.verdict.mode.value,
         "state": _state(change),
-        "order": change.verdict.order.value,
+        "order": change.order.value,
         "accepted": change.acceptance.because if change.acceptance else None,
         "findings": [_as_json(change, one) for one in change.verdict.findings],
         "upcaster": _stub(change),
@@ -123,6 +126,7 @@ def _as_json(change: Change, one: Finding) -> JsonValue:
         "was": one.was,
         "now": one.now,
         "breaks": one in change.open,
+        "upcast": change.converts(one),
         "readers": [
             {
                 "service": reader.service,

@@ -22,6 +22,7 @@ from choreo.contracts.resolution import Kind, obstacles, spell_path
 from choreo.contracts.schema import read_schema
 from choreo.envelope import AVRO, Envelope
 from choreo.errors import ConfigurationError, DecodeError, EncodeError, UnknownSchema
+from choreo.upcast import brought_up, chains
 
 __all__ = ["AvroCodec", "SchemaFolder"]
 
@@ -90,7 +91,7 @@ class AvroCodec:
                 raise DecodeError(f"{event.__name__}: more than {max_bytes} bytes of Avro")
             if data[:2] != MARK or len(data) < HEADER:
                 raise DecodeError(f"{event.__name__}: no Avro in single-object encoding")
-            return reading.read(data, reading.writer(data[2:HEADER], envelope))
+            return reading.read(envelope, data)
 
         return decode
 
@@ -110,28 +111,33 @@ class _Reading(Generic[E]):
         self._convert_resolved = from_datum(shape, resolved=True)
         self._validate: Callable[[Any], E] = event.__pydantic_validator__.validate_python
         self._describe = Describe(event)
+        self._older = chains(event)
         self._writers: dict[tuple[bytes, str | None, str], Contract] = {}
 
-    def writer(self, mark: bytes, envelope: Envelope) -> Contract:
+    def _writer(self, mark: bytes, envelope: Envelope) -> Contract:
         """Find the schema that wrote a payload; judge it when it is first met."""
         key = (mark, envelope.dataschema, envelope.type)
         found = self._writers.get(key)
         if found is None:
             found = self._choose(*key)
-            self._judge(found)
+            self._judge(found, upcast=envelope.type in self._older)
             if len(self._writers) >= MAX_READERS:
                 self._writers.clear()
             self._writers[key] = found
         return found
 
-    def read(self, data: bytes, writer: Contract) -> E:
-        """Read *data*, which *writer* wrote; raise DecodeError and nothing else."""
-        same = writer.digest == self._own.digest
+    def read(self, envelope: Envelope, data: bytes) -> E:
+        """Read *data* by the schema that wrote it; raise DecodeError and nothing else."""
+        writer = self._writer(data[2:HEADER], envelope)
+        chain = self._older.get(envelope.type)
+        same = chain is None and writer.digest == self._own.digest
+        reader = None if same or chain else self._resolved
         stream = BytesIO(data)
         stream.seek(HEADER)
         try:
-            datum = read_datum(stream, writer.parsed, None if same else self._resolved)
+            datum = read_datum(stream, writer.parsed, reader)
             if stream.tell() == len(data):
+                datum = brought_up(datum, chain) if chain else datum
                 convert = self._convert if same else self._convert_resolved
                 return self._validate(convert(datum))
             problem = f"{self._event.__name__}: bytes are left over behind the datum"
@@ -168,14 +174,15 @@ class _Reading(Generic[E]):
                 )
         return (named or found)[0]
 
-    def _judge(self, writer: Contract) -> None:
-        """Refuse what would harm, or be read as something else."""
+    def _judge(self, writer: Contract, *, upcast: bool) -> None:
+        """Refuse what would harm, or be read as something else where nobody converts it."""
         try:
             check_schema(writer.schema)
             written = read_schema(writer.schema, writer.origin)
         except (ValueError, ConfigurationError) as error:
             raise DecodeError(f"{self._event.__name__}: {writer.origin}: {error}") from error
-        for one in obstacles(reader=read_schema(self._own.schema), writer=written):
+        own = read_schema(self._own.schema)
+        for one in () if upcast else obstacles(reader=own, writer=written):
             if one.kind in {Kind.MEANING, Kind.AMBIGUOUS}:
                 raise DecodeError(
                     f"{self._event.__name__}: {writer.origin} means something else at "

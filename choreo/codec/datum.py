@@ -123,7 +123,9 @@ def _record_from_datum(shape: Record, *, resolved: bool) -> Convert:
     parts = [(part.name, from_datum(part.shape, resolved=resolved)) for part in shape.members]
     if resolved:
         return lambda datum: {
-            name: make(datum[name]) for name, make in parts if datum[name] is not UNWRITTEN
+            name: make(datum[name])
+            for name, make in parts
+            if datum.get(name, UNWRITTEN) is not UNWRITTEN
         }
     changed = [(name, convert) for name, convert in parts if convert is not _as_is]
     if not changed:

@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable
 
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError, from_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from choreo.codec import Codec, E, Payload
 from choreo.codec.problems import MAX_PROBLEMS, Describe
 from choreo.envelope import Envelope
 from choreo.errors import DecodeError, EncodeError
+from choreo.upcast import Chain, brought_up, chains
 
 _KNOWN_REASONS = (
     re.compile(r"unknown type: <class '[^']*'>"),
@@ -55,13 +56,15 @@ class JsonCodec:
         """Compose the function that reads *event*; it raises DecodeError and nothing else."""
         read: Callable[[bytes], E] = event.__pydantic_validator__.validate_json
         describe = Describe(event)
+        older = chains(event)
 
         def decode(envelope: Envelope) -> E:
             data = envelope.data
             if data is None:
                 raise DecodeError(f"{event.__name__}: there is no data (a tombstone)")
             try:
-                return read(data)
+                chain = older.get(envelope.type) if older else None
+                return read(data if chain is None else _brought_up(data, chain))
             except ValidationError as error:
                 problem = describe(error)
             except MemoryError:
@@ -72,6 +75,11 @@ class JsonCodec:
             raise DecodeError(problem)
 
         return decode
+
+
+def _brought_up(data: bytes, chain: Chain) -> bytes:
+    """Bring JSON up to the class; what a step makes of it is written as the class would be."""
+    return to_json(brought_up(from_json(data, allow_inf_nan=False), chain), bytes_mode="base64")
 
 
 def _reason(error: Exception) -> str:

@@ -178,6 +178,27 @@ def test_a_decimal_of_another_scale_is_refused_in_every_mode_but_none(
     assert verdict["upcaster"].splitlines()[0] == "@OrderPlaced.upcast(from_version=1)"
 
 
+UPCAST = """
+@OrderPlaced.upcast(from_version=1)
+def from_v1(old):
+    return old
+"""
+
+
+def test_what_an_upcaster_converts_does_not_break_and_the_old_go_last(
+    choreo: Commands, change: Write
+) -> None:
+    change(total="Annotated[Decimal, Field(max_digits=12, decimal_places=3)]")
+    with (choreo.folder / "shop.py").open("a") as module:
+        module.write(UPCAST)
+
+    code, verdict = checked(choreo, *BACKWARD)
+
+    assert (code, verdict["state"], verdict["order"]) == (0, "compatible", "consumers first")
+    assert [one["upcast"] for one in verdict["findings"]] == [True, False]
+    assert verdict["upcaster"] is None
+
+
 def test_a_symbol_is_added_where_consumers_go_first(choreo: Commands, change: Write) -> None:
     change(symbols=["web", "shop", "phone"])
 
