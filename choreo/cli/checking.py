@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from choreo.cli.acceptance import write_acceptance
+from choreo.cli.consuming import misfits, show_misfit
 from choreo.cli.evolution import Change, Question, changes, folder_of, key_of, rewritten
 from choreo.cli.evolution_report import show_change, show_difference, show_rewritten
 from choreo.cli.failure import NothingFound
@@ -42,6 +43,9 @@ def check(comparison: Comparison) -> None:
     show_standings(standings, json=comparison.json)
     question = _question(comparison, standings)
     broken = sum(not one.holds for one in standings)
+    for unfit in misfits(question.services, question.roots):
+        show_misfit(unfit, json=comparison.json)
+        broken += 1
     for touched in rewritten(question):
         show_rewritten(touched, json=comparison.json)
         broken += 1

@@ -69,7 +69,7 @@ def _histories(files: Iterable[tuple[PurePosixPath, str, str]]) -> Histories:
         if path.stem.isdecimal():
             try:
                 schema: JsonValue = json.loads(text)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ConfigurationError(
                     f"the contract {origin} cannot be read: {error}"
                 ) from error

@@ -120,6 +120,6 @@ def read_contract(path: Path) -> Contract:
     """Read one committed contract; raise ConfigurationError if it is none."""
     try:
         schema: JsonValue = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"the contract {path} cannot be read: {error}") from error
     return contract(schema, str(path))

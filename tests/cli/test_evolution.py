@@ -265,6 +265,51 @@ def test_a_transitive_mode_looks_at_every_version_and_a_plain_one_at_the_last(
     ]
 
 
+def test_a_class_that_cannot_read_its_own_version_is_named_with_its_handlers(
+    choreo: Commands, change: Write
+) -> None:
+    change(quantity="str", version=1)
+    shop = choreo.folder / "shop.py"
+    shop.write_text(shop.read_text() + BILLING)
+
+    outcome = choreo.run("contracts", "check", "shop:billing", "--json")
+    told = choreo.run("contracts", "check", "shop:billing")
+
+    assert (outcome.code, told.code) == (3, 3)
+    assert [(one["state"], one["handler"]) for one in outcome.objects] == [
+        ("unfit", "charge"),
+        ("unfit", "archive"),
+        ("unfit", "count"),
+    ]
+    assert outcome.objects[0]["findings"] == [
+        {"at": "quantity", "kind": "type", "written": "long", "read": "string"}
+    ]
+    assert "billing.charge cannot read it: " in told.out
+    assert "quantity (type): long written, string read" in told.out
+
+
+def test_a_class_may_leave_out_what_it_does_not_read(choreo: Commands, change: Write) -> None:
+    change(without="channel", version=1)
+    shop = choreo.folder / "shop.py"
+    shop.write_text(shop.read_text() + BILLING)
+
+    assert choreo.run("contracts", "check", "shop:billing").code == 0
+
+
+def test_a_contract_nested_beyond_reason_is_refused_in_one_line(
+    choreo: Commands, change: Write
+) -> None:
+    path = choreo.folder / "schemas/orders/OrderPlaced/2.avsc"
+    for depth in (100, 100_000):
+        path.write_text('{"type":"array","items":' * depth + '"int"' + "}" * depth)
+
+        outcome = choreo.run("contracts", "check")
+
+        assert outcome.code == ExitCode.CONFIGURATION
+        assert len(outcome.err.splitlines()) == 1
+        assert "2.avsc" in outcome.err
+
+
 def git(choreo: Commands, *arguments: str) -> None:
     identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
     subprocess.run(["git", *identity, *arguments], cwd=choreo.folder, check=True, timeout=30)
