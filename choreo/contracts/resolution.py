@@ -9,7 +9,7 @@ because libraries differ there or lose the meaning without a word:
 - a promotion that a union offers before the very type is looked into like that type.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -183,7 +183,7 @@ class _Resolution:
         for field in reader.fields:
             here = (*path, field.name)
             sources = [name for name in (field.name, *field.aliases) if name in written]
-            rivals = _rivals(field, sources, reader, written)
+            rivals = _rivals(field, sources, reader)
             if rivals:
                 yield Obstacle(here, Kind.AMBIGUOUS, ", ".join(sources), rivals)
             elif sources:
@@ -192,9 +192,7 @@ class _Resolution:
                 yield Obstacle(here, Kind.DEFAULT, None, f"{spell(field.type)} without default")
 
 
-def _rivals(
-    field: Field, sources: list[str], reader: Record, written: Collection[str]
-) -> str | None:
+def _rivals(field: Field, sources: list[str], reader: Record) -> str | None:
     """Tell between what libraries would choose for *field*; None if there is no doubt.
 
     A name goes before an alias. There is doubt if two written fields are left for one that reads,
@@ -206,11 +204,7 @@ def _rivals(
         return field.name
     if not sources or sources[0] == field.name:
         return None
-    takers = [
-        other.name
-        for other in reader.fields
-        if other.name == sources[0] or (sources[0] in other.aliases and other.name not in written)
-    ]
+    takers = [other.name for other in reader.fields if sources[0] in {other.name, *other.aliases}]
     return " or ".join(takers) if len(takers) > 1 else None
 
 

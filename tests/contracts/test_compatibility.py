@@ -82,6 +82,7 @@ STRICTER: Mapping[str, str] = {
     "date as long": "as unit",
     "time of day in another unit": "as unit",
     "a promotion before the very moment": "as unit: the branch that comes first takes the number",
+    "a promotion before another meaning": "as unit: another library takes the very type",
     "text becomes uuid": "not every text is a uuid",
     "uuid becomes text": "as before, seen from the old reader",
     "uuid as bytes": "text of a uuid and its bytes are two things",
