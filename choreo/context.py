@@ -3,19 +3,20 @@
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import ClassVar, Generic
+from datetime import datetime, timedelta
+from typing import ClassVar, Generic, NamedTuple
 
 from typing_extensions import TypeVar
 
+from choreo.duration import checked_delay
 from choreo.envelope import Envelope
 from choreo.errors import ConfigurationError
 from choreo.event import Event
 from choreo.ids import derived
 from choreo.message import Delivery
 
-Emit = Callable[["Context", Event], str]
-"""Check, give an id to and keep one emitted event; returns the id."""
+Emit = Callable[["Context", Event, timedelta | None], str]
+"""Check, give an id to and keep one emitted event and its delay; returns the id."""
 
 T_co = TypeVar("T_co", covariant=True, default=object)
 """The store's transaction. Plain ``Context`` knows nothing of it, and is what every other one is: a
@@ -30,6 +31,15 @@ class EmittedId(str):
     def __await__(self) -> Generator[None, None, str]:
         yield from ()
         return str(self)
+
+
+class Emitted(NamedTuple):
+    """One event that an attempt has emitted."""
+
+    id: str
+    event: Event
+    delay: timedelta | None = None
+    """How long after the end of the attempt it is to be published."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,8 +61,8 @@ class Context(Generic[T_co]):
     attempt: int
     """1 for the first."""
     _emit: Emit = field(repr=False)
-    emitted: list[tuple[str, Event]] = field(default_factory=list[tuple[str, Event]])
-    """Id and event of all that this attempt has emitted so far, in order."""
+    emitted: list[Emitted] = field(default_factory=list[Emitted])
+    """What this attempt has emitted so far, in order."""
     _transaction: T_co | None = field(default=None, repr=False, kw_only=True)
 
     @property
@@ -93,17 +103,21 @@ class Context(Generic[T_co]):
             )
         return self._transaction
 
-    def publish(self, event: Event, /) -> EmittedId:
+    def publish(self, event: Event, /, *, delay: timedelta | None = None) -> EmittedId:
         """Emit *event* when, and only when, this attempt succeeds; return its id.
+
+        With *delay* it waits in the service's store and is published that long after this attempt,
+        by the database's clock: never earlier, over restarts, and holding up nobody.
 
         There is nothing to wait for: a plain function calls it as it is, and awaiting it, as other
         publishing is awaited, gives the id as well.
 
         The id is derived from this event, this handler and the order of emission, so that another
         attempt emits the same ids. Raises UndeclaredEmit unless ``publishes=`` or the return type
-        declares the event's class.
+        declares the event's class; for a *delay* TypeError if it is no timedelta, ValueError unless
+        it is positive, ConfigurationError if the service has no store.
         """
-        return EmittedId(self._emit(self, event))
+        return EmittedId(self._emit(self, event, checked_delay(delay)))
 
     def idempotency_key(self, step: str = "") -> str:
         """Make a key for an outside API that is the same on every attempt, restart and replay."""

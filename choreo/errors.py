@@ -34,7 +34,7 @@ class ChoreoError(Exception):
 
 
 class ConfigurationError(ChoreoError):
-    """The program or its settings are wrong; raised before the first event is handled."""
+    """The program or its settings are wrong; raised before the first event where that is known."""
 
 
 class SchemaError(ConfigurationError):

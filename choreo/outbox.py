@@ -1,12 +1,15 @@
 """Emitting events within an application's own transaction, outside of any handler."""
 
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import timedelta
 from typing import Any, Protocol
 
 from choreo.assembly import codecs
 from choreo.broker import Broker, open_broker
 from choreo.cloudevents import EnvelopeWriter
+from choreo.context import Emitted
 from choreo.delivery.outgoing import Outgoing
+from choreo.duration import checked_delay
 from choreo.envelope import Envelope
 from choreo.environment import Environment
 from choreo.errors import ConfigurationError
@@ -69,6 +72,7 @@ class Outbox:
         self,
         place: Place,
         *events: Event,
+        delay: timedelta | None = None,
         correlation: str | None = None,
         causation: str | None = None,
     ) -> list[str]:
@@ -76,28 +80,31 @@ class Outbox:
 
         Nothing is committed. *correlation* is the id of the conversation they belong to,
         *causation* that of the event that led to them; without either each begins a conversation.
-        Raises EncodeError for an event that cannot be written, and whatever the database raises.
+        With *delay* they are published that long after they were added, by the database's clock,
+        and never earlier. Raises EncodeError for an event that cannot be written, TypeError or
+        ValueError for a *delay* that is none, and whatever the database raises.
         """
         if not hasattr(place, "run_sync"):
             raise ConfigurationError(
                 f"add() takes an AsyncSession or AsyncConnection, not {type(place).__name__}; "
                 "add_sync() takes a Session or Connection"
             )
-        ids, emissions = self._written(events, correlation, causation)
-        await place.run_sync(self._lodge, emissions)
-        return ids
+        emitted = self._emitted(events, delay)
+        await place.run_sync(self._lodge, self._written(emitted, correlation, causation))
+        return [one.id for one in emitted]
 
     def add_sync(
         self,
         place: object,
         *events: Event,
+        delay: timedelta | None = None,
         correlation: str | None = None,
         causation: str | None = None,
     ) -> list[str]:
         """Add *events*, as ``add`` does, in the transaction of a Session or Connection."""
-        ids, emissions = self._written(events, correlation, causation)
-        self._lodge(place, emissions)
-        return ids
+        emitted = self._emitted(events, delay)
+        self._lodge(place, self._written(emitted, correlation, causation))
+        return [one.id for one in emitted]
 
     def _lodge(self, place: object, emissions: Sequence[Emission]) -> None:
         self._guest.lodge(place, self._name, emissions, self._committed)
@@ -105,13 +112,15 @@ class Outbox:
     def _committed(self, _place: object) -> None:
         self._woken()
 
+    def _emitted(self, events: Sequence[Event], delay: timedelta | None) -> Sequence[Emitted]:
+        checked = checked_delay(delay)
+        return [Emitted(self._environment.ids.new(), event, checked) for event in events]
+
     def _written(
-        self, events: Sequence[Event], correlation: str | None, causation: str | None
-    ) -> tuple[list[str], Sequence[Emission]]:
-        ids = [self._environment.ids.new() for _ in events]
-        named = list(zip(ids, events, strict=True))
+        self, emitted: Sequence[Emitted], correlation: str | None, causation: str | None
+    ) -> Sequence[Emission]:
         if causation is None:
-            messages = [self._outgoing.root(event, one, correlation) for one, event in named]
+            messages = [self._outgoing.root(one, correlation) for one in emitted]
         else:
             # The cause may be anybody's, and is known by its id alone.
             cause = Envelope(
@@ -121,8 +130,8 @@ class Outbox:
                 data=None,
                 correlation_id=correlation,
             )
-            messages = [*self._outgoing.caused(named, cause)]
-        return ids, self._outgoing.emissions(named, messages)
+            messages = [*self._outgoing.caused(emitted, cause)]
+        return self._outgoing.emissions(emitted, messages)
 
 
 def _guest(service: Service[Any]) -> Guest:

@@ -8,7 +8,7 @@ from random import Random
 from choreo.declaration import is_class_of, require
 from choreo.errors import CodecError, ConfigurationError, Reject, RetryLater, UndeclaredEmit
 
-FATAL: tuple[type[Exception], ...] = (Reject, CodecError, UndeclaredEmit)
+FATAL: tuple[type[Exception], ...] = (Reject, CodecError, UndeclaredEmit, ConfigurationError)
 """Errors that no policy retries: the next attempt would fail the same way."""
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
+from choreo.context import Emitted
 from choreo.delivery.numbering import Number, Numbered
 from choreo.envelope import Envelope
-from choreo.event import Event
 from choreo.gaps import Gaps
 from choreo.message import Delivery, Message
 from choreo.park import Park
@@ -91,8 +91,8 @@ class Job:
     """Failures that were not the handler's: publishing, burying."""
     done: bool = False
     """The handler succeeded; what it emitted is to be published, or written with its end."""
-    emitted: Sequence[tuple[str, Event]] = ()
-    """Id and event of all that the handler emitted, once it succeeded."""
+    emitted: Sequence[Emitted] = ()
+    """All that the handler emitted, once it succeeded."""
     outbound: Sequence[Message] = ()
     """The same as messages, in the same order."""
     purpose: str | None = None

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from choreo.broker import Capabilities
 from choreo.clock import Clock
 from choreo.codec import Codec, Payload
+from choreo.context import Emitted
 from choreo.delivery.tracing import Draft, Outbound, Tracer
 from choreo.envelope import Envelope
 from choreo.errors import EncodeError
@@ -65,14 +66,15 @@ class Outgoing:
         """Compose the encoder of *event* now; raise ConfigurationError if it cannot be written."""
         self._route(event)
 
-    def root(self, event: Event, identity: str, correlation: str | None = None) -> Message:
+    def root(self, emitted: Emitted, correlation: str | None = None) -> Message:
         """Write one event that no other caused, for a publisher that nobody traces.
 
         It begins a conversation, or joins the one that *correlation* names.
         """
-        envelope = self._envelope(event, identity, _timestamp(self._clock.now()))
-        envelope.correlation_id = correlation or identity
-        return self._message(event, envelope)
+        now = _timestamp(_later(self._clock.now(), emitted.delay))
+        envelope = self._envelope(emitted.event, emitted.id, now)
+        envelope.correlation_id = correlation or emitted.id
+        return self._message(emitted.event, envelope)
 
     def roots(self, events: Sequence[tuple[str, Event]]) -> Sequence[Message]:
         """Write events, each after its id, that no other caused: each begins a conversation."""
@@ -85,12 +87,14 @@ class Outgoing:
             drafted.append((event, envelope))
         return self._written(drafted)
 
-    def caused(self, emitted: Sequence[tuple[str, Event]], cause: Envelope) -> Sequence[Message]:
-        """Write what a handler emitted because of *cause*."""
-        now = _timestamp(self._clock.now())
+    def caused(self, emitted: Sequence[Emitted], cause: Envelope) -> Sequence[Message]:
+        """Write what a handler emitted because of *cause*, each with the time at which it is due."""
+        began = self._clock.now()
+        now = _timestamp(began)
         drafted: list[tuple[Event, Envelope]] = []
-        for identity, event in emitted:
-            envelope = self._envelope(event, identity, now)
+        for identity, event, delay in emitted:
+            moment = now if delay is None else _timestamp(_later(began, delay))
+            envelope = self._envelope(event, identity, moment)
             envelope.correlation_id = cause.correlation_id or cause.id
             envelope.causation_id = cause.id
             if cause.source != self.source:
@@ -104,22 +108,22 @@ class Outgoing:
         return self._written(drafted)
 
     def emissions(
-        self, emitted: Sequence[tuple[str, Event]], messages: Sequence[Message]
+        self, emitted: Sequence[Emitted], messages: Sequence[Message]
     ) -> Sequence[Emission]:
         """Give *messages*, written of *emitted*, what an outbox must know of them."""
         return [
-            self._emission(identity, event, message)
-            for (identity, event), message in zip(emitted, messages, strict=True)
+            self._emission(one, message) for one, message in zip(emitted, messages, strict=True)
         ]
 
-    def _emission(self, identity: str, event: Event, message: Message) -> Emission:
+    def _emission(self, emitted: Emitted, message: Message) -> Emission:
+        identity, event, delay = emitted
         declared = self._route(type(event)).declared
         key = None if declared.key is None else _text(event, declared.key)
         # Without a key there is no order to keep, but for a topic that itself has one.
         apart = key or (None if self._topic_levels else identity)
         lane = message.topic if apart is None else f"{message.topic} {apart}"
         stream = _stream(declared, key) if declared.numbered else None
-        return Emission(message=message, identity=identity, lane=lane, stream=stream)
+        return Emission(message=message, identity=identity, lane=lane, stream=stream, delay=delay)
 
     def stamp(self, message: Message, number: int, epoch: int, /) -> Message:
         """Write into *message* the number that the outbox gave it."""
@@ -189,6 +193,10 @@ class Outgoing:
 
     def _fixed(self, declared: EventType) -> str:
         return declared.topic.template if self._topic_levels else declared.topic.flat
+
+
+def _later(moment: datetime, delay: timedelta | None) -> datetime:
+    return moment if delay is None else moment + delay
 
 
 def _timestamp(moment: datetime) -> str:

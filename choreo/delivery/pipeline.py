@@ -9,16 +9,17 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from concurrent.futures import Executor
 from contextvars import copy_context
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol, cast
 
-from choreo.context import Context, current
+from choreo.context import Context, Emit, Emitted, current
 from choreo.delivery.books import Books
 from choreo.delivery.job import Job, Outcome, Process
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.tracing import Tracer
 from choreo.envelope import Envelope
-from choreo.errors import LateEmit, UndeclaredEmit
+from choreo.errors import ConfigurationError, LateEmit, UndeclaredEmit
 from choreo.event import Event, event_type
 from choreo.failpoints import reached
 from choreo.ids import derived
@@ -129,7 +130,7 @@ def _attempter(
     plan: Plan, prepare: Prepare, provided: Mapping[str, object], parts: Parts
 ) -> Attempt:
     """Compose what calls the handler once and keeps what it emitted, unless it was abandoned."""
-    emit, invoke = _emitter(plan, parts.outgoing.source), _invoker(plan, provided, parts)
+    emit, invoke = _emitter(plan, parts), _invoker(plan, provided, parts)
     service, handler, outgoing = parts.service, plan.id, parts.outgoing
     trace = parts.tracer.process if parts.tracer is not None else None
 
@@ -167,22 +168,30 @@ def _attempter(
     return attempt
 
 
-def _emitter(plan: Plan, source: str) -> Callable[[Context, Event], str]:
-    def emit(context: Context, event: Event) -> str:
+def _emitter(plan: Plan, parts: Parts) -> Emit:
+    source, kept = parts.outgoing.source, parts.books.durable
+
+    def emit(context: Context, event: Event, delay: timedelta | None) -> str:
         if type(event) not in plan.emits:
             raise UndeclaredEmit(
                 f"handler {plan.id} emitted {type(event).__name__} undeclared: name it in "
                 f"the return type or in on(…, publishes=[{type(event).__name__}]) at {plan.where}"
             )
+        if delay is not None and not kept:
+            raise ConfigurationError(
+                f"handler {plan.id} delayed {type(event).__name__}, and service {parts.service} "
+                "has no store where it could wait: give it store='sqlite:///…' or "
+                "'postgresql://…', in tests 'memory://'"
+            )
         envelope = context.envelope
         identity = derived(source, envelope.source, envelope.id, plan.id, len(context.emitted))
-        context.emitted.append((identity, event))
+        context.emitted.append(Emitted(identity, event, delay))
         return identity
 
     return emit
 
 
-def _too_late(context: Context, event: Event) -> str:
+def _too_late(context: Context, event: Event, _delay: timedelta | None) -> str:
     raise LateEmit(
         f"handler {context.handler} emitted {type(event).__name__} when its attempt had ended: "
         "await the tasks that it starts before it returns"
@@ -199,7 +208,7 @@ def _collect(context: Context, result: Any) -> None:  # noqa: ANN401 -- whatever
             raise UndeclaredEmit(
                 f"handler {context.handler} emitted a {type(event).__name__}, which is no event"
             )
-        context._emit(context, event)  # noqa: SLF001 -- the pipeline owns the context it made
+        context._emit(context, event, None)  # noqa: SLF001 -- the pipeline owns the context it made
 
 
 def _invoker(plan: Plan, provided: Mapping[str, object], parts: Parts) -> Invoke:

@@ -4,6 +4,9 @@ Theory of operation.  The relays of a service share the outbox's shards by lease
 
     read ─► wave ─► receipt ─► wave … ─► settle      no lock and no transaction outside the two ends
 
+Timers that are due become rows before a turn reads: the relay looks for them when it has nothing
+else to do, when the next that it knows of is due, and now and then in between.
+
 The lease is looked at before each wave, with nothing awaited in between.  A wave that was under way
 when the process died is sent again, under the same ids (O1); so is the one wave that a paused
 process had handed to its client, and which no lease can call back.
@@ -36,6 +39,10 @@ TROUBLE = Retry(initial=timedelta(milliseconds=100), maximum=timedelta(seconds=5
 """Pauses while the broker or the store does not answer."""
 SETTLE = 0.25
 """Seconds of a round after which what was accepted is deleted: what a kill repeats at most."""
+GLANCE = 0.1
+"""Seconds between two looks for due timers while there is enough else to do."""
+SOONEST = 0.001
+"""Least seconds to wait for a timer: clocks that disagree by less would have the relay spin."""
 OBSERVE = timedelta(seconds=5)
 """How often the backlog is counted."""
 
@@ -100,6 +107,10 @@ class Relay:
         self._stopping = asyncio.Event()
         self._flushes: list[asyncio.Future[None]] = []
         self._troubles = 0
+        self._next: float | None = None
+        """Seconds until the next timer is due, as it was last told."""
+        self._look = 0.0
+        """When timers are to be looked for even if there are rows, on the monotonic clock."""
         self._published = self._refused = self._doubted = 0
         self._backlog = Backlog()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -182,7 +193,7 @@ class Relay:
                 if self._tenure.known:
                     self._flushes = [receipt for receipt in self._flushes if receipt not in asked]
                     _tell(asked)
-                await self._pause(self._awake, self._settings.poll.total_seconds())
+                await self._pause(self._awake, self._idle())
 
     async def _turn(self) -> bool:
         """Read and publish once; False if there was nothing to do.
@@ -193,10 +204,12 @@ class Relay:
         life = self._tenure.life
         if self._tenure.left(life) <= 0:
             return False
+        looked = self._environment.clock.monotonic() >= self._look
+        fired = looked and await self._fire(life)
         rows = await self._outbox.read(life.holder, self._settings.batch)
-        self._troubles = 0 if not rows else self._troubles
         if not rows:
-            return False
+            self._troubles = 0
+            return fired if looked else await self._fire(life)
         reached("relay_read")
         going = Round(
             rows, self._settings.refusing, self._environment.random, run=self._settings.run
@@ -210,6 +223,19 @@ class Relay:
         elif problem is not None:
             raise problem
         return True
+
+    async def _fire(self, life: Life) -> bool:
+        """Make rows of timers that are due; False if none is."""
+        left = await self._outbox.fire(life.holder, self._settings.batch)
+        clock = self._environment.clock
+        self._next = None if left is None else max(SOONEST, left.total_seconds())
+        self._look = clock.monotonic() + min(GLANCE, self._next or GLANCE)
+        return left is not None and left <= timedelta(0)
+
+    def _idle(self) -> float:
+        """Tell for how many seconds nothing is known to be due."""
+        poll = self._settings.poll.total_seconds()
+        return poll if self._next is None else min(poll, self._next)
 
     async def _send(self, life: Life, going: Round) -> BrokerError | None:
         """Publish wave after wave while the lease holds; return the last trouble met."""

@@ -8,6 +8,11 @@ A row is *ready*, or it *waits* because its lane does, or it was *set aside*, re
 lane waits from its first refusal until none of its rows waits any more; what is added meanwhile
 joins them.  Rows that wait are not looked through when ready ones are read, so that a lane that
 waits for days, however long it grows, costs the others nothing (O5).
+
+A *timer* is an emission with a delay.  It is kept in the same transaction as any other, but beside
+the rows: before it is due, by the database's clock, it is in nobody's way.  Then it is *fired*: in
+one transaction it stops being a timer and becomes a row, with an id, and a number if its stream has
+them, after all that was there before.  From then on it is a row like any other.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -29,6 +34,8 @@ class Emission:
     """What keeps its order: its topic and key. Events of one lane are published in order."""
     stream: str | None = None
     """The stream in which the store is to number it; None if it needs no number."""
+    delay: timedelta | None = None
+    """For how long it is a timer first; positive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +110,10 @@ class Backlog:
     depth: int = 0
     """Rows, counted up to a limit that the store sets."""
     oldest: timedelta | None = None
-    """Age of the oldest row, those set aside left out, by the database's clock."""
+    """Age of the oldest row, those set aside left out, by the database's clock.
+
+    A timer's is the time since it was due; before that it has none.
+    """
     quarantined: int = 0
     """Rows that wait for an operator."""
     waiting: int = 0
@@ -149,6 +159,14 @@ class Outbox(Protocol):
 
         They are ready rows, and rows of lanes that wait and whose time has come. Rows of one lane
         are its first ones. Takes no lock (O7), and as long as it takes to read what it returns.
+        """
+        ...
+
+    async def fire(self, holder: str, limit: int, /) -> timedelta | None:
+        """Make rows of up to *limit* timers of the holder's shards that are due, soonest first.
+
+        Returns the time until the next is due: nothing if any were fired, or more may be due; None
+        if there are no timers. However many wait, it costs what it fires.
         """
         ...
 

@@ -2,10 +2,10 @@
 
 Numbers come from the row of their stream, which stays locked until the transaction ends: two
 writers of one stream take turns (R5), and what one of them emits gets its ids after its numbers, so
-that both tell the same order.
+that both tell the same order.  Timers are written before them: whoever fires them removes them
+first, too, and nobody waits in a circle.
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
@@ -29,15 +29,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
 
-from choreo.message import Header, Message
 from choreo.store.outbox import Emission
-from choreo.store.shards import lane_digest, shard_of
 from choreo_sql.metadata import Name
 from choreo_sql.moments import now
+from choreo_sql.outbox_entries import COLUMNS, Entry, packed
 from choreo_sql.outbox_tables import ROW, STREAM, rows, streams
+from choreo_sql.outbox_timers import wind
 from choreo_sql.rows import PLACE, Rows
 from choreo_sql.scopes import Scopes
-from choreo_sql.texts import compact
 
 Numbered = tuple[int, int]
 """Number and epoch."""
@@ -67,78 +66,55 @@ async def insert(
 
 def put(connection: Connection, service: int, emissions: Sequence[Emission]) -> None:
     """Keep *emissions* for the relay of the service numbered *service*, as ``insert`` does."""
-    if not emissions:
+    later = [(packed(one), one.delay) for one in emissions if one.delay is not None]
+    if later:
+        wind(connection, service, *zip(*later, strict=True))
+    enter(connection, service, [packed(one) for one in emissions if one.delay is None])
+
+
+def enter(connection: Connection, service: int, written: Sequence[Entry]) -> None:
+    """Make rows of *written*, to be published now, in this order."""
+    if not written:
         return
-    places = _number(connection, service, emissions)
-    packed = [_packed(one, place) for one, place in zip(emissions, places, strict=True)]
+    places = _number(connection, service, written)
+    values = [
+        (*one[: len(COLUMNS)], *(place or (None, None)))
+        for one, place in zip(written, places, strict=True)
+    ]
     dialect = connection.dialect.name
     if dialect == "postgresql":
-        bound = entries.bind(dialect, packed)
-        written = connection.execute(_insert_arrays(), {**bound, "service": service})
+        bound = entries.bind(dialect, values)
+        done = connection.execute(_insert_arrays(), {**bound, "service": service})
     else:
         # JSON takes no bytes of any length; the driver repeats the statement without a round trip.
         names = entries.names
-        parameters = [{"service": service, **dict(zip(names, one, strict=True))} for one in packed]
-        written = connection.execute(_insert_each(), parameters)
-    if written.rowcount < len(emissions) and any(place is not None for place in places):
-        _close_gaps(connection, service, emissions, places)
-
-
-def unpack_headers(text: str) -> list[Header]:
-    """Read the headers of a row."""
-    return [
-        (name, None if value is None else value.encode("latin-1"))
-        for name, value in json.loads(text)
-    ]
-
-
-def _packed(one: Emission, place: Numbered | None) -> Sequence[object]:
-    message, lane = one.message, lane_digest(one.lane)
-    number, epoch = place or (None, None)
-    return (
-        shard_of(lane),
-        lane,
-        compact(one.identity),
-        message.topic,
-        message.key,
-        _pack_headers(message),
-        message.body,
-        message.retain,
-        number,
-        epoch,
-    )
-
-
-def _pack_headers(message: Message) -> str:
-    """Write headers as JSON, each byte of a value as the character of that number."""
-    pairs = [
-        (name, None if value is None else value.decode("latin-1"))
-        for name, value in message.headers
-    ]
-    return json.dumps(pairs)
+        parameters = [{"service": service, **dict(zip(names, one, strict=True))} for one in values]
+        done = connection.execute(_insert_each(), parameters)
+    if done.rowcount < len(written) and any(place is not None for place in places):
+        _close_gaps(connection, service, written, places)
 
 
 # numbers
 
 
 def _number(
-    connection: Connection, service: int, emissions: Sequence[Emission]
+    connection: Connection, service: int, written: Sequence[Entry]
 ) -> list[Numbered | None]:
     """Give the next numbers of their streams to those that have one."""
-    counts = Counter(compact(one.stream) for one in emissions if one.stream is not None)
+    counts = Counter(one.stream for one in written if one.stream is not None)
     if not counts:
-        return [None] * len(emissions)
+        return [None] * len(written)
     dialect = connection.dialect.name
     # In one order, whatever is emitted first: two writers of two streams must not wait in a circle.
     bound = advances.bind(dialect, sorted(counts.items()))
     found = connection.execute(_take_numbers(dialect), {**bound, "service": service})
     next_of = {stream: [number - counts[stream], epoch] for stream, number, epoch in found.all()}
     places: list[Numbered | None] = []
-    for one in emissions:
+    for one in written:
         if one.stream is None:
             places.append(None)
             continue
-        taken = next_of[compact(one.stream)]
+        taken = next_of[one.stream]
         taken[0] += 1
         places.append((taken[0], taken[1]))
     return places
@@ -147,7 +123,7 @@ def _number(
 def _close_gaps(
     connection: Connection,
     service: int,
-    emissions: Sequence[Emission],
+    written: Sequence[Entry],
     places: Sequence[Numbered | None],
 ) -> None:
     """Give the numbers that events took which were there already to those inserted after them.
@@ -156,14 +132,14 @@ def _close_gaps(
     """
     own = ROW.service == service
     query = select(ROW.identity, ROW.number, ROW.epoch).where(
-        own, ROW.identity.in_([compact(one.identity) for one in emissions])
+        own, ROW.identity.in_([one.identity for one in written])
     )
     kept = {identity: (number, epoch) for identity, number, epoch in connection.execute(query)}
     missing: Counter[str] = Counter()
-    for one, place in zip(emissions, places, strict=True):
+    for one, place in zip(written, places, strict=True):
         if one.stream is None or place is None:
             continue
-        stream, identity = compact(one.stream), compact(one.identity)
+        stream, identity = one.stream, one.identity
         number, epoch = place
         if kept.get(identity) != (number, epoch):
             missing[stream] += 1

@@ -11,7 +11,18 @@ from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, func, se
 from sqlalchemy.sql.selectable import FromClause
 
 from choreo_sql.moments import now
-from choreo_sql.outbox_tables import ASIDE, LANE, READY, ROW, SHARD, WAITING, lanes, rows, shards
+from choreo_sql.outbox_tables import (
+    ASIDE,
+    LANE,
+    READY,
+    ROW,
+    SHARD,
+    TIMER,
+    WAITING,
+    lanes,
+    rows,
+    shards,
+)
 
 _SERVICE: BindParameter[int] = bindparam("service")
 _HELD = (SHARD.service == _SERVICE) & (SHARD.owner == bindparam("holder"))
@@ -113,7 +124,7 @@ def refused_rows() -> Select[Any]:
 
 @cache
 def oldest() -> Select[int | None]:
-    """Ask for the age, in microseconds, of the oldest row that is to go out."""
+    """Ask for the age, in microseconds, of the oldest row or due timer that is to go out."""
     head = (
         select(ROW.created)
         .where(_OWN, ROW.shard == SHARD.shard, _state(READY))
@@ -125,5 +136,12 @@ def oldest() -> Select[int | None]:
     refused = select(ROW.created).where(
         _OWN, ROW.attempts > literal_number(0), ROW.shard.in_(held), ROW.state != ASIDE
     )
-    every = ready.union_all(refused).subquery()
+    first = (
+        select(TIMER.due)
+        .where(TIMER.service == _SERVICE, TIMER.shard == SHARD.shard, TIMER.due <= now())
+        .order_by(TIMER.due)
+        .limit(1)
+    )
+    overdue = select(first.correlate(shards).scalar_subquery().label("created")).where(_HELD)
+    every = ready.union_all(refused, overdue).subquery()
     return select(now() - func.min(every.c.created))

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
-from sqlalchemy import RowMapping, delete, func, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,7 +13,8 @@ from choreo.store.shards import PER_SHARD, SHARDS, divide
 from choreo_sql.connections import Connections
 from choreo_sql.moments import duration as microseconds
 from choreo_sql.moments import moment, now
-from choreo_sql.outbox import unpack_headers
+from choreo_sql.outbox import enter
+from choreo_sql.outbox_entries import unpack_headers
 from choreo_sql.outbox_queries import (
     accepted_rows,
     counted,
@@ -25,12 +26,16 @@ from choreo_sql.outbox_queries import (
 )
 from choreo_sql.outbox_settling import accept, settle
 from choreo_sql.outbox_tables import RELAY, SHARD, relays, shards
+from choreo_sql.outbox_timers import due_timers, take, until_next
 from choreo_sql.scopes import Scopes
 
 DUE_LANES = 64
 """Waiting lanes that are tried in one round."""
 PER_LANE = 16
 """Rows of one of them."""
+TIMERS_AHEAD = 4
+"""How many times its share of due timers is looked at in each shard: one may hold more of the
+soonest than another."""
 MOST_COUNTED = 100_000
 """Rows up to which a backlog is counted."""
 
@@ -89,6 +94,24 @@ class SqlOutbox:
             )
             found += [read_row(one, waiting=True) for one in late.mappings()]
         return sorted(found, key=lambda row: row.id)
+
+    async def fire(self, holder: str, limit: int, /) -> timedelta | None:
+        """Make rows of up to *limit* timers of the holder's shards that are due, soonest first."""
+        bound: dict[str, object] = {"service": self._service, "holder": holder}
+        per = max(TIMERS_AHEAD * limit // SHARDS, PER_SHARD)
+        async with self._connections.reading() as connection:
+            left = await connection.scalar(until_next(), bound)
+            if left is None or left > 0:
+                return None if left is None else timedelta(microseconds=left)
+            query = due_timers(connection.dialect.name)
+            found = await connection.scalars(query, {**bound, "per": per, "limit": limit})
+            ids = found.all()
+        async with self._connections.writing() as connection:
+            await connection.run_sync(self._fire, ids)
+        return timedelta(0)
+
+    def _fire(self, connection: Connection, ids: Sequence[int]) -> None:
+        enter(connection, self._service, take(connection, ids))
 
     async def settle(self, holder: str, settled: Settled, /) -> Collection[int]:
         """Write down what became of rows; return the shards that are another's by now."""

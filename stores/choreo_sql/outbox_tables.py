@@ -1,4 +1,4 @@
-"""The tables of the outbox: rows, the lanes that wait, shards with their holders, and streams."""
+"""The tables of the outbox: rows, timers, lanes that wait, shards with their holders, streams."""
 
 from sqlalchemy import (
     BigInteger,
@@ -18,6 +18,13 @@ from choreo_sql.metadata import Fingerprint, Identity, Name, metadata
 
 READY, WAITING, ASIDE = range(3)
 """States of a row, see ``choreo.store.outbox``."""
+
+# A queue's table is all dead rows in no time: have them removed when there are few, at once.
+_QUEUE = {
+    "autovacuum_vacuum_scale_factor": 0.0,
+    "autovacuum_vacuum_threshold": 5000,
+    "autovacuum_vacuum_cost_delay": 0,
+}
 
 rows = Table(
     "choreo_outbox",
@@ -41,12 +48,27 @@ rows = Table(
     UniqueConstraint("service", "identity"),
     # An id that was deleted is never given again: what settles it late must not meet another row.
     sqlite_autoincrement=True,
-    # A queue's table is all dead rows in no time: have them removed when there are few, at once.
-    postgresql_with={
-        "autovacuum_vacuum_scale_factor": 0.0,
-        "autovacuum_vacuum_threshold": 5000,
-        "autovacuum_vacuum_cost_delay": 0,
-    },
+    postgresql_with=_QUEUE,
+)
+timers = Table(
+    "choreo_outbox_timer",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("service", Integer, nullable=False),
+    Column("shard", SmallInteger, nullable=False),
+    Column("lane", Fingerprint, nullable=False),
+    Column("identity", Name, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("key", LargeBinary),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary),
+    Column("retain", Boolean, nullable=False),
+    # Its number is that of the moment at which it is due, and not known before.
+    Column("stream", Name),
+    Column("due", BigInteger, nullable=False),
+    UniqueConstraint("service", "identity"),
+    sqlite_autoincrement=True,
+    postgresql_with=_QUEUE,
 )
 lanes = Table(
     "choreo_outbox_lane",
@@ -85,6 +107,7 @@ streams = Table(
 )
 
 ROW, LANE, SHARD, RELAY, STREAM = rows.c, lanes.c, shards.c, relays.c, streams.c
+TIMER = timers.c
 
 
 def _partial(name: str, *columns: Column[int], where: str) -> Index:
@@ -96,3 +119,4 @@ _partial("choreo_outbox_ready", ROW.service, ROW.shard, ROW.id, where="state = 0
 _partial("choreo_outbox_waiting", ROW.service, ROW.lane, ROW.id, where="state = 1")
 _partial("choreo_outbox_refused", ROW.service, ROW.id, where="attempts > 0")
 Index("choreo_outbox_due", LANE.service, LANE.shard, LANE.due)
+Index("choreo_outbox_timer_due", TIMER.service, TIMER.shard, TIMER.due, TIMER.id)

@@ -186,5 +186,5 @@ def context(transaction: Sql | None = None) -> Context[Sql]:
     )
 
 
-def unheard(_: Context, __: Event) -> str:
+def unheard(_: Context, __: Event, ___: object) -> str:
     raise AssertionError

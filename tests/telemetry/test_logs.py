@@ -23,7 +23,7 @@ from choreo.message import Delivery
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-def _emit(_: Context, __: Event) -> str:
+def _emit(_: Context, __: Event, ___: object) -> str:
     raise AssertionError
 
 

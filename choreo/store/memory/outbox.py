@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
 
 from choreo.clock import Clock
 from choreo.store.memory.books import Books, Scope
@@ -12,6 +13,10 @@ from choreo.store.shards import PER_SHARD, SHARDS, divide, lane_digest, shard_of
 
 MICROSECOND = timedelta(microseconds=1)
 YEAR_1970 = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+Timer = tuple[datetime, int, Emission]
+"""When it is due, its place among those due at the same moment, and what it is."""
 
 
 @dataclass(slots=True)
@@ -35,6 +40,12 @@ class Shelf:
     relays: dict[str, datetime] = field(default_factory=dict[str, datetime])
     streams: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     """Producer epoch and last number of each."""
+    timers: list[list[Timer]] = field(
+        default_factory=lambda: [list[Timer]() for _ in range(SHARDS)]
+    )
+    """Of each shard, as a heap."""
+    wound: set[str] = field(default_factory=set[str])
+    """The ids of the timers."""
     last: int = 0
 
 
@@ -57,32 +68,43 @@ class Shelves:
         """Keep what *end* emits."""
         shelf = self.of(scope.service)
         for emission in end.emitted:
-            if emission.identity not in shelf.identities:
-                self._put(shelf, emission)
+            if emission.delay is None:
+                _put(shelf, emission, self._clock.now())
+            elif emission.identity not in shelf.wound:
+                _wind(shelf, emission, self._clock.now() + emission.delay)
 
-    def _put(self, shelf: Shelf, emission: Emission) -> None:
-        number = epoch = None
-        created = self._clock.now()
-        if emission.stream is not None:
-            fresh = ((created - YEAR_1970) // MICROSECOND, 0)
-            epoch, last = shelf.streams.get(emission.stream, fresh)
-            number = last + 1
-            shelf.streams[emission.stream] = (epoch, number)
-        shelf.last += 1
-        lane = lane_digest(emission.lane)
-        row = Row(
-            id=shelf.last,
-            shard=shard_of(lane),
-            lane=lane,
-            identity=emission.identity,
-            message=emission.message,
-            created=created,
-            number=number,
-            epoch=epoch,
-        )
-        shelf.rows[row.id] = row
-        shelf.identities[row.identity] = row.id
-        shelf.ready[row.shard][row.id] = None
+
+def _wind(shelf: Shelf, emission: Emission, due: datetime) -> None:
+    shelf.last += 1
+    shelf.wound.add(emission.identity)
+    heap = shelf.timers[shard_of(lane_digest(emission.lane))]
+    heappush(heap, (due, shelf.last, emission))
+
+
+def _put(shelf: Shelf, emission: Emission, now: datetime) -> None:
+    if emission.identity in shelf.identities:
+        return
+    number = epoch = None
+    if emission.stream is not None:
+        fresh = ((now - YEAR_1970) // MICROSECOND, 0)
+        epoch, last = shelf.streams.get(emission.stream, fresh)
+        number = last + 1
+        shelf.streams[emission.stream] = (epoch, number)
+    shelf.last += 1
+    lane = lane_digest(emission.lane)
+    row = Row(
+        id=shelf.last,
+        shard=shard_of(lane),
+        lane=lane,
+        identity=emission.identity,
+        message=emission.message,
+        created=now,
+        number=number,
+        epoch=epoch,
+    )
+    shelf.rows[row.id] = row
+    shelf.identities[row.identity] = row.id
+    shelf.ready[row.shard][row.id] = None
 
 
 class MemoryOutbox:
@@ -131,6 +153,21 @@ class MemoryOutbox:
                 found += [replace(shelf.rows[identity], waiting=True) for identity in waiting]
         return sorted(found, key=lambda row: row.id)
 
+    async def fire(self, holder: str, limit: int, /) -> timedelta | None:
+        """Make rows of up to *limit* timers of the holder's shards that are due, soonest first."""
+        shelf, now = self._shelf, self._clock.now()
+        for fired in range(limit):
+            heaps = [heap for shard in self._held(holder) if (heap := shelf.timers[shard])]
+            if not heaps:
+                return timedelta(0) if fired else None
+            soonest = min(heaps, key=lambda heap: heap[0][:2])
+            if soonest[0][0] > now:
+                return timedelta(0) if fired else soonest[0][0] - now
+            _, _, emission = heappop(soonest)
+            shelf.wound.remove(emission.identity)
+            _put(shelf, emission, now)
+        return timedelta(0)
+
     async def settle(self, holder: str, settled: Settled, /) -> Collection[int]:
         """Write down what became of rows; return the shards that are another's by now."""
         shelf, held = self._shelf, self._held(holder)
@@ -167,10 +204,14 @@ class MemoryOutbox:
         """Tell how much lies in the holder's shards."""
         shelf, held = self._shelf, self._held(holder)
         mine = [row for row in shelf.rows.values() if row.shard in held]
+        since = [row.created for row in mine]
+        since += [due for shard in held for due, _, _ in shelf.timers[shard][:1]]
+        oldest = min(since, default=None)
+        age = None if oldest is None else self._clock.now() - oldest
         stuck = [row for row in mine if row.attempts and shelf.lanes.get(row.lane) is None]
         return Backlog(
             depth=len(mine),
-            oldest=self._clock.now() - min(row.created for row in mine) if mine else None,
+            oldest=age if age is not None and age >= timedelta(0) else None,
             quarantined=len(stuck) + sum(row.shard in held for row in shelf.aside.values()),
             waiting=sum(shard_of(lane) in held for lane in shelf.lanes),
         )

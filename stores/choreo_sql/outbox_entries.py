@@ -1,0 +1,60 @@
+"""An emission as the columns of a row: what a timer and a row of the outbox have in common."""
+
+import json
+from typing import NamedTuple
+
+from choreo.message import Header, Message
+from choreo.store.outbox import Emission
+from choreo.store.shards import lane_digest, shard_of
+from choreo_sql.texts import compact
+
+
+class Entry(NamedTuple):
+    """What is written of one emission, by column."""
+
+    shard: int
+    lane: bytes
+    identity: str
+    topic: str
+    key: bytes | None
+    headers: str
+    body: bytes | None
+    retain: bool
+    stream: str | None
+
+
+COLUMNS = Entry._fields[:-1]
+"""Those of a row, which has its number in place of its stream."""
+
+
+def packed(one: Emission) -> Entry:
+    """Write an emission as columns."""
+    message, lane = one.message, lane_digest(one.lane)
+    return Entry(
+        shard=shard_of(lane),
+        lane=lane,
+        identity=compact(one.identity),
+        topic=message.topic,
+        key=message.key,
+        headers=_pack_headers(message),
+        body=message.body,
+        retain=message.retain,
+        stream=None if one.stream is None else compact(one.stream),
+    )
+
+
+def unpack_headers(text: str) -> list[Header]:
+    """Read the headers of a row."""
+    return [
+        (name, None if value is None else value.encode("latin-1"))
+        for name, value in json.loads(text)
+    ]
+
+
+def _pack_headers(message: Message) -> str:
+    """Write headers as JSON, each byte of a value as the character of that number."""
+    pairs = [
+        (name, None if value is None else value.decode("latin-1"))
+        for name, value in message.headers
+    ]
+    return json.dumps(pairs)
