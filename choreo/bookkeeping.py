@@ -184,8 +184,7 @@ async def _relaying(relay: Relay) -> AsyncGenerator[None]:
 def _background(stack: AsyncExitStack, name: str, work: "Awaitable[None]") -> None:
     """Have *work* done until *stack* is left."""
     task = asyncio.ensure_future(work)
-    if isinstance(task, asyncio.Task):
-        task.set_name(name)
+    task.set_name(name)
 
     async def end() -> None:
         task.cancel()
