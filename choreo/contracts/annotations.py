@@ -74,12 +74,11 @@ class _Reading:
         self._namespace = namespace
         self._within: list[type[BaseModel]] = []
         self._named: dict[str, object] = {}
+        self._depth = 0
 
     def record(self, model: type[BaseModel], name: str, where: str) -> Record:
         if model in self._within:
             _refuse(where, f"{model.__name__} contains itself", "give it an id and refer to that")
-        if len(self._within) >= MAX_DEPTH:
-            _refuse(where, "it is nested too deep", f"stay within {MAX_DEPTH} levels")
         decorators = model.__pydantic_decorators__
         if decorators.field_serializers or decorators.model_serializers:
             _refuse(where, f"{model.__name__} has serializers of its own", "use types Avro has")
@@ -118,6 +117,16 @@ class _Reading:
         )
 
     def _shape(
+        self, annotation: object, metadata: Sequence[object], naming: tuple[str, str], where: str
+    ) -> Shape:
+        if self._depth >= MAX_DEPTH:
+            _refuse(where, "it is nested too deep", f"stay within {MAX_DEPTH} levels")
+        self._depth += 1
+        shape = self._read(annotation, metadata, naming, where)
+        self._depth -= 1
+        return shape
+
+    def _read(
         self, annotation: object, metadata: Sequence[object], naming: tuple[str, str], where: str
     ) -> Shape:
         bare, more = _unwrapped(annotation)

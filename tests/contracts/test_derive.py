@@ -14,6 +14,7 @@ from pydantic import AliasChoices, BaseModel, Field, JsonValue, RootModel
 from typing_extensions import TypeAliasType
 
 from choreo.codec.avro import AvroCodec, SchemaFolder
+from choreo.codec.guard import check_schema
 from choreo.contracts.derive import derive
 from choreo.contracts.wire import Float32, Int32, MillisDatetime, MillisTime, Wire
 from choreo.envelope import AVRO, Envelope
@@ -107,6 +108,22 @@ def test_an_earlier_name_that_is_a_field_again_is_refused() -> None:
 
     with pytest.raises(ConfigurationError, match="old is a field and an earlier name"):
         derive(Reused)
+
+
+@pytest.mark.parametrize(("levels", "holds"), [(63, True), (64, False)])
+def test_what_can_be_written_is_not_too_deep_to_be_read(levels: int, holds: bool) -> None:
+    """Both count alike: lists and optional values are levels, too (T5)."""
+    annotation: Any = int
+    for _ in range(levels):
+        annotation = list[annotation]
+    fields = {"__annotations__": {"deep": annotation}, "__module__": __name__}
+    event = type("Deep", (Event,), fields, topic="deep")
+
+    if holds:
+        check_schema(derive(event))
+        return
+    with pytest.raises(ConfigurationError, match="nested too deep"):
+        derive(event)
 
 
 PROGRAM = """
