@@ -88,7 +88,7 @@ class Outgoing:
         return self._written(drafted)
 
     def caused(self, emitted: Sequence[Emitted], cause: Envelope) -> Sequence[Message]:
-        """Write what a handler emitted because of *cause*, each with the time at which it is due."""
+        """Write what a handler emitted because of *cause*, each with the time when it is due."""
         began = self._clock.now()
         now = _timestamp(began)
         drafted: list[tuple[Event, Envelope]] = []

@@ -109,14 +109,13 @@ async def test_of_two_timers_of_one_key_the_one_due_first_goes_first(place: Plac
 
 
 async def test_overdue_timers_are_fired_in_the_order_in_which_they_were_due(place: Place) -> None:
-    names = [f"t{number:03}" for number in range(100)]
+    names = [f"t{number:03}" for number in range(50)]
     shuffled = Random(3).sample(list(enumerate(names)), len(names))
-    await place.emit(*(later(name, 0.01 + at / 2000, f"l/{name}") for at, name in shuffled))
-    await place.emit(later("last", 0.2))
+    await place.emit(*(later(name, 0.01 + at / 100, f"l/{name}") for at, name in shuffled))
+    await place.emit(later("last", 0.6))
 
     await place.outbox.keep("one", LEASE)
-    left = await place.outbox.fire("one", 1)
-    await asyncio.sleep(0.2 if left is None else left.total_seconds() + 0.2)
+    await asyncio.sleep(0.7)
     while await place.outbox.fire("one", 16) == timedelta(0):
         pass
 
