@@ -100,8 +100,7 @@ async def test_a_timer_is_never_early(place: Place) -> None:
 
 
 async def test_of_two_timers_of_one_key_the_one_due_first_goes_first(place: Place) -> None:
-    await place.emit(later("late", 0.06), later("soon", 0.02), emission("now"))
-    await place.emit(later("middle", 0.04))
+    await place.emit(later("late", 0.3), later("soon", 0.1), later("middle", 0.2), emission("now"))
 
     await fire(place)
 
