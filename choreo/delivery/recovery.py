@@ -18,7 +18,7 @@ from datetime import timedelta
 from choreo.broker import Notice
 from choreo.clock import Timer
 from choreo.dead_letter import error_text
-from choreo.delivery.attempts import Records
+from choreo.delivery.attempts import Records, key_of
 from choreo.delivery.custody import Custody
 from choreo.delivery.endings import Endings
 from choreo.delivery.intake import Intake
@@ -63,6 +63,7 @@ class Recovery:
     ) -> None:
         self._store_lot = records.lot
         self._books = records.books
+        self._inbox = records.inbox
         self._guard = records.guard
         self._yard = yard
         self._clock = environment.clock
@@ -239,7 +240,8 @@ class Recovery:
             names = {"line": line.line.hex(), "error": str(error)}
             logger.warning("a parked key is left for now", extra=names)
         finally:
-            del self._working[line.line]
+            if self._working.get(line.line) is line:  # else it was taken anew before this ended
+                del self._working[line.line]
             self._due.set()
 
     async def _through(self, line: Line) -> bool:
@@ -260,7 +262,7 @@ class Recovery:
                     await self._lot.put_off(line, None, "the service has no handler for it")
                     return True
                 job.parked.attempts, attempts = attempts, 0
-                if buried is not None:
+                if buried is not None and not self._finished(job):
                     job.parked.buried, job.reason = True, buried
                 outcome = await self._handled(job)
                 if job.parked.buried:
@@ -300,6 +302,10 @@ class Recovery:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _finished(self, job: Job) -> bool:
+        """Say whether it is a duplicate, which leaves the lot as one and is no dead letter."""
+        return job.handler is not None and self._inbox.finished(key_of(job, job.handler))
 
     def _line(self, job: Job) -> bytes | None:
         if job.handler is None or job.handler.park is None or job.received.parked:

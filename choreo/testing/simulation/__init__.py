@@ -1,0 +1,41 @@
+"""Whole services in a simulated world: every fault, in virtual time, the same again by its seed.
+
+    simulate([orders, payments], scenario, seeds=range(1000), invariants=[charged_once])
+
+The services, their delivery, inbox, outbox and parking are those that run in production; the
+broker, the database, time and chance are not.  A seed that shows something wrong is shrunk to the
+faults and events that it takes.
+"""
+
+from choreo.testing.simulation.history import Entry, History, Invariant
+from choreo.testing.simulation.invariants import BUILT_IN
+from choreo.testing.simulation.simulation import (
+    Finding,
+    Report,
+    Simulation,
+    SimulationFailed,
+    simulate,
+)
+from choreo.testing.simulation.weather import CALM, Climate, Fault, Rates, Weather
+from choreo.testing.simulation.witness import observe
+from choreo.testing.simulation.world import Scenario, World
+
+__all__ = [
+    "BUILT_IN",
+    "CALM",
+    "Climate",
+    "Entry",
+    "Fault",
+    "Finding",
+    "History",
+    "Invariant",
+    "Rates",
+    "Report",
+    "Scenario",
+    "Simulation",
+    "SimulationFailed",
+    "Weather",
+    "World",
+    "observe",
+    "simulate",
+]

@@ -1,0 +1,183 @@
+"""What happened in one simulated world, in order: the one thing that invariants look at.
+
+What the broker and the database say outranks what processes say of themselves: a killed process has
+a truncated log. Entries of kind ``accepted``, ``effect``, ``dead`` and ``left`` are that truth.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from hashlib import sha256
+from typing import Literal, TypedDict, cast
+
+from choreo.dead_letter import PREFIX
+from choreo.message import Message
+
+Kind = Literal[
+    # the broker's and the database's word
+    "accepted",  # a record is in a log
+    "effect",  # an end was committed: handled
+    "dead",  # an end was committed: in the dead letters
+    "left",  # at the very end something still waits
+    "committed",  # a group's place in a stream
+    # what processes and the scenario say
+    "published",  # the scenario wants it published
+    "refused",
+    "unknown",
+    "received",
+    "began",  # a handler was called
+    "failed",
+    "ended",
+    "settled",
+    "observed",  # what handlers and scenarios told through observe()
+    # what the world does to them
+    "fault",
+    "assigned",
+    "revoked",
+    "broken",  # what may not happen in a world at all
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing that happened."""
+
+    at: float
+    """Virtual seconds since the beginning."""
+    kind: Kind
+    host: str = ""
+    """Process and its life, as in ``payments-1#2``; empty for the world's own word."""
+    service: str = ""
+    handler: str = ""
+    id: str = ""
+    """The event's."""
+    source: str = ""
+    type: str = ""
+    key: str = ""
+    topic: str = ""
+    stream: str = ""
+    position: int = -1
+    cause: str = ""
+    """Id of the event that caused it."""
+    correlation: str = ""
+    emitted: tuple[str, ...] = ()
+    """Of an effect: the ids of what it emitted."""
+    generation: int = 0
+    """Which replay of the event it is about; 0 for the original."""
+    text: str = ""
+
+    def __str__(self) -> str:
+        """Tell it in one line."""
+        told = [
+            f"{one.name}={value}"
+            for one in fields(self)
+            if one.name not in {"at", "kind", "host", "text"}
+            and (value := getattr(self, one.name)) not in {"", -1, (), 0}
+        ]
+        return " ".join(
+            filter(None, [f"{self.at:10.4f}", f"{self.host:<16}", self.kind, *told, self.text])
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """One handler of one service."""
+
+    service: str
+    handler: str
+    type: str
+    topic: str
+    durable: bool
+    """Its ends are written in a store."""
+
+
+@dataclass(slots=True)
+class History:
+    """Everything that happened under one seed."""
+
+    seed: int
+    subscribers: Sequence[Subscriber] = ()
+    entries: list[Entry] = field(default_factory=list[Entry])
+    closed: bool = False
+    """Nothing counts any more."""
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Go through the entries in order."""
+        return iter(self.entries)
+
+    def add(self, entry: Entry) -> None:
+        """Note what has happened."""
+        if not self.closed:
+            self.entries.append(entry)
+
+    def of(self, *kinds: Kind) -> Iterator[Entry]:
+        """Go through the entries of some kinds."""
+        return (entry for entry in self.entries if entry.kind in kinds)
+
+    def observed(self, text: str) -> list[Entry]:
+        """List what was told as *text* through ``observe``."""
+        return [entry for entry in self.of("observed") if entry.text == text]
+
+    @property
+    def digest(self) -> str:
+        """Hash the whole: two runs that agree in it are the same run."""
+        hashed = sha256()
+        for entry in self.entries:
+            hashed.update(f"{entry}\n".encode())
+        return hashed.hexdigest()[:16]
+
+    def around(self, words: Iterable[str], limit: int = 40) -> list[Entry]:
+        """Select what concerns any of *words* (ids, keys), and the faults beside it."""
+        wanted = frozenset(words)
+        chosen = [
+            entry
+            for entry in self.entries
+            if entry.kind == "fault"
+            or entry.id in wanted
+            or entry.cause in wanted
+            or (entry.text in wanted and entry.text)
+        ]
+        return chosen[:limit]
+
+
+Invariant = Callable[[History], Iterable[str] | None]
+"""Looks at a history and tells what is wrong with it, a sentence each; or fails an assertion."""
+
+
+class Told(TypedDict, total=False):
+    """What the headers of a message tell of it."""
+
+    id: str
+    source: str
+    type: str
+    cause: str
+    correlation: str
+    key: str
+    service: str
+    handler: str
+
+
+def described(message: Message) -> Told:
+    """Read from the headers of *message* what a history tells of it (CloudEvents' bindings)."""
+    found: dict[str, str] = {}
+    for name, value in message.headers:
+        known = NAMES.get(name.removeprefix("ce_"))
+        if known is not None and value is not None:
+            found[known] = value.decode("utf-8", "replace")
+        elif name in LETTER and value is not None:
+            found[LETTER[name]] = value.decode("utf-8", "replace")
+    if message.key is not None:
+        found["key"] = message.key.decode("utf-8", "replace")
+    return cast("Told", found)
+
+
+NAMES = {
+    "id": "id",
+    "source": "source",
+    "type": "type",
+    "causationid": "cause",
+    "correlationid": "correlation",
+    "partitionkey": "key",
+}
+
+LETTER = {f"{PREFIX}group": "service", f"{PREFIX}handler": "handler"}
+"""What a dead letter tells beside its event."""

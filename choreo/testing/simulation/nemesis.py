@@ -1,0 +1,155 @@
+"""Whoever strikes: carries out the faults of one seed at their times."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+from choreo.testing.simulation.host import Host, Moment
+from choreo.testing.simulation.process import Ground, Process
+from choreo.testing.simulation.weather import Fault
+from choreo.testing.simulation.wire import Conditions
+
+DOWN = 5.0
+"""Seconds after which a killed process is there again, at most."""
+
+
+class Nemesis:
+    """The faults of one world."""
+
+    def __init__(
+        self, processes: Sequence[Process], ground: Ground, conditions: Conditions
+    ) -> None:
+        self._processes = processes
+        self._ground = ground
+        self._conditions = conditions
+        self._over = 0.0
+        """When the last of what was begun ends."""
+
+    async def rage(self, faults: Sequence[Fault]) -> None:
+        """Strike whenever it is time."""
+        for fault in faults:
+            await asyncio.sleep(max(0.0, fault.at - self._ground.loop.time()))
+            self._strike(fault)
+
+    async def relent(self) -> None:
+        """Return when all that was begun is over."""
+        while (rest := self._over - self._ground.loop.time()) > 0:  # noqa: ASYNC110 -- virtual time
+            await asyncio.sleep(rest)
+
+    def _strike(self, fault: Fault) -> None:  # noqa: C901 -- one branch for each kind
+        process = self._processes[fault.target % len(self._processes)]
+        match fault.kind:
+            case "crash":
+                self._crash(process, fault)
+            case "ambush":
+                self._ambush(process, fault)
+            case "pause":
+                self._pause(process, fault)
+            case "evict":
+                self._evict(process, fault)
+            case "rebalance":
+                for group in self._ground.cluster.groups.values():
+                    group.rebalance()
+                self._tell("", "every group is dealt anew")
+            case "session":
+                pass
+            case "stop":
+                self._stop(process, fault)
+            case "broker":
+                self._fail_broker(fault)
+            case "store":
+                self._fail_store(process, fault)
+            case "skew":
+                process.skew(fault.seconds)
+                self._tell(str(process.host), f"has its clock moved by {fault.seconds:.2f} s")
+            case _ as never:
+                assert_never(never)
+
+    def _crash(self, process: Process, fault: Fault) -> None:
+        process.kill()
+        self._after(min(fault.seconds, DOWN), process.start)
+
+    def _ambush(self, process: Process, fault: Fault) -> None:
+        host = process.host
+        if host is None or host.dead:
+            return
+
+        def kill() -> None:
+            if process.host is host:
+                self._crash(process, fault)
+
+        moment: Moment = "before" if self._conditions.happens(0.5) else "after"
+        host.lie_in_wait(moment, kill)
+        self._tell(str(host), f"is to die {moment} its next call counts")
+
+    def _pause(self, process: Process, fault: Fault) -> None:
+        host = process.host
+        if host is None or host.dead or host.paused:
+            return
+        self._tell(str(host), f"stands still for {fault.seconds:.2f} s")
+        host.pause()
+        self._ground.cluster.silent(host)
+
+        def go_on() -> None:
+            if not host.dead:
+                self._tell(str(host), "goes on")
+                host.go_on()
+
+        self._after(fault.seconds, go_on)
+
+    def _evict(self, process: Process, fault: Fault) -> None:
+        host = process.host
+        if host is not None and not host.dead:
+            self._tell(str(host), f"is evicted, and hears of it after {fault.seconds:.2f} s")
+            for group in self._ground.cluster.groups.values():
+                group.evict(host, fault.seconds)
+            self._after(fault.seconds, _nothing)
+
+    def _stop(self, process: Process, fault: Fault) -> None:
+        if isinstance(process.host, Host) and process.ready and not process.host.paused:
+            process.stop()
+            self._again_when_gone(process, min(fault.seconds, DOWN))
+
+    def _again_when_gone(self, process: Process, seconds: float) -> None:
+        host = process.host
+
+        def look() -> None:
+            if process.gone:
+                process.start()
+            elif process.host is host:
+                self._again_when_gone(process, 1.0)
+
+        self._after(seconds, look)
+
+    def _fail_broker(self, fault: Fault) -> None:
+        cluster = self._ground.cluster
+        self._tell("", f"the broker is down for {fault.seconds:.2f} s")
+        cluster.down = True
+
+        def up() -> None:
+            cluster.down = False
+
+        self._after(fault.seconds, up)
+
+    def _fail_store(self, process: Process, fault: Fault) -> None:
+        database = self._ground.databases.get(process.service)
+        if database is None:
+            return
+        self._tell("", f"the store of {process.service} is down for {fault.seconds:.2f} s")
+        database.server.down = True
+
+        def up() -> None:
+            database.server.down = False
+
+        self._after(fault.seconds, up)
+
+    def _after(self, seconds: float, callback: Callable[[], None]) -> None:
+        self._over = max(self._over, self._ground.loop.time() + seconds)
+        self._ground.later(seconds, callback)
+
+    def _tell(self, host: str, text: str) -> None:
+        self._ground.stage.tell("fault", host, text)
+
+
+def _nothing() -> None:
+    return

@@ -1,0 +1,72 @@
+"""How little of a seed's weather, and how few of its events, still show what is wrong.
+
+Delta debugging after Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input"
+(TSE 2002), with chunks that halve: whole rates first, then single faults, then events.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import TypeVar
+
+from choreo.testing.simulation.weather import Rates, Weather
+
+T = TypeVar("T")
+Fails = Callable[[Weather, frozenset[int]], bool]
+"""Says whether a run under this weather, without these events, still shows it."""
+
+BUDGET = 300
+"""Runs that shrinking may take."""
+
+
+def shrunk(weather: Weather, events: int, fails: Fails) -> tuple[Weather, frozenset[int], int]:
+    """Return a weather and events to leave out that still fail, and the number of runs it took."""
+    tries = 0
+
+    def still(weather: Weather, without: frozenset[int]) -> bool:
+        nonlocal tries
+        tries += 1
+        return tries <= BUDGET and fails(weather, without)
+
+    for smaller in _plainer(weather):
+        if still(smaller(weather), frozenset()):
+            weather = smaller(weather)
+    faults = _fewer(
+        weather.faults,
+        lambda kept: still(replace(weather, faults=tuple(kept)), frozenset()),
+    )
+    weather = replace(weather, faults=tuple(faults))
+    numbers = range(events)
+    kept = _fewer(numbers, lambda kept: still(weather, frozenset(numbers) - frozenset(kept)))
+    return weather, frozenset(numbers) - frozenset(kept), min(tries, BUDGET)
+
+
+def _plainer(weather: Weather) -> list[Callable[[Weather], Weather]]:
+    """List what may be left out of *weather* at once, the most first."""
+
+    def without(name: str) -> Callable[[Weather], Weather]:
+        return lambda weather: replace(weather, rates=replace(weather.rates, **{name: 0.0}))
+
+    return [
+        lambda weather: replace(weather, rates=Rates()),
+        lambda weather: replace(weather, faults=()),
+        *(without(one.name) for one in fields(weather.rates) if getattr(weather.rates, one.name)),
+        lambda weather: replace(weather, processes=1),
+        lambda weather: replace(weather, partitions=1),
+        lambda weather: replace(weather, shuffled=False),
+    ]
+
+
+def _fewer(items: Sequence[T], fails: Callable[[Sequence[T]], bool]) -> list[T]:
+    """Leave out ever smaller chunks of *items* as long as what is kept fails."""
+    kept = list(items)
+    size = len(kept)
+    while size:
+        start = 0
+        while start < len(kept):
+            rest = kept[:start] + kept[start + size :]
+            if fails(rest):
+                kept = rest
+            else:
+                start += size
+        size //= 2
+    return kept

@@ -1,0 +1,257 @@
+"""The simulated store: the memory store's books behind a wire, with transactions that can be cut.
+
+Theory of operation.  A database belongs to one service and outlives its processes.  A transaction
+is open in the database, not in the process: it ends without effect when its process dies, and when
+it stands still for too long, so that others get at the rows it held.  A commit may count and never
+be answered for.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self, cast
+
+from choreo.clock import Clock
+from choreo.errors import StoreError
+from choreo.store.memory.books import Books, RowKey, Scope
+from choreo.store.memory.ledger import MemoryEffect, MemoryLedger
+from choreo.store.memory.lot import LotRows
+from choreo.store.memory.order import OrderRows
+from choreo.store.memory.outbox import Shelf, Shelves
+from choreo.store.memory.transaction import MemoryTransaction
+from choreo.store.port import Claim, Effect, End, Ledger, State, Store, Verdict
+from choreo.testing.simulation.history import Entry, History
+from choreo.testing.simulation.host import Host
+from choreo.testing.simulation.wire import Conditions, Server, Wire
+
+IDLE = 20.0
+"""Seconds after which a database ends a transaction that nobody commits."""
+PATIENCE = 10.0
+"""Seconds that one transaction waits for another."""
+
+
+class ToldBooks(Books):
+    """Books whose every end is in the history, as the moment of its commit."""
+
+    def __init__(self, clock: Clock, history: History, time: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self._history = history
+        self._time = time
+
+    def write(self, scope: Scope, end: End) -> None:
+        """Write *end*, and tell."""
+        super().write(scope, end)
+        handler, source, identity = end.claim.key
+        self._history.add(
+            Entry(
+                at=self._time(),
+                kind="effect" if end.state is State.DONE else "dead",
+                service=scope.service,
+                handler=scope.handlers[handler],
+                id=identity,
+                source=source,
+                emitted=tuple(emission.identity for emission in end.emitted),
+                generation=end.claim.generation,
+            )
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Opened:
+    """A transaction in the database."""
+
+    host: Host
+    keys: list[RowKey] = field(default_factory=list[RowKey])
+    effect: MemoryEffect | None = None
+    ended: bool = False
+
+
+class Database:
+    """What one service's processes share."""
+
+    def __init__(self, conditions: Conditions, clock: Clock, history: History) -> None:
+        self.books: Books = ToldBooks(clock, history, conditions.loop.time)
+        self.server = Server(conditions, StoreError, counts="unstored", doubts="doubtful")
+        self._conditions = conditions
+        self._opened: list[Opened] = []
+
+    @property
+    def shelves(self) -> Sequence[Shelf]:
+        """The outboxes in it."""
+        parts = [part for part in self.books.parts if isinstance(part, Shelves)]
+        return [shelf for part in parts for shelf in part._shelves.values()]  # noqa: SLF001 -- the world looks behind every wire
+
+    @property
+    def lots(self) -> Sequence[LotRows]:
+        """The parking lots in it."""
+        return [part.lot for part in self.books.parts if isinstance(part, OrderRows)]
+
+    async def begin(self, opened: Opened, scope: Scope, claim: Claim) -> Verdict:
+        """Open a transaction that claims; one at a time does."""
+        keys = list(scope.rows(claim))
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self.books.free(keys)
+        except TimeoutError:
+            raise StoreError("another transaction holds the event") from None
+        if opened.ended or opened.host.dead:
+            raise StoreError("the connection is closed")
+        verdict = self.books.judge(scope, claim, None)
+        opened.effect = MemoryEffect(self.books, scope, verdict)
+        if verdict is Verdict.WRITTEN:
+            self.books.occupy(keys)
+            opened.keys = keys
+            self._opened.append(opened)
+            self._conditions.later(IDLE, lambda: self.end(opened))
+        return verdict
+
+    async def commit(self, opened: Opened) -> None:
+        """Commit, unless it was ended."""
+        if opened.ended or opened.effect is None:
+            raise StoreError("the transaction was ended by the database")
+        try:
+            opened.effect.commit()
+        finally:
+            self.end(opened)
+
+    def end(self, opened: Opened) -> None:
+        """End a transaction; what is not committed by now never was."""
+        opened.ended = True
+        keys, opened.keys = opened.keys, []
+        if keys:
+            self._opened.remove(opened)
+            self.books.vacate(keys)
+
+    def cut(self, host: Host) -> None:
+        """End the transactions of a host that is no more."""
+        for opened in [one for one in self._opened if one.host is host]:
+            self.end(opened)
+
+
+class Remote:
+    """An object in the database: each of its methods is called over a wire."""
+
+    def __init__(self, wire: Wire, inner: object) -> None:
+        self._wire = wire
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        method: Callable[..., Awaitable[Any]] = getattr(self._inner, name)
+
+        async def call(*arguments: object) -> object:
+            return await self._wire.call(lambda: method(*arguments))
+
+        return call
+
+
+class RemoteOrder:
+    """Streams, lot and flights in the database."""
+
+    def __init__(self, wire: Wire, ledger: MemoryLedger) -> None:
+        self.streams = Remote(wire, ledger.order.streams)
+        self.lot = Remote(wire, ledger.order.lot)
+        self.flights = Remote(wire, ledger.order.flights)
+
+
+class RemoteEffect:
+    """One open transaction, as its handler's process sees it."""
+
+    def __init__(self, verdict: Verdict, effect: MemoryEffect, opened: Opened, wire: Wire) -> None:
+        self.verdict = verdict
+        self._effect = effect
+        self._opened = opened
+        self._wire = wire
+
+    @property
+    def transaction(self) -> MemoryTransaction:
+        """What the handler gets."""
+        return self._effect.transaction
+
+    async def complete(self, end: End, /) -> Verdict:
+        """Prepare *end*, which is written on leaving."""
+
+        async def prepare() -> Verdict:
+            if self._opened.ended:
+                raise StoreError("the transaction was ended by the database")
+            return await self._effect.complete(end)
+
+        return await self._wire.call(prepare)
+
+
+class RemoteLedger(Remote):
+    """The books of one service, from one of its processes."""
+
+    def __init__(self, wire: Wire, database: Database, scope: Scope, host: Host) -> None:
+        ledger = MemoryLedger(database.books, scope)
+        super().__init__(wire, ledger)
+        self._database = database
+        self._scope = scope
+        self._host = host
+        self.order = RemoteOrder(wire, ledger)
+        self.outbox = Remote(wire, ledger.outbox)
+
+    def effect(self, claim: Claim, /) -> AbstractAsyncContextManager[Effect[MemoryTransaction]]:
+        """Open a transaction and claim in it; leaving it without ``complete`` rolls it back."""
+        return self._effect(claim)
+
+    @asynccontextmanager
+    async def _effect(self, claim: Claim) -> AsyncGenerator[RemoteEffect]:
+        database, opened = self._database, Opened(self._host)
+        try:
+            verdict = await self._wire.call(lambda: database.begin(opened, self._scope, claim))
+            assert opened.effect is not None  # noqa: S101 -- begin has made it
+            yield RemoteEffect(verdict, opened.effect, opened, self._wire)
+            if verdict is Verdict.WRITTEN:
+                await self._wire.call(lambda: database.commit(opened))
+        finally:
+            database.end(opened)
+
+
+class SimulatedStore:
+    """One process's connection to the database of its service."""
+
+    durable = True
+    transaction = MemoryTransaction
+
+    def __init__(self, database: Database, host: Host) -> None:
+        self._database = database
+        self._host = host
+        self._wire = Wire(host, database.server)
+
+    @property
+    def url(self) -> str:
+        """A name without a place."""
+        return "simulated://"
+
+    async def __aenter__(self) -> Self:
+        """Connect; raise StoreError while nothing answers."""
+        await self._wire.call(_nothing)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        """Hold nothing."""
+
+    async def ledger(self, service: str, handlers: Sequence[str], /) -> Ledger[MemoryTransaction]:
+        """Open the books of *service*."""
+        scope = Scope(service, tuple(handlers))
+        ledger = RemoteLedger(self._wire, self._database, scope, self._host)
+        return cast("Ledger[MemoryTransaction]", ledger)
+
+    def unavailable(self, error: BaseException, /) -> bool:
+        """Say whether *error* is the store's own."""
+        return isinstance(error, StoreError)
+
+
+async def _nothing() -> None:
+    return
+
+
+_: type[Store[MemoryTransaction]] = SimulatedStore

@@ -1,0 +1,163 @@
+"""What one seed has in store for a world: drawn before it begins, so that it can be shrunk.
+
+Swarm testing (Groce et al., ISSTA 2012): each seed switches some kinds of faults off altogether, as
+runs in which everything goes wrong at once hide what goes wrong by itself.
+"""
+
+from dataclasses import dataclass, fields, replace
+from random import Random
+from typing import Literal
+
+Nemesis = Literal[
+    "crash",  # power cut; comes back after a while
+    "ambush",  # power cut at the next call of the broker or the store, before or after it counted
+    "pause",  # stands still and goes on: a zombie
+    "evict",  # loses its streams and does not hear of it at once
+    "rebalance",
+    "session",  # its connection breaks; what was not acknowledged comes again
+    "stop",  # ends in order, and comes back
+    "broker",  # nothing answers for a while
+    "store",  # nothing answers for a while
+    "skew",  # a host's wall clock jumps
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One blow, at one time."""
+
+    at: float
+    kind: Nemesis
+    target: int = 0
+    """Which of the hosts, counted through."""
+    seconds: float = 0.0
+    """How long it lasts; of a skew, by how much."""
+
+    def __str__(self) -> str:
+        """Tell it in a line."""
+        return f"{self.kind} at {self.at:.3f} s, host {self.target}, {self.seconds:.2f} s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Probabilities with which single calls go wrong."""
+
+    refused: float = 0.0
+    """A message is refused by the broker."""
+    unknown: float = 0.0
+    """A publish has no answer, and is stored in half of all cases."""
+    duplicated: float = 0.0
+    """A record is in the log twice, the second time some records later."""
+    uncommitted: float = 0.0
+    """A group's commit is lost."""
+    unstored: float = 0.0
+    """The store fails before anything of a call counts."""
+    doubtful: float = 0.0
+    """The store fails after all of a call counted."""
+    slow: float = 0.0
+    """A call takes a hundred times as long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weather:
+    """All that one seed decides about a world, beside the order in which things run."""
+
+    sessions: bool = False
+    """The broker is like one of MQTT: a session for each process, positions for a connection."""
+    partitions: int = 1
+    processes: int = 1
+    """Of each service."""
+    latency: float = 0.01
+    """Seconds that a call takes on average."""
+    shuffled: bool = True
+    """What is ready runs in an order that is drawn; otherwise first come, first served."""
+    remembers: bool = True
+    """The broker remembers what was settled above what is not."""
+    rates: Rates = Rates()
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def troubles(self) -> list[str]:
+        """Tell what goes wrong in it, a line each."""
+        rates = [
+            f"{one.name} {rate:.3f}"
+            for one in fields(self.rates)
+            if (rate := getattr(self.rates, one.name))
+        ]
+        return [*rates, *map(str, self.faults)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Climate:
+    """What may go wrong at all: the limits within which every seed draws its weather."""
+
+    kinds: tuple[Nemesis, ...] = (
+        "crash",
+        "ambush",
+        "pause",
+        "evict",
+        "rebalance",
+        "stop",
+        "broker",
+        "store",
+        "skew",
+    )
+    rates: Rates = Rates(
+        refused=0.02,
+        unknown=0.1,
+        duplicated=0.1,
+        uncommitted=0.2,
+        unstored=0.05,
+        doubtful=0.05,
+        slow=0.02,
+    )
+    """The highest of each."""
+    faults: int = 8
+    """Most blows of one seed."""
+    seconds: float = 20.0
+    """Virtual time within which they fall."""
+    processes: int = 2
+    """Most processes of one service."""
+    sessions: float = 0.0
+    """Share of seeds whose broker is like one of MQTT."""
+
+    def draw(self, random: Random, services: int) -> Weather:
+        """Draw the weather of one seed for so many services."""
+        sessions = random.random() < self.sessions
+        processes = 1 if sessions else random.randint(1, self.processes)
+        kinds: list[Nemesis] = [kind for kind in self.kinds if random.random() < SHARE]
+        drawn = [
+            Fault(
+                at=random.uniform(0.0, self.seconds),
+                kind=random.choice(kinds),
+                target=random.randrange(services * processes),
+                seconds=_duration(random),
+            )
+            for _ in range(random.randint(0, self.faults) if kinds else 0)
+        ]
+        rates = {
+            one.name: random.random() * getattr(self.rates, one.name)
+            for one in fields(self.rates)
+            if random.random() < SHARE
+        }
+        return Weather(
+            sessions=sessions,
+            partitions=1 if sessions else random.randint(1, 3),
+            processes=processes,
+            latency=random.choice((0.001, 0.01, 0.05)),
+            shuffled=random.random() < SHUFFLED,
+            remembers=random.random() < SHARE and not sessions,
+            rates=replace(Rates(), **rates),
+            faults=tuple(sorted(drawn, key=lambda fault: fault.at)),
+        )
+
+
+CALM = Climate(kinds=(), rates=Rates(), faults=0)
+"""Nothing goes wrong; only the order in which things run is drawn."""
+SHARE = 0.5
+SHUFFLED = 0.8
+
+
+def _duration(random: Random) -> float:
+    """Draw seconds: mostly short, now and then longer than any lease."""
+    return random.choice((0.05, 0.5, 2.0, 8.0, 25.0)) * (0.5 + random.random())

@@ -1,0 +1,129 @@
+"""The way from a host to a server: slow, lossy, and cut off where the host's life ends.
+
+Theory of operation.  A call is carried out by a task of the world's, not by the caller's: what a
+host has sent goes on when the host has given up waiting, stands still or is dead, and what it had
+not sent by then never happens.  That is the fence: a dead host's code does not run, and
+nothing that it had under way reaches it any more.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
+from random import Random
+from typing import Any, TypeVar, cast
+
+from choreo.testing.simulation.host import Host
+from choreo.testing.simulation.loop import SimulationLoop
+from choreo.testing.simulation.weather import Rates
+
+T = TypeVar("T")
+
+UNANSWERED = 5.0
+"""Seconds after which a client gives up on a server that is down."""
+SLOW = 100
+"""By how much a slow call is slower."""
+
+
+class Conditions:
+    """The weather as it is now: it changes when a world is healed."""
+
+    def __init__(
+        self, loop: SimulationLoop, random: Random, rates: Rates, latency: float, context: Context
+    ) -> None:
+        self.loop = loop
+        self.random = random
+        self.rates = rates
+        self._latency = latency
+        self._context = context
+        """The world's own, for what no host's end may stop."""
+
+    def happens(self, rate: float) -> bool:
+        """Draw whether what has a probability of *rate* happens now."""
+        return rate > 0 and self.random.random() < rate
+
+    def lag(self) -> float:
+        """Draw how long one way takes."""
+        slow = SLOW if self.happens(self.rates.slow) else 1
+        return self.random.expovariate(1 / self._latency) * slow
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Have the world do *work*."""
+        return self.loop.create_task(work, name=name, context=self._context.copy())
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Have the world call *callback* after *seconds*."""
+        self.loop.call_later(seconds, callback, context=self._context.copy())
+
+
+class Server:
+    """What is at the other end of wires: it answers, or does not."""
+
+    def __init__(
+        self,
+        conditions: Conditions,
+        failed: Callable[[str], Exception],
+        *,
+        counts: str,
+        doubts: str,
+    ) -> None:
+        """Fail calls with *failed*, at the rates of the names *counts* and *doubts*."""
+        self.conditions = conditions
+        self.down = False
+        self.failed = failed
+        self._fails = counts
+        self._doubts = doubts
+
+    def draw(self) -> tuple[bool, bool]:
+        """Draw whether a call fails before it counts, and whether it fails after."""
+        rates, happens = self.conditions.rates, self.conditions.happens
+        before = happens(getattr(rates, self._fails)) if self._fails else False
+        return before, happens(getattr(rates, self._doubts)) if self._doubts else False
+
+
+class Wire:
+    """One host's connection to one server."""
+
+    def __init__(self, host: Host, server: Server) -> None:
+        self._host = host
+        self._server = server
+
+    async def call(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Have the server do *work*; raise the server's failure if there is no answer."""
+        conditions = self._server.conditions
+        if self._host.struck("before"):
+            await conditions.loop.create_future()
+        reply: asyncio.Future[T] = conditions.loop.create_future()
+        _ = conditions.spawn(self._serve(work, reply), "call")
+        return await reply
+
+    async def _serve(self, work: Callable[[], Awaitable[T]], reply: asyncio.Future[T]) -> None:
+        server, conditions = self._server, self._server.conditions
+        await asyncio.sleep(conditions.lag())
+        if server.down:
+            await asyncio.sleep(UNANSWERED)
+            _fail(reply, server.failed("it does not answer"))
+            return
+        before, after = server.draw()
+        if before:
+            _fail(reply, server.failed("it failed"))
+            return
+        result: T | None = None
+        error: Exception | None = None
+        try:
+            result = await work()
+        except Exception as problem:  # noqa: BLE001 -- it is the caller's
+            error = problem
+        if self._host.struck("after"):
+            return
+        await asyncio.sleep(conditions.lag())
+        if after:
+            _fail(reply, server.failed("the connection broke before there was an answer"))
+        elif error is not None:
+            _fail(reply, error)
+        elif not reply.done():
+            reply.set_result(cast("T", result))
+
+
+def _fail(reply: "asyncio.Future[T]", error: Exception) -> None:
+    if not reply.done():
+        reply.set_exception(error)

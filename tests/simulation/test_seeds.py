@@ -1,0 +1,36 @@
+"""Three services under every fault there is."""
+
+import pytest
+
+from choreo.testing.simulation import CALM, Report, Simulation, simulate
+from tests.simulation.shop import orders, shop
+
+SEEN = ("effect", "dead", "failed", "ended duplicate", "ended dropped", "ended parked", "revoked")
+
+
+@pytest.mark.timeout(60)
+def test_whatever_happens_every_event_has_its_effect_once_in_order_and_none_is_lost() -> None:
+    """Non-vacuous: duplicates were suppressed, streams changed hands, letters were written."""
+    report = simulate(shop, orders, seeds=range(40))
+
+    assert [kind for kind in SEEN if not report.entries.get(kind)] == []
+    assert report.findings == []
+
+
+@pytest.mark.timeout(60)
+def test_in_calm_weather_nothing_is_handled_twice() -> None:
+    report = Report()
+
+    simulate(
+        shop, orders, seeds=range(10), climate=CALM, told=lambda r: report.entries.update(r.entries)
+    )
+
+    assert "ended duplicate" not in report.entries
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("seed", range(5))
+def test_a_seed_is_the_same_history_twice(seed: int) -> None:
+    simulation = Simulation(shop, orders)
+
+    assert simulation.run(seed).digest == simulation.run(seed).digest
