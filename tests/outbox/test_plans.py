@@ -9,6 +9,7 @@ from sqlalchemy import Select
 
 from choreo_sql import SqlStore
 from choreo_sql.outbox_queries import oldest, ready_rows, waiting_rows
+from choreo_sql.outbox_timers import due_timers, until_next
 
 OWN = {"service": 1, "holder": "one"}
 
@@ -19,8 +20,10 @@ OWN = {"service": 1, "holder": "one"}
         (ready_rows("sqlite"), {"per": 32}),
         (waiting_rows("sqlite"), {"per": 16, "limit": 64}),
         (oldest(), {}),
+        (until_next(), {}),
+        (due_timers("sqlite"), {"per": 16, "limit": 64}),
     ],
-    ids=["ready", "waiting", "oldest"],
+    ids=["ready", "waiting", "oldest", "next timer", "due timers"],
 )
 async def test_no_query_of_a_relay_looks_through_the_rows(
     tmp_path: Path, query: Select[Any], limits: Mapping[str, int]
