@@ -32,7 +32,7 @@ def show_change(change: Change, *, json: bool) -> None:
         for reader in change.readers[one]:
             print_line(f"        {reader.service}.{reader.handler} {_use(reader)}")
         if change.converts(one):
-            print_line(f"        converted by {change.folder.name}.upcast")
+            print_line(f"        converted by {_class(change)}.upcast")
         elif one in change.open:
             print_line(f"        fix: {remedy(one)}")
     stub = _stub(change)
@@ -94,7 +94,12 @@ def _stub(change: Change) -> str | None:
     """Write the beginning of an upcaster where the new version cannot read the last one."""
     broken = [one for one in change.open if _is_backward(one) and one.earlier == change.last.number]
     names = tuple(dict.fromkeys(one.path[0] for one in broken if one.path))
-    return upcaster_stub(change.folder.name, change.last.number, names) if names else None
+    return upcaster_stub(_class(change), change.last.number, names) if names else None
+
+
+def _class(change: Change) -> str:
+    """Tell what the class of the event is called, unless it is called otherwise."""
+    return change.folder.name.rpartition(".")[2]
 
 
 def _is_backward(one: Finding) -> bool:
