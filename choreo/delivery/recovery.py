@@ -182,7 +182,7 @@ class Recovery:
         """Return when no line is worked on any more."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._tasks:
+        while self._tasks:  # the watching one may be taking lines over, and then begins others
             await asyncio.wait(self._tasks)
 
     def abort(self) -> None:
