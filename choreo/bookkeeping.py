@@ -18,7 +18,7 @@ from choreo.delivery.leases import Leases
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.publisher import Publisher
 from choreo.delivery.quarantine import incarnation
-from choreo.delivery.relay import Relay, RelaySettings
+from choreo.delivery.relay import POLL, Relay, RelaySettings
 from choreo.delivery.sequencing import unsequenced
 from choreo.delivery.waves import Refusing
 from choreo.environment import Environment
@@ -59,6 +59,7 @@ class Bookkeeping:
         self._relay: Relay | None = None
         self._sequencing = unsequenced()
         self._lot: Lot | None = None
+        self._left = False
         self._guard: Guard | None = None
 
     @property
@@ -88,6 +89,7 @@ class Bookkeeping:
         least = 2 * self._settings.max_unsettled
         self._inbox = Inbox(max(self._settings.duplicates_window, least))
         self._ledger = await store.ledger(service.name, [plan.id for plan in service.plans])
+        self._left = bool(await self._ledger.order.lot.lines(1))
         self._leases = Leases(self._ledger, self._environment.ids.new(), self._environment.clock)
 
     def books(self, service: Service[Any], publisher: Publisher, outgoing: Outgoing) -> Books:
@@ -95,6 +97,9 @@ class Bookkeeping:
         order = None if self._ledger is None else self._ledger.order
         requests = Requests(service, publisher, outgoing, self._environment)
         self._lot = lot_of(service, order)
+        if self._lot is None and order is not None and self._left:
+            # Nobody parks any more, and what was parked is owed an end all the same.
+            self._lot = order.lot
         durable = self._store is not None and self._store.durable
         if order is not None and durable and self._settings.quarantine and service.plans:
             own = incarnation(self._environment.ids.new())
@@ -104,8 +109,11 @@ class Bookkeeping:
         if self._ledger is None or self._leases is None:
             self._books = PassingBooks(publisher)
         else:
+            lease = self._settings.outbox_lease
             settings = RelaySettings(
-                lease=self._settings.outbox_lease,
+                lease=lease,
+                # Who writes to memory wakes its relay: months of waiting must pass in a test.
+                poll=POLL if durable else lease / 10,
                 refusing=Refusing(then=self._settings.outbox_refused),
             )
             outbox, environment = self._ledger.outbox, self._environment

@@ -39,6 +39,8 @@ TROUBLE = Retry(initial=timedelta(milliseconds=100), maximum=timedelta(seconds=5
 """Pauses while the broker or the store does not answer."""
 SETTLE = 0.25
 """Seconds of a round after which what was accepted is deleted: what a kill repeats at most."""
+POLL = timedelta(seconds=1)
+"""How often a relay looks for what nobody told it of."""
 GLANCE = 0.1
 """Seconds between two looks for due timers while there is enough else to do."""
 SOONEST = 0.001
@@ -53,7 +55,7 @@ class RelaySettings:
 
     lease: timedelta = timedelta(seconds=10)
     """How long a dead relay's shards wait for another."""
-    poll: timedelta = timedelta(seconds=1)
+    poll: timedelta = POLL
     """Longest wait of a row that nobody woke the relay for (O6)."""
     batch: int = 500
     """Rows read at once, more or less."""
@@ -104,6 +106,7 @@ class Relay:
         self._stamp = stamp
         self._tenure = Tenure(outbox, environment, self._settings.lease, self.wake, elapsed)
         self._awake = asyncio.Event()
+        self._stirred = asyncio.Event()
         self._stopping = asyncio.Event()
         self._flushes: list[asyncio.Future[None]] = []
         self._troubles = 0
@@ -150,9 +153,13 @@ class Relay:
     def wake(self) -> None:
         """Say that rows were committed; from any thread, harmless at any time."""
         if self._loop is None or get_ident() == self._thread:
-            self._awake.set()
+            self._rouse()
         elif not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._awake.set)
+            self._loop.call_soon_threadsafe(self._rouse)
+
+    def _rouse(self) -> None:
+        self._awake.set()
+        self._stirred.set()
 
     async def flush(self) -> None:
         """Return once all that was committed before, and can be published, is published.
@@ -210,6 +217,7 @@ class Relay:
         if not rows:
             self._troubles = 0
             return fired if looked else await self._fire(life)
+        self._stirred.set()
         reached("relay_read")
         going = Round(
             rows, self._settings.refusing, self._environment.random, run=self._settings.run
@@ -288,10 +296,14 @@ class Relay:
 
     async def _observe(self) -> None:
         while True:
+            self._stirred.clear()
             try:
                 self._backlog = await self._outbox.backlog(self._tenure.life.holder)
             except Exception as error:  # noqa: BLE001 -- a gauge's task must not end the relay's
                 logger.debug("the outbox's backlog is unknown", extra={"error": repr(error)})
+            else:
+                if self._backlog == Backlog() and self._tenure.known:
+                    await self._stirred.wait()  # an outbox at rest asks for nothing
             await self._environment.clock.sleep(OBSERVE.total_seconds())
 
     # waiting
@@ -299,6 +311,7 @@ class Relay:
     async def _trouble(self, text: str, error: BaseException) -> None:
         """Wait, longer each time: however much is committed meanwhile, nobody wakes it."""
         self._troubles += 1
+        self._stirred.set()
         if self._troubles in {1, 10} or self._troubles % 100 == 0:
             names = {"error": repr(error), "times": self._troubles}
             logger.warning(text, extra=names)

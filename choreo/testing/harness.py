@@ -40,6 +40,10 @@ REMOTE_PATIENCE = timedelta(seconds=30)
 """The same where a broker is reached over a network."""
 
 
+LEASE = timedelta(days=1)
+"""Of outboxes where a clock is moved: nobody dies there, and each renewal is a stop on its way."""
+
+
 class NotSettledError(TimeoutError):
     """Something was still in flight when time was up; the text says what."""
 
@@ -119,7 +123,8 @@ class Harness:
     async def settle(self, within: timedelta | None = None) -> None:
         """Return once nothing is in flight: all that was published has ended with every handler.
 
-        Waits for retries, or moves a ManualClock to them. Raises NotSettledError, which names what
+        Waits for retries, or moves a ManualClock to them; neither for delayed events, which are not
+        in flight before they are due: ``advance`` to them. Raises NotSettledError, which names what
         is in flight, after *within* of real time, and what ended a service's consumption, if it
         ended.
         """
@@ -200,7 +205,10 @@ class Harness:
         )
 
     def _settings(self, service: Service) -> Settings:
-        return service.settings(**{"broker": self._url, "create_topics": True, **self._options})
+        given: dict[str, Any] = {"broker": self._url, "create_topics": True}
+        if isinstance(self._environment.clock, ManualClock):
+            given["outbox_lease"] = LEASE
+        return service.settings(**{**given, **self._options})
 
     def _connect(self, url: str) -> Broker:
         broker = open_broker(url)

@@ -95,6 +95,18 @@ async def test_settling_neither_waits_for_timers_nor_moves_the_clock_to_them() -
         assert len(world.emitted_by(shop.place)) == 2
 
 
+async def test_a_month_passes_in_no_time() -> None:
+    shop = Shop("memory://", timedelta(days=30))
+    async with Harness(shop.service, clock=ManualClock()) as world:
+        await world.publish(Placed(order="a"))
+        await world.settle()
+        began = time.monotonic()
+        await world.advance(timedelta(days=30))
+
+        assert shop.seen == [("a", 0)]
+        assert time.monotonic() - began < 5
+
+
 async def test_of_two_delayed_events_of_one_key_the_first_that_is_due_goes_first() -> None:
     shop = Shop("memory://", 3 * HOUR, HOUR, None, 2 * HOUR)
     async with Harness(shop.service, clock=ManualClock()) as world:
