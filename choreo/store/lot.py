@@ -4,6 +4,10 @@ A *line* is what waits for one handler under one key.  It exists from the failur
 the end of its last event: whoever lays an event behind the others, and whoever lets the last one
 out, are arbitrated by the line's row, so that nothing overtakes and nothing is left behind.  One
 process at a time works on a line, under a lease with a fence, by the database's clock (I5, I6).
+
+A *numbered* line is what waits behind a gap in a stream, in the order of its numbers.  Its due time
+is the end of the patience with the gap; besides, whoever moves the stream *calls* the line, and it
+is looked at however much patience there is.
 """
 
 from collections.abc import Sequence
@@ -11,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from hashlib import blake2b
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from choreo.message import Delivery
 from choreo.store.streams import Advance
@@ -64,6 +68,10 @@ class Parking:
     """How its going moves its numbered stream: from here on the line keeps the order."""
     note: str = ""
     """What it failed with, for people; empty for one that only waits behind another."""
+    number: tuple[int, int] | None = None
+    """Its epoch and number, for a numbered line; in others events wait as they came."""
+    leaves: Ticket | None = None
+    """Its place in another line, which it leaves in the same transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +93,12 @@ class Line:
     fence: int
     attempts: int
     """Attempts of its first event that failed since it was parked."""
-    first: Sequence[Parked] = ()
-    """Its first events, in order."""
+    numbered: bool = False
+    """Its events wait behind a gap, in the order of their numbers."""
+    over: bool = True
+    """It was due; otherwise somebody has called it."""
+    released: bool = False
+    """An operator lets it go on, whatever it waits for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +106,8 @@ class Waiting:
     """A line as an operator is shown it."""
 
     line: bytes
-    handler: int
+    handler: str
+    """Id of its handler, which the service may have no more."""
     topic: str
     key: bytes | None
     events: int
@@ -103,24 +116,28 @@ class Waiting:
     due: datetime | None
     """Its next attempt; None if it is held until somebody lets it go on."""
     note: str
+    numbered: bool
 
 
 class Lot(Protocol):
     """The lot of one service. Every method raises StoreError if the store cannot answer."""
 
-    async def park(self, head: Parking, behind: Sequence[Parking], due: timedelta, /) -> bool:
-        """Open the line of *head*, due after a while, and lay *behind* into it, in order.
+    async def park(
+        self, head: Parking, behind: Sequence[Parking], due: timedelta | None, /
+    ) -> bool:
+        """Open the line of *head*, due after a while or held, and lay *behind* into it, in order.
 
         A line that is open already has *head* laid behind what is there. What lies in the lot
         already is left where it is. False, with nothing written, if a numbered stream does not
-        stand where an advance expects it.
+        stand where an advance expects it, or a place that is to be left is not held any more.
         """
         ...
 
     async def append(self, events: Sequence[Parking], /) -> Sequence[Laid]:
         """Lay events behind what waits in their lines, in order; tell what became of each.
 
-        What has MOVED is to be judged anew.
+        What has MOVED is to be judged anew. A numbered line is called by what comes before all that
+        waits in it, and by what begins a new epoch.
         """
         ...
 
@@ -129,7 +146,10 @@ class Lot(Protocol):
         ...
 
     async def take(self, limit: int, lease: timedelta, /) -> Sequence[Line]:
-        """Take over at most *limit* lines that are due and nobody's, those longest due first."""
+        """Take over at most *limit* lines that are due, or called, and nobody's; oldest due first.
+
+        What called a line is heard by that: it must be called again to be looked at early.
+        """
         ...
 
     async def first(self, line: Line, limit: int, /) -> Sequence[Parked]:
@@ -147,7 +167,8 @@ class Lot(Protocol):
     async def put_off(self, line: Line, due: timedelta | None, note: str, /) -> bool:
         """Give a line back whose first event failed once more, due after a while or, None, held.
 
-        False if it is another's by now.
+        For a numbered line: whose gap is not filled. False if it is another's by now, or was called
+        meanwhile.
         """
         ...
 
@@ -156,7 +177,26 @@ class Lot(Protocol):
         ...
 
     async def revive(self, lines: Sequence[bytes] | None = None, /) -> int:
-        """Let lines that are held go on, all of them if none is named; return how many."""
+        """Let lines go on at once, their attempts counted anew; return how many.
+
+        Without names those that failed events hold. With names an operator does so: a numbered line
+        goes on past the gap that it waits for.
+        """
+        ...
+
+    async def call(self, lines: Sequence[bytes] | None = None, /) -> None:
+        """Have numbered lines looked at soon, all of them if none is named: streams have moved."""
+        ...
+
+    async def newest(self, line: Line, /) -> int:
+        """Tell the highest epoch in a numbered line; 0 if there is nothing in it."""
+        ...
+
+    async def drop(self, lines: Sequence[bytes], most: int | None, /) -> int:
+        """Delete at most so many of the first events of each line, or all; return how many.
+
+        What is behind goes on at once. Whoever works on the line finds it taken away.
+        """
         ...
 
     async def next_due(self) -> timedelta | None:
@@ -164,5 +204,14 @@ class Lot(Protocol):
         ...
 
     async def lines(self, limit: int, /) -> Sequence[Waiting]:
-        """List the lines, the oldest first."""
+        """List the lines, the oldest first, also those of handlers that are no more."""
+        ...
+
+
+@runtime_checkable
+class Attended(Protocol):
+    """A store whose lot can be looked into beside a running service."""
+
+    async def lot(self, service: str, /) -> Lot:
+        """Open the lot of *service*; raise ConfigurationError for one that never ran here."""
         ...

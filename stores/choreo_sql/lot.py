@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Index,
     Integer,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    case,
     delete,
     select,
     update,
@@ -22,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from choreo.store.lot import Ticket
 from choreo_sql.metadata import Fingerprint, Identity, Name, metadata
+from choreo_sql.moments import now
 from choreo_sql.scopes import Scopes
 
 line_table = Table(
@@ -34,6 +37,11 @@ line_table = Table(
     Column("attempts", Integer, nullable=False),
     # Nobody's turn comes while it is null: the line is held.
     Column("due", BigInteger),
+    # Its events are in the order of their numbers; and how often it was called, or that was heard.
+    Column("numbered", Boolean, nullable=False),
+    Column("calls", BigInteger, nullable=False),
+    Column("heard", BigInteger, nullable=False),
+    Column("released", Boolean, nullable=False),
     Column("until", BigInteger, nullable=False),
     Column("fence", BigInteger, nullable=False),
     Column("since", BigInteger, nullable=False),
@@ -50,14 +58,18 @@ lot_table = Table(
     Column("id", Name, nullable=False),
     Column("source", Name, nullable=False),
     Column("generation", Integer, nullable=False),
+    # Zero in lines whose events wait as they came.
+    Column("epoch", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
     Column("delivery", LargeBinary, nullable=False),
     UniqueConstraint("scope", "id", "source", "generation"),
     # A place that was left is never given again: a ticket for it must not fit another event.
     sqlite_autoincrement=True,
 )
-Index("choreo_lot_line", lot_table.c.service, lot_table.c.line, lot_table.c.place)
-
 LINE, LOT = line_table.c, lot_table.c
+ORDER = (LOT.epoch, LOT.number, LOT.place)
+"""In which the events of a line wait."""
+Index("choreo_lot_line", LOT.service, LOT.line, *ORDER)
 
 
 async def leave(
@@ -97,3 +109,31 @@ async def _leave(connection: AsyncConnection, scopes: Scopes, line: bytes, ticke
     if events == 0:
         await connection.execute(delete(line_table).where(held))
     return True
+
+
+async def drop(
+    connection: AsyncConnection, scopes: Scopes, lines: Sequence[bytes], most: int | None
+) -> int:
+    """Delete at most so many of the first events of each line, or all; return how many."""
+    own, gone = LINE.service == scopes.service, 0
+    locked = select(LINE.line).where(own, LINE.line.in_(lines)).order_by(LINE.line)
+    for line in (await connection.execute(locked.with_for_update())).scalars().all():
+        within = (LOT.service == scopes.service) & (LOT.line == line)
+        first = select(LOT.place).where(within).order_by(*ORDER).limit(most).scalar_subquery()
+        count = (await connection.execute(delete(lot_table).where(LOT.place.in_(first)))).rowcount
+        gone += count
+        freed = update(line_table).where(own, LINE.line == line)
+        await connection.execute(
+            freed.values(
+                events=LINE.events - count,
+                attempts=0,
+                due=case((LINE.numbered, LINE.due), else_=now()),
+                calls=LINE.calls + case((LINE.numbered, 1), else_=0),
+                until=0,
+                fence=LINE.fence + 1,
+                note="",
+            )
+        )
+        empty = delete(line_table).where(own, LINE.line == line, LINE.events == 0)
+        await connection.execute(empty)
+    return gone

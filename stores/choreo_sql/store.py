@@ -13,6 +13,7 @@ from choreo_sql import schema
 from choreo_sql.connections import Connections, connections
 from choreo_sql.failures import absent
 from choreo_sql.ledger import SqlLedger
+from choreo_sql.lines import SqlLot, open_lot
 from choreo_sql.outbox_desk import SqlDesk, open_desk
 from choreo_sql.outbox_guest import lodge
 from choreo_sql.scopes import number
@@ -110,6 +111,10 @@ class SqlStore:
     async def desk(self, service: str, /) -> SqlDesk:
         """Open the desk of *service*; raise ConfigurationError for one that never ran here."""
         return await open_desk(self.connections, service)
+
+    async def lot(self, service: str, /) -> SqlLot:
+        """Open the lot of *service*; raise ConfigurationError for one that never ran here."""
+        return await open_lot(self.connections, service)
 
     def lodge(
         self,

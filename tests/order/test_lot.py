@@ -101,7 +101,12 @@ async def test_an_event_lies_in_the_lot_once(ledger: Ledger[object]) -> None:
     (line,) = await lot.take(10, LEASE)
     assert await bodies(lot, line) == [delivery(number).body for number in (1, 2, 3)]
     (shown,) = await lot.lines(10)
-    assert (shown.events, shown.handler, shown.topic, shown.key) == (3, 0, "orders", b"\xff\x00")
+    assert (shown.events, shown.handler, shown.topic, shown.key) == (
+        3,
+        "first",
+        "orders",
+        b"\xff\x00",
+    )
     assert shown.note == "failed 1"
 
 

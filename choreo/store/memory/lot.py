@@ -1,5 +1,6 @@
 """The parking lot in memory."""
 
+from bisect import insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,9 +26,19 @@ class Row:
     until: datetime
     due: datetime | None
     note: str
+    numbered: bool = False
     fence: int = 0
     attempts: int = 0
+    calls: int = 0
+    heard: int = 0
+    released: bool = False
     entries: list[Entry] = field(default_factory=list[Entry])
+    """In order."""
+
+    @property
+    def called(self) -> bool:
+        """Say whether somebody has called it since it was taken."""
+        return self.calls != self.heard
 
 
 class LotRows:
@@ -41,7 +52,7 @@ class LotRows:
 
     def refuse(self, scope: Scope, end: End, /) -> Verdict | None:
         """Say if the place that *end* leaves is not there, or not held, any more."""
-        if end.parked is None or self._held(scope, end.parked) is not None:
+        if end.parked is None or self.held(scope, end.parked) is not None:
             return None
         return Verdict.MOVED
 
@@ -52,7 +63,7 @@ class LotRows:
 
     def leave(self, scope: Scope, ticket: Ticket) -> bool:
         """Take an event out; False if it is not there, or not held."""
-        found = self._held(scope, ticket)
+        found = self.held(scope, ticket)
         if found is None:
             return False
         key, row = found
@@ -62,7 +73,8 @@ class LotRows:
             del self.lines[key]
         return True
 
-    def _held(self, scope: Scope, ticket: Ticket) -> tuple[tuple[str, bytes], Row] | None:
+    def held(self, scope: Scope, ticket: Ticket) -> tuple[tuple[str, bytes], Row] | None:
+        """Find the line in which a ticket's place is, and is held."""
         for key, row in self.lines.items():
             if key[0] == scope.service and any(entry[0] == ticket.place for entry in row.entries):
                 return (key, row) if row.fence == ticket.fence else None
@@ -76,8 +88,10 @@ class MemoryLot:
         self._rows = rows
         self._scope = scope
 
-    async def park(self, head: Parking, behind: Sequence[Parking], due: timedelta, /) -> bool:
-        """Open the line of *head*, due after a while, and lay *behind* into it, in order."""
+    async def park(
+        self, head: Parking, behind: Sequence[Parking], due: timedelta | None, /
+    ) -> bool:
+        """Open the line of *head*, due after a while or held; lay *behind* into it, in order."""
         events = (head, *behind)
         if not self._fit(events):
             return False
@@ -85,7 +99,9 @@ class MemoryLot:
         key = (self._scope.service, head.line)
         if key not in self._rows.lines:
             handler = self._scope.handlers[head.handler]
-            self._rows.lines[key] = Row(handler, now, now, now + due, head.note)
+            begin = None if due is None else now + due
+            numbered = head.number is not None
+            self._rows.lines[key] = Row(handler, now, now, begin, head.note, numbered)
         for event in events:
             self._lay(event)
         if not self._rows.lines[key].entries:
@@ -106,18 +122,27 @@ class MemoryLot:
         return frozenset(line for line in lines if (self._scope.service, line) in self._rows.lines)
 
     async def take(self, limit: int, lease: timedelta, /) -> Sequence[Line]:
-        """Take over at most *limit* lines that are due and nobody's, those longest due first."""
+        """Take over at most *limit* lines that are due or called and nobody's, oldest first."""
         now = self._rows.clock.now()
         free = [
-            (row.due, line, row)
-            for line, row in self._own()
-            if row.due is not None and row.due <= now and row.until <= now
+            (row.due or now, line, row)
+            for line, row in self._known()
+            if row.until <= now and (row.called or (row.due is not None and row.due <= now))
         ]
         taken: list[Line] = []
         for _, line, row in sorted(free, key=lambda found: found[:2])[:limit]:
             row.fence += 1
+            row.heard = row.calls
             row.until = now + lease
-            taken.append(Line(line=line, fence=row.fence, attempts=row.attempts))
+            found = Line(
+                line=line,
+                fence=row.fence,
+                attempts=row.attempts,
+                numbered=row.numbered,
+                over=row.due is not None and row.due <= now,
+                released=row.released,
+            )
+            taken.append(found)
         return taken
 
     async def first(self, line: Line, limit: int, /) -> Sequence[Parked]:
@@ -148,10 +173,11 @@ class MemoryLot:
     async def put_off(self, line: Line, due: timedelta | None, note: str, /) -> bool:
         """Give a line back whose first event failed once more, due after a while or held."""
         row = self._held(line)
-        if row is None:
+        if row is None or row.called:
             return False
         now = self._rows.clock.now()
         row.attempts += 1
+        row.released = False
         row.fence += 1  # who gives a line back holds it no more, whatever else it tries
         row.due, row.until, row.note = None if due is None else now + due, now, note
         return True
@@ -164,16 +190,54 @@ class MemoryLot:
             row.until = self._rows.clock.now()
 
     async def revive(self, lines: Sequence[bytes] | None = None, /) -> int:
-        """Let lines that are held go on, all of them if none is named; return how many."""
-        held = [row for line, row in self._own() if row.due is None and line in (lines or (line,))]
-        for row in held:
+        """Let lines go on at once, their attempts counted anew; return how many."""
+        if lines is None:
+            rows = [row for _, row in self._own() if row.due is None and not row.numbered]
+        else:
+            rows = [row for line, row in self._own() if line in lines]
+        for row in rows:
             row.due, row.attempts = self._rows.clock.now(), 0
-        return len(held)
+            row.released = row.numbered and lines is not None
+        return len(rows)
+
+    async def call(self, lines: Sequence[bytes] | None = None, /) -> None:
+        """Have numbered lines looked at soon, all of them if none is named."""
+        for line, row in self._own():
+            if row.numbered and (lines is None or line in lines):
+                row.calls += 1
+
+    async def newest(self, line: Line, /) -> int:
+        """Tell the highest epoch in a numbered line; 0 if there is nothing in it."""
+        row = self._rows.lines.get((self._scope.service, line.line))
+        return max((_order(entry)[0] for entry in row.entries), default=0) if row else 0
+
+    async def drop(self, lines: Sequence[bytes], most: int | None, /) -> int:
+        """Delete at most so many of the first events of each line, or all; return how many."""
+        now, gone = self._rows.clock.now(), 0
+        for line, row in list(self._own()):
+            if line not in lines:
+                continue
+            before = len(row.entries)
+            row.entries = [] if most is None else row.entries[most:]
+            gone += before - len(row.entries)
+            row.fence += 1
+            row.attempts, row.until, row.note = 0, now, ""
+            if row.numbered:
+                row.calls += 1
+            else:
+                row.due = now
+            if not row.entries:
+                del self._rows.lines[self._scope.service, line]
+        return gone
 
     async def next_due(self) -> timedelta | None:
         """Tell how long it is until a line that is nobody's will be due; None if none will."""
         now = self._rows.clock.now()
-        rests = [max(row.due, row.until, now) - now for _, row in self._own() if row.due]
+        rests = [
+            max(row.until if row.called or row.due is None else row.due, row.until, now) - now
+            for _, row in self._known()
+            if row.due is not None or row.called
+        ]
         return min(rests, default=None)
 
     async def lines(self, limit: int, /) -> Sequence[Waiting]:
@@ -182,7 +246,7 @@ class MemoryLot:
         return [
             Waiting(
                 line=line,
-                handler=self._scope.handlers.index(row.handler),
+                handler=row.handler,
                 topic=row.entries[0][2].delivery.topic,
                 key=row.entries[0][2].delivery.key,
                 events=len(row.entries),
@@ -190,6 +254,7 @@ class MemoryLot:
                 since=row.since,
                 due=row.due,
                 note=row.note,
+                numbered=row.numbered,
             )
             for line, row in own
         ]
@@ -198,8 +263,12 @@ class MemoryLot:
 
     def _own(self) -> Iterator[tuple[bytes, Row]]:
         for (service, line), row in self._rows.lines.items():
-            if service == self._scope.service and row.handler in self._scope.handlers:
+            if service == self._scope.service:
                 yield line, row
+
+    def _known(self) -> Iterator[tuple[bytes, Row]]:
+        """Lines of handlers that this version of the service has."""
+        return ((line, row) for line, row in self._own() if row.handler in self._scope.handlers)
 
     def _held(self, line: Line) -> Row | None:
         row = self._rows.lines.get((self._scope.service, line.line))
@@ -209,7 +278,10 @@ class MemoryLot:
         return self._scope.handlers.index(handler) if handler in self._scope.handlers else None
 
     def _fit(self, events: Sequence[Parking]) -> bool:
-        """Say whether the streams stand where the steps of *events* expect them."""
+        """Say whether the streams stand where *events* expect them, and what they leave is held."""
+        leaving = [event.leaves for event in events if event.leaves is not None]
+        if any(self._rows.held(self._scope, ticket) is None for ticket in leaving):
+            return False
         steps = [event.advance for event in events if event.advance is not None]
         follows = {(_stream(step), step.epoch, step.next) for step in steps}
         return all(
@@ -222,13 +294,26 @@ class MemoryLot:
         handler = self._scope.handlers[event.handler]
         if event.advance is not None:
             self._rows.streams.move(self._scope, event.advance)
+        if event.leaves is not None:
+            self._rows.leave(self._scope, event.leaves)
         for _, row in self._own():
             for _, other, there in row.entries:
                 if other == handler and _name(there) == _name(event):
                     return Laid.THERE
         row = self._rows.lines[self._scope.service, event.line]
-        row.entries.append((next(self._rows.places), handler, event))
+        entry = (next(self._rows.places), handler, event)
+        first, last = (
+            (_order(row.entries[0]), _order(row.entries[-1])) if row.entries else (None,) * 2
+        )
+        if first and last and (_order(entry) < first or _order(entry)[0] > last[0]):
+            row.calls += row.numbered
+        insort(row.entries, entry, key=_order)
         return Laid.LAID
+
+
+def _order(entry: Entry) -> tuple[int, int, int]:
+    place, _, event = entry
+    return (*(event.number or (0, 0)), place)
 
 
 def _stream(step: Advance) -> StreamKey:

@@ -1,0 +1,150 @@
+"""Lines that wait behind a gap, in every store: in the order of numbers, and woken exactly."""
+
+from datetime import timedelta
+
+from choreo.store.lot import Laid, Line, Lot, Parking, Ticket, line_of
+from choreo.store.port import Ledger
+from tests.order.test_lot import LEASE, NOW, A, delivery
+from tests.order.test_lot import parking as unnumbered
+
+GAP = line_of("first", b"gap", b"urn:source", b"a")
+OTHER = line_of("first", b"gap", b"urn:source", b"b")
+LATER = timedelta(hours=1)
+
+
+def parking(number: int, *, epoch: int = 0, line: bytes = GAP) -> Parking:
+    return Parking(
+        line=line,
+        handler=0,
+        source="urn:source",
+        id=f"event-{epoch}-{number}",
+        generation=0,
+        delivery=delivery(number),
+        number=(epoch, number),
+    )
+
+
+async def positions(lot: Lot, line: Line) -> list[int]:
+    return [parked.delivery.position for parked in await lot.first(line, 100)]
+
+
+async def taken(lot: Lot) -> Line:
+    (line,) = await lot.take(10, LEASE)
+    return line
+
+
+async def test_numbered_events_wait_in_the_order_of_their_numbers(ledger: Ledger[object]) -> None:
+    lot = ledger.order.lot
+    await lot.park(parking(30), [parking(9), parking(4, epoch=1)], NOW)
+    await lot.append([parking(5), parking(100), parking(3, epoch=1)])
+
+    line = await taken(lot)
+
+    assert line.numbered
+    assert await positions(lot, line) == [5, 9, 30, 100, 3, 4]
+    assert await lot.newest(line) == 1
+    (shown,) = await lot.lines(10)
+    assert (shown.numbered, shown.events, shown.handler) == (True, 6, "first")
+
+
+async def test_a_line_is_called_by_what_may_fill_its_gap_and_by_nothing_else(
+    ledger: Ledger[object],
+) -> None:
+    lot = ledger.order.lot
+    await lot.park(parking(5), (), None)
+    assert await lot.append([parking(6)]) == [Laid.LAID]
+    assert await lot.take(10, LEASE) == []
+    assert await lot.next_due() is None
+
+    await lot.append([parking(4)])
+    line = await taken(lot)
+    assert not line.over
+    assert await lot.put_off(line, None, "waits")
+    assert await lot.take(10, LEASE) == []
+
+    await lot.append([parking(1, epoch=1)])
+    line = await taken(lot)
+    assert await lot.put_off(line, LATER, "waits")
+    await lot.call([GAP])
+    assert await lot.next_due() == NOW
+    assert not (await taken(lot)).over
+
+
+async def test_a_call_that_comes_while_the_line_is_looked_at_is_not_lost(
+    ledger: Ledger[object],
+) -> None:
+    """The gap was filled between the look and the wait."""
+    lot = ledger.order.lot
+    await lot.park(parking(5), (), NOW)
+    line = await taken(lot)
+    await lot.call([GAP, A])
+
+    assert await lot.put_off(line, None, "waits") is False
+    await lot.give_back(line)
+
+    line = await taken(lot)
+    assert line.attempts == 0
+    assert await lot.put_off(line, None, "waits")
+
+
+async def test_a_gap_is_let_go_of_by_name_and_not_by_a_start(ledger: Ledger[object]) -> None:
+    """R1: a service that starts again gives up no numbers that its handler wants to wait for."""
+    lot = ledger.order.lot
+    await lot.park(parking(5), (), None)
+    await lot.park(unnumbered(1), (), None)
+
+    assert await lot.revive() == 1
+    (line,) = await lot.take(10, LEASE)
+    assert line.line == A
+    assert await lot.revive([GAP]) == 1
+
+    line = await taken(lot)
+    assert (line.line, line.released, line.over) == (GAP, True, True)
+    await lot.put_off(line, None, "the next gap")
+    await lot.call()
+    assert not (await taken(lot)).released
+
+
+async def test_an_event_goes_from_one_line_to_another_in_one_transaction(
+    ledger: Ledger[object],
+) -> None:
+    """Its number has come, and its key is parked: it is in the lot once, and behind."""
+    lot = ledger.order.lot
+    await lot.park(unnumbered(1), (), None)
+    await lot.park(parking(5), [parking(6)], NOW)
+    line = await taken(lot)
+    five, six = await lot.first(line, 10)
+
+    def moving(number: int, ticket: Ticket) -> Parking:
+        plain = parking(number)
+        return Parking(
+            line=A, handler=0, source=plain.source, id=plain.id, generation=0,
+            delivery=plain.delivery, leaves=ticket,
+        )  # fmt: skip
+
+    stale = Ticket(six.ticket.place, line.fence - 1)
+    assert await lot.append([moving(5, five.ticket), moving(6, stale)]) == [Laid.LAID, Laid.MOVED]
+    assert await positions(lot, line) == [6]
+    assert not await lot.park(moving(6, stale), (), NOW)
+    assert await lot.append([moving(6, six.ticket)]) == [Laid.LAID]
+    assert await lot.first(line, 10) == []
+
+    await lot.revive([A])
+    assert await positions(lot, await taken(lot)) == [1, 5, 6]
+
+
+async def test_an_operator_drops_the_first_of_a_line_or_all_of_it(ledger: Ledger[object]) -> None:
+    lot = ledger.order.lot
+    await lot.park(unnumbered(1), [unnumbered(2)], None)
+    await lot.park(parking(5), [parking(6), parking(7)], None)
+    await lot.park(parking(5, epoch=9, line=OTHER), (), LATER)
+
+    assert await lot.drop([A, GAP], 1) == 2
+    lines = {line.line: line for line in await lot.take(10, LEASE)}
+    assert set(lines) == {A, GAP}
+    assert await positions(lot, lines[A]) == [2]
+    assert await positions(lot, lines[GAP]) == [6, 7]
+
+    assert await lot.drop([A, GAP], None) == 3
+    assert [shown.line for shown in await lot.lines(10)] == [OTHER]
+    assert await lot.put_off(lines[GAP], NOW, "it is not there") is False
