@@ -33,6 +33,11 @@ class OrderShipped(Event, topic="shipments", key="customer"):
     number: int
 
 
+class ReceiptSent(Event, topic="receipts", key="customer"):
+    customer: str
+    number: int
+
+
 MOODS = ("plain",) * 6 + ("stolen", "shaky", "stuck")
 """How an order fares: well, rejected, retried by chance, or parked until it is given up."""
 
@@ -69,6 +74,22 @@ def shop() -> Sequence[Service[Any]]:
         ctx.transaction[shipped.customer] = (*booked, shipped.number)
 
     return (payments, shipping, ledger)
+
+
+def shop_and_post() -> Sequence[Service[Any]]:
+    """Make them and a fourth, which has no store: what it emits goes straight to the broker."""
+    *three, ledger = shop()
+    post: Service[Any] = Service("post", retry=SOON, schemas=Path("no schemas"))
+
+    @post.on(PaymentTaken)
+    async def write(paid: PaymentTaken) -> ReceiptSent:
+        return ReceiptSent(customer=paid.customer, number=paid.number)
+
+    @ledger.on(ReceiptSent)
+    async def file(sent: ReceiptSent, ctx: Context[MemoryTransaction]) -> None:
+        ctx.transaction[f"receipts of {sent.customer}"] = sent.number
+
+    return (*three, ledger, post)
 
 
 def made(name: str) -> Service[MemoryTransaction]:

@@ -145,7 +145,7 @@ class SimulatedBroker:
             self._host,
             group,
             self._committing,
-            remembers=self._cluster.weather.remembers,
+            self._cluster.weather,
         )
         attending = asyncio.get_running_loop().create_task(
             consumer.attend(), name=f"simulated consumer {subscription.group}"

@@ -18,10 +18,13 @@ from choreo.message import Delivery
 from choreo.testing.simulation.group import Group, Order, Place
 from choreo.testing.simulation.host import Host
 from choreo.testing.simulation.log import Partition
+from choreo.testing.simulation.weather import Weather
 from choreo.testing.simulation.wire import Wire
 
-COMMIT = 0.2
-"""Seconds from a settlement to its commit, at most."""
+FETCH = 0.05
+"""Seconds that a poll takes, at most."""
+AGAIN = 0.2
+"""Seconds after which a commit that failed is tried again."""
 METADATA = 4096
 FLUSH = 6.0
 """Seconds that leaving waits for the last commit."""
@@ -60,8 +63,7 @@ class SimulatedConsumer:
         host: Host,
         group: Group,
         wire: Wire,
-        *,
-        remembers: bool,
+        weather: Weather,
     ) -> None:
         self.host = host
         self.topics = tuple(topic.name for topic in subscription.topics)
@@ -69,7 +71,7 @@ class SimulatedConsumer:
         self._listener = listener
         self._group = group
         self._wire = wire
-        self._remembers = remembers
+        self._weather = weather
         self._readers: dict[str, Reader] = {}
         self._orders: deque[tuple[Order, int, dict[str, tuple[Partition, Place]]]] = deque()
         self._ordered = asyncio.Event()
@@ -84,7 +86,7 @@ class SimulatedConsumer:
 
     async def poll(self, limit: int, /) -> Sequence[Delivery]:
         """Wait for deliveries and hand over at least one and at most *limit* of them."""
-        await asyncio.sleep(self.host.random.random() * COMMIT / 4)
+        await asyncio.sleep(self.host.random.random() * FETCH)
         while not self._stopped:
             batch: list[Delivery] = []
             if not self._giving_up:
@@ -109,7 +111,7 @@ class SimulatedConsumer:
                 reader.watermark.finish(delivery.position)
         if not self._dirty:
             self._dirty = True
-            delay = self.host.random.random() * COMMIT
+            delay = self.host.random.random() * self._weather.commit
             asyncio.get_running_loop().call_later(delay, self._begin_commit)
         self.wake()
 
@@ -225,12 +227,12 @@ class SimulatedConsumer:
             except BrokerError:
                 if not self._stopped and not self._dirty:
                     self._dirty = True
-                    asyncio.get_running_loop().call_later(COMMIT, self._begin_commit)
+                    asyncio.get_running_loop().call_later(AGAIN, self._begin_commit)
                 raise
 
     def _place(self, reader: Reader) -> Place:
         watermark = reader.watermark
-        metadata = watermark.metadata(METADATA)[0] if self._remembers else ""
+        metadata = watermark.metadata(METADATA)[0] if self._weather.remembers else ""
         return (watermark.position, metadata)
 
 

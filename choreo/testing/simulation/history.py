@@ -5,11 +5,13 @@ a truncated log. Entries of kind ``accepted``, ``effect``, ``dead`` and ``left``
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import Literal, TypedDict, cast
 
-from choreo.dead_letter import PREFIX
+from choreo.dead_letter import PREFIX, is_dead_letter_topic, original
+from choreo.errors import DecodeError
 from choreo.message import Message
 
 Kind = Literal[
@@ -159,7 +161,11 @@ class Told(TypedDict, total=False):
 def described(message: Message) -> Told:
     """Read from the headers of *message* what a history tells of it (CloudEvents' bindings)."""
     found: dict[str, str] = {}
-    for name, value in message.headers:
+    headers = [*message.headers]
+    if is_dead_letter_topic(message.topic):
+        with suppress(DecodeError):  # somebody else's, and no letter after all
+            headers += original(message).headers
+    for name, value in headers:
         known = NAMES.get(name.removeprefix("ce_"))
         if known is not None and value is not None:
             found[known] = value.decode("utf-8", "replace")

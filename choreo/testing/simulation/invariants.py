@@ -57,17 +57,30 @@ def no_phantom(history: History) -> Iterator[str]:
     """Tell what is in a log, or has an effect, and was emitted by nothing that counted."""
     known = {entry.id for entry in history.of("published")}
     known.update(one for entry in history.of("effect") for one in entry.emitted)
-    passing = {f"urn:choreo:{one.service}" for one in history.subscribers if not one.durable}
+    durable = {(one.service, one.handler) for one in history.subscribers if one.durable}
+    for entry in history.of("ended"):
+        if (entry.service, entry.handler) not in durable:
+            known.update(entry.emitted)
     accepted: set[str] = set()
     for entry in history.of("accepted"):
         if is_dead_letter_topic(entry.topic):
             continue
         accepted.add(entry.id)
-        if entry.id not in known and entry.source not in passing:
+        if entry.id not in known:
             yield f"{entry.id} ({entry.type}) is in the log, and nobody who counts published it"
     for entry in history.of("effect"):
         if entry.id not in accepted:
             yield f"{entry.id} has an effect on {entry.service}.{entry.handler}, and is in no log"
+
+
+def same_again(history: History) -> Iterator[str]:
+    """Tell the events that were handled twice and led to other events the second time."""
+    first: dict[Share, tuple[str, ...]] = {}
+    for entry in history.of("ended"):
+        if entry.text == "handled":
+            emitted = first.setdefault(_of(entry), entry.emitted)
+            if emitted != entry.emitted:
+                yield f"{entry.id} led to other events on {entry.service}.{entry.handler} later"
 
 
 def order_per_key(history: History) -> Iterator[str]:
@@ -147,6 +160,7 @@ BUILT_IN: tuple[Invariant, ...] = (
     no_refused_loss,
     no_duplicate_effect,
     no_phantom,
+    same_again,
     order_per_key,
     letters_conserved,
     outbox_drained,

@@ -4,7 +4,7 @@ Theory of operation.  Nothing is waited for: when nothing is ready, time jumps t
 and when there is no timer either, everybody waits for everybody, which is an error.  Of what is
 ready one callback is drawn at random, so that a seed is a schedule.  Every callback belongs to the
 host in whose context it was set up.  What belongs to a dead host is put away unrun, and kept until
-the end, because a coroutine that is dropped would run its ``finally``; what belongs to a paused host
+the end, because a coroutine that is dropped runs its ``finally``; what belongs to a paused host
 waits until it goes on.  Hashes of tasks are their numbers, as sets of tasks (TaskGroup's) are
 otherwise walked through in the order of their addresses, which differs from run to run.
 """

@@ -51,8 +51,6 @@ class Nemesis:
                 for group in self._ground.cluster.groups.values():
                     group.rebalance()
                 self._tell("", "every group is dealt anew")
-            case "session":
-                pass
             case "stop":
                 self._stop(process, fault)
             case "broker":

@@ -14,7 +14,6 @@ Nemesis = Literal[
     "pause",  # stands still and goes on: a zombie
     "evict",  # loses its streams and does not hear of it at once
     "rebalance",
-    "session",  # its connection breaks; what was not acknowledged comes again
     "stop",  # ends in order, and comes back
     "broker",  # nothing answers for a while
     "store",  # nothing answers for a while
@@ -62,13 +61,13 @@ class Rates:
 class Weather:
     """All that one seed decides about a world, beside the order in which things run."""
 
-    sessions: bool = False
-    """The broker is like one of MQTT: a session for each process, positions for a connection."""
     partitions: int = 1
     processes: int = 1
     """Of each service."""
     latency: float = 0.01
     """Seconds that a call takes on average."""
+    commit: float = 0.2
+    """Seconds from a settlement to its commit, at most: what a crash repeats."""
     shuffled: bool = True
     """What is ready runs in an order that is drawn; otherwise first come, first served."""
     remembers: bool = True
@@ -112,19 +111,16 @@ class Climate:
         slow=0.02,
     )
     """The highest of each."""
-    faults: int = 8
+    faults: int = 12
     """Most blows of one seed."""
     seconds: float = 20.0
     """Virtual time within which they fall."""
     processes: int = 2
     """Most processes of one service."""
-    sessions: float = 0.0
-    """Share of seeds whose broker is like one of MQTT."""
 
     def draw(self, random: Random, services: int) -> Weather:
         """Draw the weather of one seed for so many services."""
-        sessions = random.random() < self.sessions
-        processes = 1 if sessions else random.randint(1, self.processes)
+        processes = random.randint(1, self.processes)
         kinds: list[Nemesis] = [kind for kind in self.kinds if random.random() < SHARE]
         drawn = [
             Fault(
@@ -141,12 +137,12 @@ class Climate:
             if random.random() < SHARE
         }
         return Weather(
-            sessions=sessions,
-            partitions=1 if sessions else random.randint(1, 3),
+            partitions=random.randint(1, 3),
             processes=processes,
             latency=random.choice((0.001, 0.01, 0.05)),
+            commit=random.choice((0.05, 0.5, 5.0)),
             shuffled=random.random() < SHUFFLED,
-            remembers=random.random() < SHARE and not sessions,
+            remembers=random.random() < SHARE,
             rates=replace(Rates(), **rates),
             faults=tuple(sorted(drawn, key=lambda fault: fault.at)),
         )

@@ -15,6 +15,8 @@ from choreo.testing.simulation.loop import OWNER, SimulationLoop
 
 STAGE: ContextVar["Stage | None"] = ContextVar("stage", default=None)
 """The world that code runs in."""
+WELL = frozenset((Outcome.HANDLED,))
+"""Outcomes with which what was emitted counts."""
 
 
 class Stage:
@@ -84,7 +86,8 @@ class Witness:
     def ended(self, job: Job, outcome: Outcome, /) -> None:
         """Tell how a handler's share ended."""
         handler = job.handler.plan.id if job.handler else ""
-        self._tell("ended", job.received, handler, outcome.value)
+        emitted = tuple(one[0] for one in job.emitted) if outcome in WELL else ()
+        self._tell("ended", job.received, handler, outcome.value, emitted)
 
     def settled(self, received: Received, /) -> None:
         """Tell that a delivery was settled, or dropped."""
@@ -99,7 +102,14 @@ class Witness:
             text = " ".join(notice.streams)
             self._stage.tell("revoked", self._host, text)
 
-    def _tell(self, kind: Kind, received: Received, handler: str, text: str) -> None:
+    def _tell(
+        self,
+        kind: Kind,
+        received: Received,
+        handler: str,
+        text: str,
+        emitted: tuple[str, ...] = (),
+    ) -> None:
         envelope, delivery = received.envelope, received.delivery
         self._add(
             Entry(
@@ -112,6 +122,7 @@ class Witness:
                 source=envelope.source if envelope else "",
                 stream=delivery.stream,
                 position=delivery.position,
+                emitted=emitted,
                 generation=received.generation,
                 text=text,
             )
