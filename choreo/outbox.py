@@ -4,18 +4,14 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
-from choreo.assembly import codecs
 from choreo.broker import Broker, open_broker
-from choreo.cloudevents import EnvelopeWriter
 from choreo.context import Emitted
-from choreo.delivery.outgoing import Outgoing
 from choreo.duration import checked_delay
 from choreo.envelope import Envelope
 from choreo.environment import Environment
 from choreo.errors import ConfigurationError
 from choreo.event import Event
 from choreo.service import Service
-from choreo.store.opening import open_store
 from choreo.store.outbox import Emission, Guest
 
 
@@ -51,6 +47,11 @@ class Outbox:
         woken: Callable[[], None] | None = None,
     ) -> None:
         """Raise ConfigurationError if the service's store cannot be written to from outside."""
+        # What only a running service needs is not loaded with the package's names.
+        from choreo.assembly import codecs  # noqa: PLC0415
+        from choreo.cloudevents import EnvelopeWriter  # noqa: PLC0415
+        from choreo.delivery.outgoing import Outgoing  # noqa: PLC0415
+
         self._name = service.name
         self._environment = environment or Environment()
         self._woken = woken or service.wake
@@ -135,6 +136,8 @@ class Outbox:
 
 
 def _guest(service: Service[Any]) -> Guest:
+    from choreo.store.opening import open_store  # noqa: PLC0415 -- as above
+
     store: object = service.store
     if store is None or isinstance(store, str):
         url = service.settings().store
