@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: setup demo test check format lock brokers up down clean
+.PHONY: setup demo test sim check format lock brokers up down clean
 
 setup: $(STAMP) ## make .venv with the pinned tools and choreo itself
 
@@ -14,6 +14,12 @@ demo: setup ## run the example on memory://
 
 test: setup ## run everything that the brokers at hand can show
 	$(BIN)/pytest
+
+SEEDS ?= 2000
+
+sim: setup ## run three services in simulated worlds: make sim SEEDS=10000
+	$(BIN)/pytest -q tests/simulation/test_found.py
+	$(BIN)/choreo simulate tests.simulation.shop:orders --seeds $(SEEDS)
 
 check: setup ## lint, format, types, architecture: all of them, whichever fails
 	@status=0; for tool in "ruff check" "ruff format --check" mypy pyright lint-imports; do \

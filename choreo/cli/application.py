@@ -194,6 +194,30 @@ def tail(
         complete(tailing.tail(request), json=json, debug=debug)
 
 
+@app.command()
+def simulate(
+    scenario: Annotated[
+        str, typer.Argument(metavar="MODULE:SCENARIO", help="Its module also names its services.")
+    ],
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds to run.")] = 100,
+    first: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Only this one.")] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="Print its whole history.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Run services in simulated worlds; end with 1 at the first seed that shows something wrong."""
+    if trace and seed is None:
+        raise typer.BadParameter("--trace is for one seed: give --seed")
+    with reporting(json=json, debug=debug):
+        from choreo.cli import simulate as simulating
+
+        request = simulating.Request(
+            target=scenario, seeds=seeds, first=first, seed=seed, trace=trace, json=json
+        )
+        raise typer.Exit(simulating.run(request))
+
+
 def _usage(error: Exception, *, as_json: bool) -> int:
     """Tell what is wrong with the command line."""
     problem = cast("typer.BadParameter", error)

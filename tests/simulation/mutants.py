@@ -119,7 +119,7 @@ def draws_emitted_ids(patch: pytest.MonkeyPatch) -> None:
 
 def releases_the_lane_to_retry(patch: pytest.MonkeyPatch) -> None:
     """Let the next of a key go ahead while one waits for another attempt (O3)."""
-    later, release = Worker.later, Lanes.release
+    later, release = Worker.later, Lanes[Job].release
 
     def mutant(self: Worker, job: Job, seconds: float, /) -> None:
         later(self, job, seconds)

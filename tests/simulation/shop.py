@@ -107,3 +107,7 @@ async def orders(world: World, count: int = 24) -> None:
         mood = world.random.choice(MOODS)
         await world.publish(OrderPlaced(customer=customer, number=number, mood=mood))
         await world.sleep(world.random.expovariate(2.0))
+
+
+services = shop
+"""What ``choreo simulate tests.simulation.shop:orders`` runs."""

@@ -10,6 +10,8 @@ from choreo.testing.simulation.history import Entry, History, described
 from choreo.testing.simulation.host import START
 from choreo.testing.simulation.wire import Conditions
 
+STORED = 0.5
+"""Share of the publishes without an answer that are in the log."""
 LATE = 2.0
 """Seconds after which the last duplicate of a record is in the log."""
 
@@ -66,7 +68,7 @@ class Log:
 
     async def take(self, messages: Sequence[Message]) -> None:
         """Keep *messages*; raise PublishError for what is refused, and what has no answer."""
-        rates, happens = self._conditions.rates, self._conditions.happens
+        happens = self._conditions.happens
         refused: dict[int, str] = {}
         unknown: dict[int, str] = {}
         stuck: set[str] = set()
@@ -74,11 +76,11 @@ class Log:
             stream = self._place(message).stream
             if stream in stuck:
                 unknown[index] = "it came after one that was lost"
-            elif happens(rates.refused):
+            elif happens("refused"):
                 refused[index] = "the broker does not want it now"
-            elif happens(rates.unknown):
+            elif happens("unknown"):
                 unknown[index] = "the connection broke before there was an answer"
-                if happens(0.5):
+                if self._conditions.chance("stored") < STORED:
                     self.append(message)
                 else:
                     stuck.add(stream)
@@ -104,9 +106,9 @@ class Log:
         )
         for hear in self.heard:
             hear(message, partition)
-        if not again and self._conditions.happens(self._conditions.rates.duplicated):
+        if not again and self._conditions.happens("duplicated"):
             self.underway += 1
-            delay = self._conditions.random.random() * LATE
+            delay = self._conditions.chance("late") * LATE
             self._conditions.later(delay, lambda: self._repeat(message))
 
     def _repeat(self, message: Message) -> None:

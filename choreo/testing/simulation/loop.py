@@ -206,7 +206,8 @@ class SimulationLoop(asyncio.AbstractEventLoop):
         if len(self._tasks) > self._crowd:
             self._tasks = [task for task in self._tasks if not task.done()]
             self._crowd = 2 * len(self._tasks) + CROWD
-        task = cast("SimulatedTask[Any]", SimulatedTask.__new__(SimulatedTask))
+        made: Any = SimulatedTask
+        task: SimulatedTask[Any] = made.__new__(made)
         task.number = number
         task.__init__(coro, loop=self, name=name or f"task {number}", context=context)  # type: ignore[misc]
         self._tasks.append(task)

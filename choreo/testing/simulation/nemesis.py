@@ -9,6 +9,8 @@ from choreo.testing.simulation.process import Ground, Process
 from choreo.testing.simulation.weather import Fault
 from choreo.testing.simulation.wire import Conditions
 
+BEFORE = 0.5
+"""Share of ambushes that strike before a call has counted."""
 DOWN = 5.0
 """Seconds after which a killed process is there again, at most."""
 
@@ -76,7 +78,7 @@ class Nemesis:
             if process.host is host:
                 self._crash(process, fault)
 
-        moment: Moment = "before" if self._conditions.happens(0.5) else "after"
+        moment: Moment = "before" if self._conditions.chance("ambush") < BEFORE else "after"
         host.lie_in_wait(moment, kill)
         self._tell(str(host), f"is to die {moment} its next call counts")
 

@@ -9,6 +9,7 @@ nothing that it had under way reaches it any more.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
+from math import log
 from random import Random
 from typing import Any, TypeVar, cast
 
@@ -28,23 +29,31 @@ class Conditions:
     """The weather as it is now: it changes when a world is healed."""
 
     def __init__(
-        self, loop: SimulationLoop, random: Random, rates: Rates, latency: float, context: Context
+        self, loop: SimulationLoop, seed: int, rates: Rates, latency: float, context: Context
     ) -> None:
         self.loop = loop
-        self.random = random
         self.rates = rates
+        self._seed = seed
+        self._chances: dict[str, Random] = {}
         self._latency = latency
         self._context = context
         """The world's own, for what no host's end may stop."""
 
-    def happens(self, rate: float) -> bool:
-        """Draw whether what has a probability of *rate* happens now."""
-        return rate > 0 and self.random.random() < rate
+    def chance(self, name: str) -> float:
+        """Draw from 0 to 1, for *name* alone: what one thing draws moves no other."""
+        if name not in self._chances:
+            self._chances[name] = Random(f"{self._seed} {name}")
+        return self._chances[name].random()
 
-    def lag(self) -> float:
-        """Draw how long one way takes."""
-        slow = SLOW if self.happens(self.rates.slow) else 1
-        return self.random.expovariate(1 / self._latency) * slow
+    def happens(self, name: str) -> bool:
+        """Draw whether what has the rate *name* happens now."""
+        rate: float = getattr(self.rates, name)
+        return rate > 0 and self.chance(name) < rate
+
+    def lag(self, who: str) -> float:
+        """Draw how long one way takes from or to *who*."""
+        slow = SLOW if self.happens("slow") else 1
+        return -log(1.0 - self.chance(f"lag {who}")) * self._latency * slow
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Have the world do *work*."""
@@ -75,9 +84,9 @@ class Server:
 
     def draw(self) -> tuple[bool, bool]:
         """Draw whether a call fails before it counts, and whether it fails after."""
-        rates, happens = self.conditions.rates, self.conditions.happens
-        before = happens(getattr(rates, self._fails)) if self._fails else False
-        return before, happens(getattr(rates, self._doubts)) if self._doubts else False
+        happens = self.conditions.happens
+        before = bool(self._fails) and happens(self._fails)
+        return before, bool(self._doubts) and happens(self._doubts)
 
 
 class Wire:
@@ -98,7 +107,7 @@ class Wire:
 
     async def _serve(self, work: Callable[[], Awaitable[T]], reply: asyncio.Future[T]) -> None:
         server, conditions = self._server, self._server.conditions
-        await asyncio.sleep(conditions.lag())
+        await asyncio.sleep(conditions.lag(self._host.name))
         if server.down:
             await asyncio.sleep(UNANSWERED)
             _fail(reply, server.failed("it does not answer"))
@@ -115,7 +124,7 @@ class Wire:
             error = problem
         if self._host.struck("after"):
             return
-        await asyncio.sleep(conditions.lag())
+        await asyncio.sleep(conditions.lag(self._host.name))
         if after:
             _fail(reply, server.failed("the connection broke before there was an answer"))
         elif error is not None:

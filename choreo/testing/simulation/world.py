@@ -62,31 +62,32 @@ class World:
         self.loop = SimulationLoop(schedule)  # type: ignore[abstract]  # sockets are not simulated
         self._stage = Stage(self.history, self.loop)
         self._context = self._own_context()
-        random = Random(f"{seed} conditions")
         self._conditions = Conditions(
-            self.loop, random, weather.rates, weather.latency, self._context
+            self.loop, seed, weather.rates, weather.latency, self._context
         )
-        cluster = Cluster(self._conditions, self.history, weather)
-        clock = HostClock(self.loop)
-        databases = {
-            service.name: Database(self._conditions, clock, self.history)
-            for service, settings in services
-            if stored(service, settings)
-        }
-        self._ground = Ground(
-            seed=seed,
-            loop=self.loop,
-            stage=self._stage,
-            cluster=cluster,
-            databases=databases,
-            context=self._context,
-        )
+        self._ground = self._make_ground(seed, services)
         self._processes = [
             Process(service, settings, f"{service.name}-{number + 1}", self._ground)
             for service, settings in services
             for number in range(weather.processes)
         ]
         self._client: Running | None = None
+
+    def _make_ground(self, seed: int, services: Sequence[tuple[Service[Any], Settings]]) -> Ground:
+        clock = HostClock(self.loop)
+        databases = {
+            service.name: Database(self._conditions, clock, self.history)
+            for service, settings in services
+            if stored(service, settings)
+        }
+        return Ground(
+            seed=seed,
+            loop=self.loop,
+            stage=self._stage,
+            cluster=Cluster(self._conditions, self.history, self._weather),
+            databases=databases,
+            context=self._context,
+        )
 
     # -- what a scenario does -----------------------------------------------------------------
 
@@ -112,7 +113,7 @@ class World:
                 await self._client.send(messages)
             except PublishError as error:
                 if error.unknown:
-                    await asyncio.sleep(self._conditions.lag() * 10)
+                    await asyncio.sleep(self._conditions.lag("scenario") * 10)
                     continue
                 self._tell("refused", messages[0].topic, {"id": identity})
             return
