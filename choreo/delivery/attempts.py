@@ -5,7 +5,7 @@ attempt is counted, and the event is tried again until the store is back.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from choreo.delivery.job import Handler, Job, Outcome, Received
 from choreo.delivery.journal import Journal
 from choreo.delivery.limits import Limits
 from choreo.delivery.outage import Outage, cause_of
+from choreo.delivery.parking import line_for
 from choreo.delivery.sequencing import Sequencing, unsequenced
 from choreo.delivery.slots import Slot
 from choreo.environment import Environment
@@ -198,7 +199,7 @@ class Attempts:
                 self._limits.outage_keys, self._limits.outage_limit.total_seconds()
             )
         began = outage.cause is None
-        if not outage.failed(job.lane, cause_of(error), self._clock.monotonic()):
+        if not outage.failed(_lane_of(job), cause_of(error), self._clock.monotonic()):
             return False
         if began:
             text = f"handler {handler.plan.id} rests: many keys fail alike ({error_text(error)})"
@@ -240,3 +241,11 @@ def key_of(job: Job, handler: Handler) -> Key:
     envelope = job.received.envelope
     assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
     return (handler.index, envelope.source, envelope.id)
+
+
+def _lane_of(job: Job) -> Hashable:
+    """Name what keeps the job in order, by one name for a key whether it is parked or not."""
+    if job.parked is not None:
+        return job.parked.line.line
+    parks = job.handler is not None and job.handler.park is not None
+    return line_for(job) if parks else job.lane

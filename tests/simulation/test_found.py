@@ -1,10 +1,13 @@
 """What seeds have found: promises that were broken once, each in a small world that shows it."""
 
+from typing import Any
+
 import pytest
 
+from choreo import Service
 from choreo.dead_letter import is_dead_letter_topic
 from choreo.testing.simulation import CALM, Fault, Rates, Simulation, Weather, World
-from tests.simulation.shop import OrderPlaced, orders, shop
+from tests.simulation.shop import PARK, SOON, OrderPlaced, orders, shop
 
 
 async def one_sticks(world: World) -> None:
@@ -24,6 +27,32 @@ def test_a_copy_of_a_handled_event_that_is_parked_with_its_key_is_no_dead_letter
         buried = {entry.id for entry in history.of("accepted") if is_dead_letter_topic(entry.topic)}
         assert simulation.judge(history) == []
         assert len(buried) == 1
+
+
+def suspicious() -> list[Service[Any]]:
+    """Make a service that takes two keys that fail alike for an outage."""
+    lone: Service[Any] = Service("lone", store="memory://", outage_keys=2)
+
+    @lone.on(OrderPlaced, retry=SOON, on_failure=PARK)
+    async def fail(order: OrderPlaced) -> None:
+        raise LookupError("no such address")
+
+    return [lone]
+
+
+async def one_fails(world: World) -> None:
+    """Place one order, which fails and is parked."""
+    await world.publish(OrderPlaced(customer="anna", number=1))
+
+
+def test_a_key_that_is_parked_is_no_second_key_of_an_outage() -> None:
+    """It failed under its own name and under its line's: its handler rested for a day."""
+    simulation = Simulation(suspicious, one_fails, climate=CALM)
+
+    history = simulation.run(0)
+
+    assert simulation.judge(history) == []
+    assert [entry.at < 60 for entry in history.of("dead")] == [True]
 
 
 CORPUS = {
