@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import BigInteger
+from sqlalchemy import BigInteger, ScalarSelect, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -28,6 +28,14 @@ def _postgresql(_element: now, _compiler: SQLCompiler, **_: object) -> str:
 def _sqlite(_element: now, _compiler: SQLCompiler, **_: object) -> str:
     # 2440587.5 is the Julian day of 1970; SQLite's own unixepoch('subsec') came with 3.42.
     return "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+
+
+def instant() -> ScalarSelect[int]:
+    """Ask for the moment once a statement, where an index is to be searched by it.
+
+    PostgreSQL evaluates ``now`` for every row instead, and so looks through all of them.
+    """
+    return select(now()).scalar_subquery()
 
 
 def micros(moment: datetime) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, func, select, true
 from sqlalchemy.sql.selectable import FromClause
 
-from choreo_sql.moments import now
+from choreo_sql.moments import instant, now
 from choreo_sql.outbox_tables import (
     ASIDE,
     LANE,
@@ -138,7 +138,7 @@ def oldest() -> Select[int | None]:
     )
     first = (
         select(TIMER.due)
-        .where(TIMER.service == _SERVICE, TIMER.shard == SHARD.shard, TIMER.due <= now())
+        .where(TIMER.service == _SERVICE, TIMER.shard == SHARD.shard, TIMER.due <= instant())
         .order_by(TIMER.due)
         .limit(1)
     )

@@ -32,7 +32,7 @@ from sqlalchemy.sql.dml import ReturningDelete
 from sqlalchemy.sql.selectable import FromClause
 
 from choreo_sql.metadata import Name
-from choreo_sql.moments import duration, now
+from choreo_sql.moments import duration, instant, now
 from choreo_sql.outbox_entries import Entry
 from choreo_sql.outbox_tables import SHARD, TIMER, shards, timers
 from choreo_sql.rows import PLACE, Rows
@@ -104,7 +104,7 @@ def due_timers(dialect: str) -> Select[int]:
     first: FromClause
     soonest = (
         select(TIMER.id, TIMER.due)
-        .where(_MINE, TIMER.due <= now())
+        .where(_MINE, TIMER.due <= instant())
         .order_by(TIMER.due, TIMER.id)
         .limit(bindparam("per"))
     )
