@@ -102,20 +102,24 @@ class Wire:
         if self._host.struck("before"):
             await conditions.loop.create_future()
         reply: asyncio.Future[T] = conditions.loop.create_future()
-        _ = conditions.spawn(self._serve(work, reply), "call")
+        conditions.later(conditions.lag(self._host.name), lambda: self._arrive(work, reply))
         return await reply
 
-    async def _serve(self, work: Callable[[], Awaitable[T]], reply: asyncio.Future[T]) -> None:
+    def _arrive(self, work: Callable[[], Awaitable[T]], reply: "asyncio.Future[T]") -> None:
         server, conditions = self._server, self._server.conditions
-        await asyncio.sleep(conditions.lag(self._host.name))
         if server.down:
-            await asyncio.sleep(UNANSWERED)
-            _fail(reply, server.failed("it does not answer"))
+            error = server.failed("it does not answer")
+            conditions.later(UNANSWERED, lambda: _answer(reply, None, error))
             return
         before, after = server.draw()
         if before:
-            _fail(reply, server.failed("it failed"))
-            return
+            _answer(reply, None, server.failed("it failed"))
+        else:
+            _ = conditions.spawn(self._serve(work, reply, after=after), "call")
+
+    async def _serve(
+        self, work: Callable[[], Awaitable[T]], reply: "asyncio.Future[T]", *, after: bool
+    ) -> None:
         result: T | None = None
         error: Exception | None = None
         try:
@@ -124,15 +128,16 @@ class Wire:
             error = problem
         if self._host.struck("after"):
             return
-        await asyncio.sleep(conditions.lag(self._host.name))
         if after:
-            _fail(reply, server.failed("the connection broke before there was an answer"))
-        elif error is not None:
-            _fail(reply, error)
-        elif not reply.done():
-            reply.set_result(cast("T", result))
+            error = self._server.failed("the connection broke before there was an answer")
+        conditions = self._server.conditions
+        conditions.later(conditions.lag(self._host.name), lambda: _answer(reply, result, error))
 
 
-def _fail(reply: "asyncio.Future[T]", error: Exception) -> None:
-    if not reply.done():
+def _answer(reply: "asyncio.Future[T]", result: T | None, error: Exception | None) -> None:
+    if reply.done():
+        return
+    if error is not None:
         reply.set_exception(error)
+    else:
+        reply.set_result(cast("T", result))
