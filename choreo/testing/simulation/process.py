@@ -7,7 +7,7 @@ from copy import copy
 from random import Random
 from typing import Any
 
-from choreo.errors import ChoreoError
+from choreo.errors import ChoreoError, ConfigurationError
 from choreo.runner import Running, started
 from choreo.service import Service
 from choreo.settings import Settings
@@ -19,7 +19,6 @@ from choreo.testing.simulation.witness import Stage, Witness
 
 AGAIN = 1.0
 """Seconds after which what ended by itself is started again."""
-FIRST = "1"
 
 
 class Process:
@@ -115,6 +114,8 @@ class Process:
             ) as running:
                 self.ready = True
                 await self._serve(running)
+        except ConfigurationError as error:
+            stage.tell("broken", str(host), f"a process cannot start: {error}")
         except ChoreoError as error:
             stage.tell("fault", str(host), f"ends: {error!r}")
         except asyncio.CancelledError:
