@@ -54,8 +54,8 @@ async def test_with_relays_killed_no_timer_is_lost_or_early_and_each_key_is_in_o
 
     first = list(dict.fromkeys(_published(record)))
     assert set(first) == set(due)
-    for lane in range(LANES):
-        mine = [name for name in first if int(name[1:]) % LANES == lane]
+    for key in range(LANES):
+        mine = [name for name in first if int(name[1:]) % LANES == key]
         assert all(due[one] <= latest[other] for one, other in pairwise(mine))
     print(f"{len(_published(record)) - TIMERS} repeated in {time.time() - began:.1f} s")  # noqa: T201 -- shown with -s
 
