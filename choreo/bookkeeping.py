@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from choreo.broker import Capabilities
 from choreo.clock import Clock
 from choreo.delivery.attempts import Records
 from choreo.delivery.books import Books, PassingBooks
@@ -27,7 +28,7 @@ from choreo.event import event_type
 from choreo.plan import Kind, Plan
 from choreo.retention import retention
 from choreo.retry import FOREVER
-from choreo.sequences import Requests, lot_of, sequencing
+from choreo.sequences import Kept, Requests, lot_of, sequencing
 from choreo.service import Service
 from choreo.settings import Settings
 from choreo.store.lot import Lot
@@ -92,20 +93,26 @@ class Bookkeeping:
         self._left = bool(await self._ledger.order.lot.lines(1))
         self._leases = Leases(self._ledger, self._environment.ids.new(), self._environment.clock)
 
-    def books(self, service: Service[Any], publisher: Publisher, outgoing: Outgoing) -> Books:
+    def books(
+        self,
+        service: Service[Any],
+        capabilities: Capabilities,
+        publisher: Publisher,
+        outgoing: Outgoing,
+    ) -> Books:
         """Open the books, given how events are written and published."""
-        order = None if self._ledger is None else self._ledger.order
+        kept = self._kept
         requests = Requests(service, publisher, outgoing, self._environment)
-        self._lot = lot_of(service, order)
-        if self._lot is None and order is not None and self._left:
+        self._sequencing = sequencing(service, self._settings, kept, capabilities, requests.ask)
+        self._lot = lot_of(service, kept, capabilities) or self._sequencing.lot
+        if self._lot is None and kept is not None and self._left:
             # Nobody parks any more, and what was parked is owed an end all the same.
-            self._lot = order.lot
-        durable = self._store is not None and self._store.durable
-        if order is not None and durable and self._settings.quarantine and service.plans:
+            self._lot = kept.order.lot
+        durable = kept is not None and kept.lasts
+        if kept is not None and durable and self._settings.quarantine and service.plans:
             own = incarnation(self._environment.ids.new())
             clock = self._environment.clock
-            self._guard = Guard(order.flights, own, self._settings.quarantine, clock)
-        self._sequencing = sequencing(service, self._settings, order, requests.ask)
+            self._guard = Guard(kept.order.flights, own, self._settings.quarantine, clock)
         if self._ledger is None or self._leases is None:
             self._books = PassingBooks(publisher)
         else:
@@ -113,7 +120,7 @@ class Bookkeeping:
             settings = RelaySettings(
                 lease=lease,
                 # Who writes to memory wakes its relay: months of waiting must pass in a test.
-                poll=POLL if durable else lease / 10,
+                poll=POLL if self._store is None or self._store.durable else lease / 10,
                 refusing=Refusing(then=self._settings.outbox_refused),
             )
             outbox, environment = self._ledger.outbox, self._environment
@@ -125,6 +132,12 @@ class Bookkeeping:
                 self._ledger, self._inbox, outgoing, self._leases, clock, self._wake
             )
         return self._books
+
+    @property
+    def _kept(self) -> Kept | None:
+        if self._store is None or self._ledger is None:
+            return None
+        return Kept(self._ledger.order, self._store.durable)
 
     @property
     def relay(self) -> Relay | None:

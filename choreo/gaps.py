@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from choreo.declaration import require
 from choreo.errors import ConfigurationError
@@ -10,7 +10,7 @@ from choreo.errors import ConfigurationError
 LARGEST = 2**63 - 2
 """The largest number of an event, which has a next one; a larger one is quarantined (R7)."""
 
-Policy = Literal["skip", "wait", "resend", "ignore"]
+Policy = Literal["skip", "wait", "park", "resend", "ignore"]
 Late = Literal["dead_letter", "handle", "drop"]
 
 
@@ -20,11 +20,13 @@ class Gaps:
 
     An event that comes too soon is held back until its predecessors have ended, and for *patience*
     at least. Then *policy* decides: ``skip`` gives the missing numbers up and goes on, ``wait``
-    waits for ever, ``resend`` asks the source for them, three times, and then skips; ``ignore``
-    handles events as they come.
+    waits for ever, ``park`` too, in the store, until an operator lets the stream go on; ``resend``
+    asks the source for them, three times, and then skips; ``ignore`` handles events as they come.
 
-    What is held stays within *events* and *size* per stream. Beyond, ``skip`` does at once what it
-    does after *patience*; with the other policies the event is dead-lettered.
+    What is held stays within *events* and *size* per stream. What is beyond waits in the store,
+    where there is one for it (``park``, and brokers that do not remember what was settled).
+    Otherwise ``skip`` does at once what it does after *patience*, and with the other policies the
+    event is dead-lettered.
     """
 
     policy: Policy = "skip"
@@ -42,8 +44,8 @@ class Gaps:
 
     def __post_init__(self) -> None:
         require(self.patience, timedelta, f"Gaps(patience={self.patience!r}): give a timedelta")
-        _one_of("policy", self.policy, ("skip", "wait", "resend", "ignore"))
-        _one_of("late", self.late, ("dead_letter", "handle", "drop"))
+        _one_of("policy", self.policy, get_args(Policy))
+        _one_of("late", self.late, get_args(Late))
         if self.patience < timedelta(0):
             raise ConfigurationError(f"Gaps(patience={self.patience!r}): may not be negative")
         if self.first is not None:

@@ -206,7 +206,8 @@ async def _assembled(
 ) -> Running:
     """Put the service together, and have its books kept."""
     provided = await provide(service.provided, stack)
-    assembly = assemble(service, ground, provided, partial(keeping.books, service, publisher))
+    books = partial(keeping.books, service, ground.capabilities, publisher)
+    assembly = assemble(service, ground, provided, books)
     await broker.prepare(assembly.topics)
     running = Running(service, assembly, publisher, ground.environment)
     running.relay = keeping.relay

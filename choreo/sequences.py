@@ -1,9 +1,10 @@
 """Numbered events of one service: which handlers have them in order, and by what."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from choreo.broker import Capabilities
 from choreo.delivery.numbered import Gap, Room
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.positions import PassingPositions
@@ -20,6 +21,16 @@ from choreo.service import Service
 from choreo.settings import Settings
 from choreo.store.lot import Lot
 from choreo.store.order import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The part of a service's store that keeps order."""
+
+    order: Order
+    lasts: bool
+    """It outlives the process."""
+
 
 SHARE = 0.75
 """Of what a worker may hold, how much may wait behind gaps: what fills a gap must get in."""
@@ -60,34 +71,59 @@ def park_of(plan: Plan) -> Park | None:
     return Park() if option == "park" else None
 
 
-def lot_of(service: Service[Any], order: Order | None) -> Lot | None:
-    """Tell where the service's failed events wait; None if no handler parks any.
+def lot_of(service: Service[Any], kept: Kept | None, capabilities: Capabilities) -> Lot | None:
+    """Tell where the service's events are parked; None if no handler parks any.
 
-    Raises ConfigurationError if one does and there is no store.
+    Raises ConfigurationError if a handler has some wait there and there is no store, or one that
+    would lose them with the process while the broker believes that they are done.
     """
-    parking = [plan for plan in service.plans if park_of(plan) is not None]
-    if not parking:
-        return None
-    if order is None:
+    needy = next(((plan, why) for plan in service.plans if (why := _parks(plan))), None)
+    lasting = kept is not None and (kept.lasts or capabilities.in_process)
+    if needy is not None and not lasting:
+        (plan, why), which = needy, "one" if kept is None else "one that outlives the process"
         raise ConfigurationError(
-            f"handler {parking[0].id} ({parking[0].where}) parks what fails, which is kept in a "
-            f"store: name one, as in Service({service.name!r}, store='sqlite:///{service.name}.db')"
+            f"handler {plan.id} ({plan.where}) parks {why}, which is kept in a store: name "
+            f"{which}, as in Service({service.name!r}, store='sqlite:///{service.name}.db')"
         )
-    return order.lot
+    return None if kept is None or needy is None else kept.order.lot
 
 
 def sequencing(
-    service: Service[Any], settings: Settings, order: Order | None, ask: Ask
+    service: Service[Any],
+    settings: Settings,
+    kept: Kept | None,
+    capabilities: Capabilities,
+    ask: Ask,
 ) -> Sequencing:
     """Open what puts the service's numbered events in order."""
     wanted = any(gaps_of(plan, settings) is not None for plan in service.plans)
-    streams = PassingPositions(settings.duplicates_window) if order is None else order.streams
-    return Sequencing(streams=streams, room=_room(settings), ask=ask, wanted=wanted)
+    if kept is None:
+        streams = PassingPositions(settings.duplicates_window)
+        return Sequencing(streams=streams, room=_room(settings), ask=ask, wanted=wanted)
+    parks = any(plan.options.gaps and plan.options.gaps.policy == "park" for plan in service.plans)
+    spools = not capabilities.remembers and (kept.lasts or capabilities.in_process)
+    return Sequencing(
+        streams=kept.order.streams,
+        room=_room(settings),
+        ask=ask,
+        wanted=wanted,
+        lot=kept.order.lot if wanted and (spools or parks) else None,
+        spools=spools,
+    )
 
 
 def resends(plans: Sequence[Plan]) -> bool:
     """Say whether any handler may ask a source for what is missing."""
     return any(plan.options.gaps and plan.options.gaps.policy == "resend" for plan in plans)
+
+
+def _parks(plan: Plan) -> str:
+    """Tell what of a handler's events waits in the store; empty if nothing has to."""
+    if park_of(plan) is not None:
+        return "what fails"
+    return (
+        "what is behind a gap" if plan.options.gaps and plan.options.gaps.policy == "park" else ""
+    )
 
 
 class Requests:

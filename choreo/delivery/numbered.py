@@ -1,10 +1,12 @@
 """What is said about numbered events on their way into order: plain data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from math import inf
 from typing import Generic, Literal, NamedTuple, TypeVar
 
-from choreo.store.streams import Advance, StreamKey
+from choreo.gaps import Gaps
+from choreo.store.streams import NOT_BEGUN, Advance, Position, StreamKey
 
 T = TypeVar("T")
 
@@ -26,6 +28,8 @@ class Fate(Enum):
     """Too far ahead to be believed."""
     OVERFLOW = "overflow"
     """There is no room to hold it."""
+    LAID = "laid"
+    """It was held, and is to wait in the store."""
 
 
 class Move(NamedTuple, Generic[T]):
@@ -72,7 +76,57 @@ class Overdue(Generic[T]):
     """What was decided about a gap whose patience is over."""
 
     gap: Gap
-    decision: Literal["skip", "wait", "resend"]
-    """``resend`` is to ask the source; ``wait`` is told once."""
+    decision: Literal["skip", "wait", "resend", "lay"]
+    """``resend`` is to ask the source; ``wait`` is told once; ``lay`` is to write to the store."""
     moves: list[Move[T]]
-    """What is released by it."""
+    """What is released, or laid, by it."""
+    rest: float | None = None
+    """Seconds of patience that what is laid has left; None: it waits however long it takes."""
+
+
+@dataclass(slots=True)
+class Stream(Generic[T]):
+    """One source's numbered events for one handler, as far as they are held or released."""
+
+    key: StreamKey
+    gaps: Gaps
+    stand: Position
+    """Where the store stands once all that was released has ended."""
+    life: int
+    linger: float | None
+    """Seconds after which what is held is to wait in the store, if it can."""
+    held: dict[Place, list[Arrival[T]]] = field(default_factory=dict[Place, list[Arrival[T]]])
+    order: list[Place] = field(default_factory=list[Place])
+    """The places held, as a heap."""
+    newest: int = 0
+    """The highest epoch that is known to have begun."""
+    events: int = 0
+    size: int = 0
+    pending: int = 0
+    """Events released whose end is not known."""
+    since: float = -inf
+    """When patience with the present gap began anew, as the source was asked."""
+    requests: int = 0
+    laid: bool = False
+    """Others of it wait in the store, and come before what begins an epoch."""
+    told: Place | None = None
+    """The event behind the gap that is waited for however long it takes."""
+    timer: float | None = None
+    """The deadline that is valid of those in the heap."""
+
+    @property
+    def reach(self) -> int | None:
+        """The number that may be released next; None: whatever comes first."""
+        return self.gaps.first if self.stand.next == NOT_BEGUN else self.stand.next
+
+    @property
+    def begun(self) -> float:
+        """When patience with the gap before the lowest that is held began."""
+        return max(self.since, self.held[self.order[0]][0].at)
+
+    def gap(self, epoch: int, number: int) -> Gap:
+        """Tell the gap before an event that does not come next."""
+        reach = self.gaps.first if epoch > self.stand.epoch else self.reach
+        if reach is None:
+            return Gap(self.key, epoch, 0, 0)
+        return Gap(self.key, epoch, reach, number - 1)

@@ -5,37 +5,32 @@ waits for patience to be over. What was believed of a stream and is not so (anot
 given up) is found out by the store's compare-and-set; the stream's events are then judged anew.
 """
 
-import asyncio
-import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Protocol
 
-from choreo.broker import Notice
-from choreo.clock import Timer
 from choreo.delivery.job import Job, Outcome
 from choreo.delivery.journal import Journal
 from choreo.delivery.lanes import Lanes
-from choreo.delivery.numbered import Arrival, Fate, Move, Overdue
+from choreo.delivery.numbered import Arrival, Fate, Gap, Move, Overdue
 from choreo.delivery.numbering import Numbered, numbered
+from choreo.delivery.parking import came_back
+from choreo.delivery.patience import Patience
 from choreo.delivery.positions import PassingPositions
 from choreo.delivery.sequencer import Sequencer
 from choreo.delivery.sequencing import Sequencing
+from choreo.delivery.spool import Owner as Spooling
+from choreo.delivery.spool import Spool
 from choreo.environment import Environment
-from choreo.errors import BrokerError, OutOfOrder, StoreError
+from choreo.errors import OutOfOrder
 from choreo.reason import Reason
 from choreo.store.streams import Position, StreamKey
-
-logger = logging.getLogger(__name__)
-
-AGAIN = 1.0
-"""Seconds until a gap is looked at again that could not be decided about."""
 
 REMEMBERED = 10_000
 """Streams whose position need not be asked for when their next event comes."""
 
 
-class Owner(Protocol):
+class Owner(Spooling, Protocol):
     """Who runs what is let out."""
 
     def roused(self) -> None:
@@ -46,8 +41,8 @@ class Owner(Protocol):
         """Hear that a job is held back that may have been at work before."""
         ...
 
-    def crashed(self, error: BaseException, /) -> None:
-        """Hear that deciding itself failed: a bug."""
+    def give_up_queued(self, job: Job, /) -> None:
+        """End a job, unfinished, that is in no lane."""
         ...
 
 
@@ -62,23 +57,21 @@ class Ordering:
         journal: Journal,
         owner: Owner,
     ) -> None:
+        self._sequencing = sequencing
         self._streams = sequencing.streams
-        self._ask = sequencing.ask
         self._sequencer: Sequencer[Job] = Sequencer(sequencing.room)
         self._lanes = lanes
         self._clock = environment.clock
-        self._journal = journal
         self._owner = owner
         self._known = PassingPositions(REMEMBERED)
         self._read: dict[StreamKey, Position] = {}
         """Where the streams of the batch that is being taken in stand, if nobody knew."""
-        self._timer: Timer | None = None
-        self._armed: float | None = None
-        self._due = asyncio.Event()
+        self._patience = Patience(sequencing, self._sequencer, environment, journal, self)
+        lot = sequencing.lot
+        self.spool = None if lot is None else Spool(lot, environment.clock, owner, self._readmit)
+        """Where what is held back for long is written."""
         self.wanted = sequencing.wanted
         """Whether any handler has its events put in order."""
-        self.deciding = 0
-        """Gaps that are being decided about."""
 
     @property
     def held(self) -> int:
@@ -86,15 +79,26 @@ class Ordering:
         return self._sequencer.events
 
     @property
+    def deciding(self) -> int:
+        """Count the gaps that are being decided about, and what is on its way to the store."""
+        return self._patience.deciding + (0 if self.spool is None else self.spool.busy)
+
+    @property
     def next_due(self) -> float | None:
         """Monotonic time at which patience with some gap is over."""
         return self._sequencer.next_due
+
+    def watching(self) -> AbstractAsyncContextManager[object]:
+        """Decide about gaps whose patience is over, and write what is to wait, meanwhile."""
+        return _both(
+            self._patience.watching(), None if self.spool is None else self.spool.writing()
+        )
 
     # -- taking in ----------------------------------------------------------------------------
 
     async def learn(self, jobs: Iterable[Job]) -> None:
         """Find the places of *jobs*, and where their streams stand. Raises StoreError."""
-        unknown: set[StreamKey] = set()
+        unknown: dict[StreamKey, Job] = {}
         for job in jobs:
             handler, envelope = job.handler, job.received.envelope
             if handler is None or handler.gaps is None or envelope is None:
@@ -102,11 +106,13 @@ class Ordering:
             if handler.number is not None:
                 job.order = numbered(handler.index, handler.number, envelope)
             if job.order is not None and not self._stands(job.order.stream):
-                unknown.add(job.order.stream)
+                unknown[job.order.stream] = job
         self._read.clear()
         if unknown:
             found = await self._streams.positions(sorted(unknown))
             self._read.update((stream, found.get(stream, Position())) for stream in unknown)
+            if self.spool is not None:
+                await self.spool.learn(unknown)
 
     def admit(self, job: Job) -> None:
         """Let the job into its lane, now or when it is its turn."""
@@ -114,15 +120,39 @@ class Ordering:
         if order is None:
             self._lanes.add(job.lane, job)
         elif self._opened(job, order):
-            self._take(self._offer(job, order))
+            self.take(self._offer(job, order))
         else:
             order.overtaken = True
             self._lanes.add(job.lane, job)
 
+    def resume(self, job: Job, *, give_up: bool) -> Gap | None:
+        """Let a job in that waited in the store, or tell the gap before it, unless given up."""
+        order = job.order
+        if order is None or not self._opened(job, order):
+            self.admit(job)
+            return None
+        arrival = self._arrival(job, order)
+        found = self._sequencer.turn(order.stream, arrival, give_up=give_up)
+        if isinstance(found, Gap):
+            return found
+        self.take(found)
+        return None
+
+    async def confirm(self, gap: Gap) -> bool:
+        """Say whether a stream stands where it is believed to. Raises StoreError."""
+        stream = gap.stream
+        stands = self._sequencer.stands(stream) or self._known.get(stream) or Position()
+        found = (await self._streams.positions((stream,))).get(stream)
+        if found is not None and found > stands:
+            self.doubt(stream)
+            return False
+        return True
+
     def drop(self, unwanted: Callable[[Job], bool]) -> list[Job]:
         """Take out what is held back and *unwanted*, and trust no position that is remembered."""
         self._known.clear()
-        return self._sequencer.drop(unwanted)
+        spooled = [] if self.spool is None else self.spool.drop(unwanted)
+        return [*spooled, *self._sequencer.drop(unwanted)]
 
     # -- running ------------------------------------------------------------------------------
 
@@ -156,7 +186,7 @@ class Ordering:
         fits = (await self._streams.move((step,)))[0]
         order.step = None
         if not fits:
-            self._doubt(stream)
+            self.doubt(stream)
 
     def ended(self, job: Job, *, unfinished: bool) -> None:
         """Hear that a job that was let out has ended, or was given up."""
@@ -165,8 +195,10 @@ class Ordering:
             return
         if unfinished:
             if self._sequencer.knows(order.stream):
-                self._doubt(order.stream)
+                self.doubt(order.stream)
             return
+        if self.spool is not None and self.spool.open(order.stream) and not came_back(job):
+            self.spool.moved(order.stream)
         position = self._sequencer.ended(order.stream, order.life)
         if position is not None:
             self._known.set(order.stream, position)
@@ -192,85 +224,56 @@ class Ordering:
                     self._lanes.again(job)
                     placed = True
                 else:
-                    self._take((move,))
+                    self.take((move,))
         if not placed:
             self._owner.unclaimed(job)
             self._lanes.release(lane)
         self._owner.roused()
 
-    # -- patience -----------------------------------------------------------------------------
+    # -- what is decided ----------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def watching(self) -> AsyncGenerator[None]:
-        """Decide about gaps whose patience is over, meanwhile."""
-        task = asyncio.get_running_loop().create_task(self._watch(), name="choreo gaps")
-        task.add_done_callback(self._ended)
-        try:
-            yield
-        finally:
-            task.cancel()
+    def take(self, moves: Iterable[Move[Job]], /) -> None:
+        """Let out what may go on."""
+        for move in moves:
+            order = move.item.order
+            if move.fate in LET_OUT:
+                self._let_out(move)
+                self._lanes.add(move.item.lane, move.item)
+            elif move.fate is not Fate.HELD:
+                self._quarantine(move)
+            elif self.spool is not None and order is not None and self.spool.open(order.stream):
+                waiting = self._waiting(self._sequencer.withdraw(order.stream))
+                self.spool.join(order.stream, waiting)
+        self._patience.arm()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._owner.crashed(error)
+    def lay(self, overdue: Overdue[Job], /) -> None:
+        """Have what is held wait in the store."""
+        waiting = self._waiting(move.item for move in overdue.moves)
+        if self.spool is not None:
+            self.spool.lay(overdue.gap.stream, waiting, overdue.gap, overdue.rest)
 
-    async def _watch(self) -> None:
-        while True:
-            await self._due.wait()
-            self._due.clear()
-            due = self._sequencer.due(self._clock.monotonic())
-            self.deciding = len(due)
-            for stream in due:
-                await self._decide(stream)
-                self.deciding -= 1
-            self._arm()
-            self._owner.roused()
+    def doubt(self, stream: StreamKey, /) -> None:
+        """Have all that is held of *stream* judged anew, in the order of their numbers."""
+        self._known.forget(stream)
+        for job in self._sequencer.reset(stream):
+            assert job.order is not None  # noqa: S101 -- only numbered jobs are held
+            job.order.overtaken = True
+            self._lanes.add(job.lane, job)
+        self._owner.roused()
 
-    async def _decide(self, stream: StreamKey) -> None:
-        try:
-            position = (await self._streams.positions((stream,))).get(stream)
-            stands = self._sequencer.stands(stream)
-            if position is not None and stands is not None and position > stands:
-                self._doubt(stream)
-                return
-            overdue = self._sequencer.decide(stream, self._clock.monotonic())
-            if overdue is None:
-                return
-            if overdue.decision == "resend":
-                await self._ask(overdue.gap)
-        except (StoreError, BrokerError) as error:
-            names = {"stream": stream, "error": str(error)}
-            logger.warning("a gap cannot be decided about yet", extra=names)
-            self._sequencer.postpone(stream, self._clock.monotonic() + AGAIN)
-        else:
-            self._tell(overdue)
-            self._take(overdue.moves)
+    def waited(self) -> None:
+        """Have begin what was let out."""
+        self._owner.roused()
 
-    def _tell(self, overdue: Overdue[Job]) -> None:
-        gap = overdue.gap
-        _, source, stream = gap.stream
-        numbers = f"{gap.first} to {gap.last}" if gap.last else "its beginning"
-        text = f"{TOLD[overdue.decision]} {numbers} of stream {stream!r} of {source}"
-        missing = gap.last - gap.first + 1 if gap.last else 0
-        self._journal.notice(Notice(kind="sequence_gap", text=text, missing=missing))
-
-    def _arm(self) -> None:
-        due = self._sequencer.next_due
-        if due == self._armed and self._timer is not None:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._armed = due
-        if due is not None:
-            rest = max(0.0, due - self._clock.monotonic())
-            self._timer = self._clock.call_later(rest, self._ring)
-
-    def _ring(self) -> None:
-        self._timer = None
-        self._due.set()
+    def crashed(self, error: BaseException, /) -> None:
+        """Hear that deciding itself failed: a bug."""
+        self._owner.crashed(error)
 
     # -- within -------------------------------------------------------------------------------
+
+    def _readmit(self, job: Job) -> None:
+        self.admit(job)
+        self._owner.roused()
 
     def _stands(self, stream: StreamKey) -> bool:
         return self._sequencer.knows(stream) or self._known.get(stream) is not None
@@ -284,21 +287,26 @@ class Ordering:
             position = self._read.pop(stream, None) or self._known.get(stream)
             if position is None:
                 return False
-            self._sequencer.open(stream, handler.gaps, position)
+            linger = self._sequencing.linger(handler.gaps)
+            self._sequencer.open(stream, handler.gaps, position, linger)
         return True
 
     def _offer(self, job: Job, order: Numbered) -> Sequence[Move[Job]]:
-        arrival = Arrival(order.epoch, order.number, job.received.size, job)
-        return self._sequencer.offer(order.stream, arrival, self._clock.monotonic())
+        arrival = self._arrival(job, order)
+        laid = self.spool is not None and self.spool.open(order.stream)
+        return self._sequencer.offer(order.stream, arrival, arrival.at, laid=laid)
 
-    def _take(self, moves: Iterable[Move[Job]]) -> None:
-        for move in moves:
-            if move.fate in LET_OUT:
-                self._let_out(move)
-                self._lanes.add(move.item.lane, move.item)
-            elif move.fate is not Fate.HELD:
-                self._quarantine(move)
-        self._arm()
+    def _arrival(self, job: Job, order: Numbered) -> Arrival[Job]:
+        now = self._clock.monotonic()
+        return Arrival(order.epoch, order.number, job.received.size, job, now)
+
+    def _waiting(self, jobs: Iterable[Job]) -> list[Job]:
+        """Give back what is in the store already; return the others, which are to be."""
+        there = list(jobs)
+        for job in there:
+            if job.parked is not None:
+                self._owner.give_up_queued(job)
+        return [job for job in there if job.parked is None]
 
     def _let_out(self, move: Move[Job]) -> None:
         order = move.item.order
@@ -321,15 +329,6 @@ class Ordering:
             job.error = OutOfOrder(f"no room to hold number {order.number} until its turn")
         self._lanes.add(job.lane, job)
 
-    def _doubt(self, stream: StreamKey) -> None:
-        """Have all that is held of *stream* judged anew, in the order of their numbers."""
-        self._known.forget(stream)
-        for job in self._sequencer.reset(stream):
-            assert job.order is not None  # noqa: S101 -- only numbered jobs are held
-            job.order.overtaken = True
-            self._lanes.add(job.lane, job)
-        self._owner.roused()
-
 
 LET_OUT: Mapping[Fate, Reason | None] = {
     Fate.READY: None,
@@ -338,11 +337,13 @@ LET_OUT: Mapping[Fate, Reason | None] = {
 }
 """Fates with which a job joins its lane, and what it is buried for if nobody knows it."""
 
-TOLD = {
-    "skip": "giving up",
-    "wait": "waiting for",
-    "resend": "asking again for",
-}
+
+@asynccontextmanager
+async def _both(
+    first: AbstractAsyncContextManager[None], second: AbstractAsyncContextManager[None] | None
+) -> AsyncGenerator[None]:
+    async with first, second or nullcontext():
+        yield
 
 
 def _within(job: Job, stream: StreamKey) -> bool:

@@ -8,7 +8,7 @@ from typing import cast
 from choreo.delivery.job import Job
 from choreo.park import Park
 from choreo.reason import Reason
-from choreo.store.lot import line_of
+from choreo.store.lot import Parking, line_of
 
 MENDABLE = frozenset((Reason.HANDLER_ERROR, Reason.RETRIES_EXHAUSTED, Reason.TIMEOUT))
 """Reasons that another day, or a mended handler, may do away with; for others nobody waits."""
@@ -50,6 +50,30 @@ def line_for(job: Job) -> bytes:
     index, *parts = cast("tuple[int, object, object]", job.lane)  # what a handler's share waits in
     handler = job.handler.plan.id if index >= 0 else ""
     return line_of(handler, *(_bytes(part) for part in parts))
+
+
+def came_back(job: Job) -> bool:
+    """Say whether the job waited in the store for its number."""
+    return job.parked is not None and job.parked.line.numbered
+
+
+def parking(job: Job, line: bytes, note: str = "", *, numbered: bool = False) -> Parking:
+    """Describe the job for the lot; one that comes from another line leaves that."""
+    envelope, handler, order = job.received.envelope, job.handler, job.order
+    assert envelope is not None  # noqa: S101 -- only a handler's share is parked
+    assert handler is not None  # noqa: S101 -- as above
+    return Parking(
+        line=line,
+        handler=handler.index,
+        source=envelope.source,
+        id=envelope.id,
+        generation=job.received.generation,
+        delivery=job.received.delivery,
+        advance=None if order is None else order.step,
+        note=note,
+        number=(order.epoch, order.number) if numbered and order is not None else None,
+        leaves=None if job.parked is None else job.parked.ticket,
+    )
 
 
 def _bytes(part: object) -> bytes:

@@ -10,27 +10,25 @@ the line with its last one: what arrives then is told to go ahead, as nothing is
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 
 from choreo.broker import Notice
 from choreo.clock import Timer
 from choreo.dead_letter import error_text
 from choreo.delivery.attempts import Records, key_of
-from choreo.delivery.custody import Custody
-from choreo.delivery.endings import Endings
-from choreo.delivery.intake import Intake
-from choreo.delivery.job import Drained, Job, Outcome, Received
+from choreo.delivery.job import Job, Outcome
 from choreo.delivery.journal import Journal
-from choreo.delivery.lanes import Lanes
-from choreo.delivery.parking import MENDABLE, Fate, decide, line_for
+from choreo.delivery.ordering import Ordering
+from choreo.delivery.parking import MENDABLE, Fate, came_back, decide, line_for, parking
+from choreo.delivery.resumption import Resumption
+from choreo.delivery.returning import Returns, Yard
 from choreo.environment import Environment
 from choreo.errors import Overtaken, StoreError
 from choreo.failpoints import reached
 from choreo.reason import Reason
-from choreo.store.lot import Laid, Line, Lot, Parked, Parking
+from choreo.store.lot import Laid, Line, Lot
 
 logger = logging.getLogger(__name__)
 
@@ -43,29 +41,25 @@ POLL = 5.0
 """Seconds between two looks for lines that other processes have left."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Yard:
-    """What a worker keeps its jobs in."""
-
-    intake: Intake
-    custody: Custody
-    lanes: Lanes[Job]
-    endings: Endings
-    roused: Callable[[], None]
-    """Has what became ready begin."""
-
-
 class Recovery:
     """Lays jobs into the lot, and lets them out again."""
 
     def __init__(
-        self, records: Records, yard: Yard, environment: Environment, journal: Journal
+        self,
+        records: Records,
+        yard: Yard,
+        ordering: Ordering,
+        environment: Environment,
+        journal: Journal,
     ) -> None:
         self._store_lot = records.lot
         self._books = records.books
         self._inbox = records.inbox
-        self._guard = records.guard
         self._yard = yard
+        self._returns = Returns(records, yard)
+        if records.lot is not None:
+            ask = records.sequencing.ask
+            self._numbered = Resumption(records.lot, self._returns, ordering, ask, journal)
         self._clock = environment.clock
         self._random = environment.random
         self._journal = journal
@@ -74,7 +68,6 @@ class Recovery:
         self._tasks: set[asyncio.Task[None]] = set()
         self._due = asyncio.Event()
         self._timer: Timer | None = None
-        self._stopping = False
         self._renewed = 0.0
         self.next_due: float | None = None
         """Monotonic time at which a line is looked at next, as far as is known."""
@@ -95,7 +88,7 @@ class Recovery:
 
     def line_open(self, job: Job) -> bool:
         """Say whether the job is to wait behind others in the lot, as far as is known."""
-        return bool(self._open) and job.parked is None and self._line(job) in self._open
+        return bool(self._open) and self._line(job) in self._open
 
     async def append(self, job: Job) -> bool:
         """Lay the job, and what is queued behind it, into its line; False if that is gone."""
@@ -105,7 +98,7 @@ class Recovery:
         behind = lanes.drop_behind(job.lane, lambda other: self._line(other) == line)
         try:
             reached("joining")
-            first, *rest = await self._lot.append([_parking(each, line) for each in (job, *behind)])
+            first, *rest = await self._lot.append([parking(each, line) for each in (job, *behind)])
             reached("joined")
         except BaseException:
             lanes.put_behind(job.lane, behind)
@@ -131,7 +124,7 @@ class Recovery:
 
     async def park(self, job: Job) -> Outcome | None:
         """Lay a failed job into the lot, or put it off there; None if it is to be buried."""
-        handler, drained = job.handler, job.parked
+        handler, drained = job.handler, None if came_back(job) else job.parked
         assert handler is not None  # noqa: S101 -- only a handler's share fails
         assert handler.park is not None  # noqa: S101 -- as above
         failed = 0 if drained is None else drained.attempts + 1
@@ -148,14 +141,14 @@ class Recovery:
         else:
             line = line_for(job)
             reached("parking")
-            if not await self._lot.park(_parking(job, line, note), (), due or timedelta(0)):
+            if not await self._lot.park(parking(job, line, note), (), due or timedelta(0)):
                 raise Overtaken("its stream has gone on elsewhere: judging it anew")
             self._open.add(line)
             _stepped(job)
             reached("parked")
         self._tell(job, due)
         if drained is None:
-            self._due.set()
+            self.look()
         return Outcome.PARKED
 
     async def left(self, job: Job, outcome: Outcome) -> None:
@@ -164,6 +157,10 @@ class Recovery:
             await self._lot.leave(job.parked.ticket)
 
     # -- out of it ----------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Look for lines that are due: one may be so earlier than is known."""
+        self._due.set()
 
     @asynccontextmanager
     async def draining(self) -> AsyncGenerator[None]:
@@ -175,7 +172,7 @@ class Recovery:
         try:
             yield
         finally:
-            self._stopping = True
+            self._returns.stopping = True
             self._due.set()
 
     async def close(self) -> None:
@@ -192,11 +189,12 @@ class Recovery:
 
     async def _watch(self) -> None:
         revived = False
-        while not self._stopping:
+        while not self._returns.stopping:
             rest: float | None = None
             try:
                 if not revived:
                     await self._lot.revive()
+                    await self._lot.call()  # whoever moved a stream may have died before it did
                     revived = True
                 rest = await self._look()
             except StoreError as error:
@@ -234,7 +232,8 @@ class Recovery:
     async def _work(self, line: Line) -> None:
         """Have the events of one line handled, one after the other, until one is not through."""
         try:
-            if not await self._through(line):
+            through = self._numbered.through if line.numbered else self._through
+            if not await through(line):
                 await self._lot.give_back(line)
         except StoreError as error:
             names = {"line": line.line.hex(), "error": str(error)}
@@ -249,14 +248,8 @@ class Recovery:
         attempts = line.attempts
         buried: Reason | None = None
         while parked := await self._lot.first(line, BATCH):
-            reached("resumed")
-            jobs = [self._job(each, line) for each in parked]
-            known = [job for job in jobs if job is not None]
-            if self._guard is not None:
-                await self._guard.depart([job.received for job in known])
-            await self._books.recall(known)
-            for job in jobs:
-                if self._stopping:
+            for job in await self._returns.jobs(parked, line):
+                if self._returns.stopping:
                     return False
                 if job is None or job.parked is None:
                     await self._lot.put_off(line, None, "the service has no handler for it")
@@ -264,37 +257,13 @@ class Recovery:
                 job.parked.attempts, attempts = attempts, 0
                 if buried is not None and not self._finished(job):
                     job.parked.buried, job.reason = True, buried
-                outcome = await self._handled(job)
+                outcome = await self._returns.handled(job)
                 if job.parked.buried:
                     buried = job.reason
                 if outcome in (Outcome.PARKED, Outcome.DROPPED):
                     return outcome is Outcome.PARKED
         self._open.discard(line.line)
         return True
-
-    async def _handled(self, job: Job) -> Outcome:
-        assert job.parked is not None  # noqa: S101 -- made just now
-        returned = job.parked.returned
-        self._yard.custody.take(job.received)
-        self._yard.lanes.add(job.lane, job)
-        self._yard.roused()
-        return await returned
-
-    def _job(self, parked: Parked, line: Line) -> Job | None:
-        delivery = parked.delivery
-        sorted_ = self._yard.intake.sort(delivery)
-        size = len(delivery.body or b"")
-        for handler in sorted_.handlers:
-            if handler.index == parked.handler:
-                received = Received(delivery, sorted_.envelope, size, 1, parked=True)
-                received.generation = parked.generation
-                job = Job(received, handler, ("lot", line.line))
-                condemned = None if self._guard is None else self._guard.condemned(delivery)
-                if condemned is not None:
-                    job.reason, job.error = Reason.CRASHED, condemned
-                job.parked = Drained(parked.ticket, line)
-                return job
-        return None
 
     # -- within -------------------------------------------------------------------------------
 
@@ -308,7 +277,9 @@ class Recovery:
         return job.handler is not None and self._inbox.finished(key_of(job, job.handler))
 
     def _line(self, job: Job) -> bytes | None:
-        if job.handler is None or job.handler.park is None or job.received.parked:
+        if job.handler is None or job.handler.park is None:
+            return None
+        if job.parked is not None and not came_back(job):
             return None
         if job.line is None:
             job.line = line_for(job)
@@ -319,22 +290,6 @@ class Recovery:
         names = job.names
         text = f"{names['handler']} keeps {names['event_type']} {names['event_id']} parked {again}"
         self._journal.notice(Notice(kind="parked", text=text))
-
-
-def _parking(job: Job, line: bytes, note: str = "") -> Parking:
-    envelope, handler = job.received.envelope, job.handler
-    assert envelope is not None  # noqa: S101 -- only a handler's share is parked
-    assert handler is not None  # noqa: S101 -- as above
-    return Parking(
-        line=line,
-        handler=handler.index,
-        source=envelope.source,
-        id=envelope.id,
-        generation=job.received.generation,
-        delivery=job.received.delivery,
-        advance=None if job.order is None else job.order.step,
-        note=note,
-    )
 
 
 def _stepped(job: Job) -> None:

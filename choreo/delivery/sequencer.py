@@ -18,11 +18,10 @@ Nothing here knows time or does I/O; numbers are compared, never counted through
 
 import heapq
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from math import inf
 from typing import Generic, TypeVar
 
-from choreo.delivery.numbered import Arrival, Fate, Gap, Move, Overdue, Place, Room
+from choreo.delivery.numbered import Arrival, Fate, Gap, Move, Overdue, Place, Room, Stream
 from choreo.gaps import Gaps
 from choreo.store.streams import NOT_BEGUN, Advance, Position, StreamKey
 
@@ -30,36 +29,8 @@ T = TypeVar("T")
 
 REQUESTS = 3
 """How often a source is asked for what is missing before it is given up."""
-
-
-@dataclass(slots=True)
-class _Stream(Generic[T]):
-    key: StreamKey
-    gaps: Gaps
-    stand: Position
-    """Where the store stands once all that was released has ended."""
-    life: int
-    held: dict[Place, list[Arrival[T]]] = field(default_factory=dict[Place, list[Arrival[T]]])
-    order: list[Place] = field(default_factory=list[Place])
-    """The places held, as a heap."""
-    newest: int = 0
-    """The highest epoch that is known to have begun."""
-    events: int = 0
-    size: int = 0
-    pending: int = 0
-    """Events released whose end is not known."""
-    since: float = -inf
-    """When patience with the present gap began anew, as the source was asked."""
-    requests: int = 0
-    told: Place | None = None
-    """The event behind the gap that is waited for however long it takes."""
-    timer: float | None = None
-    """The deadline that is valid of those in the heap."""
-
-    @property
-    def reach(self) -> int | None:
-        """The number that may be released next; None: whatever comes first."""
-        return self.gaps.first if self.stand.next == NOT_BEGUN else self.stand.next
+ENDLESS = ("wait", "park")
+"""Policies that give no number up that may come."""
 
 
 class Sequencer(Generic[T]):
@@ -67,7 +38,7 @@ class Sequencer(Generic[T]):
 
     def __init__(self, room: Room) -> None:
         self._room = room
-        self._streams: dict[StreamKey, _Stream[T]] = {}
+        self._streams: dict[StreamKey, Stream[T]] = {}
         self._deadlines: list[tuple[float, int, StreamKey]] = []
         self._timers = 0
         self._lives = 0
@@ -84,10 +55,12 @@ class Sequencer(Generic[T]):
         """Say whether *stream* is open; otherwise open it before offering."""
         return stream in self._streams
 
-    def open(self, stream: StreamKey, gaps: Gaps, position: Position) -> None:
-        """Begin with *stream* where it stands in the store."""
+    def open(
+        self, stream: StreamKey, gaps: Gaps, position: Position, linger: float | None = None
+    ) -> None:
+        """Begin with *stream* where it stands; what is held for *linger* seconds is to be laid."""
         self._lives += 1
-        self._streams[stream] = _Stream(stream, gaps, position, self._lives)
+        self._streams[stream] = Stream(stream, gaps, position, self._lives, linger)
 
     def life(self, stream: StreamKey) -> int:
         """Tell the number of the life, among all, that *stream* is in."""
@@ -98,11 +71,18 @@ class Sequencer(Generic[T]):
         state = self._streams.get(stream)
         return None if state is None else state.stand
 
-    def offer(self, stream: StreamKey, arrival: Arrival[T], now: float) -> list[Move[T]]:
-        """Decide about one event of an open stream, and about those that waited for it."""
+    def offer(
+        self, stream: StreamKey, arrival: Arrival[T], now: float, *, laid: bool = False
+    ) -> list[Move[T]]:
+        """Decide about one event of an open stream, and about those that waited for it.
+
+        *laid* says that others of the stream wait in the store.
+        """
         state = self._streams[stream]
-        arrival.at = now
+        arrival.at, state.laid = now, laid
         fate = self._judge(state, arrival)
+        if fate is Fate.OVERFLOW and state.linger is not None:
+            fate, state.linger = Fate.HELD, 0.0
         if fate is Fate.OVERFLOW and state.gaps.policy == "skip":
             self._hold(state, arrival)
             return self._give_up(state)
@@ -119,6 +99,32 @@ class Sequencer(Generic[T]):
             state.pending += 1
         self._forget_idle(state)
         return [Move(fate, arrival.item)]
+
+    def turn(self, stream: StreamKey, arrival: Arrival[T], *, give_up: bool) -> list[Move[T]] | Gap:
+        """Decide about an event that waits elsewhere, or tell the gap before it unless given up."""
+        state = self._streams[stream]
+        state.laid = False  # it is the first of those that are
+        fate = self._judge(state, arrival)
+        if fate not in (Fate.HELD, Fate.OVERFLOW):
+            return self.offer(stream, arrival, arrival.at)
+        gap = state.gap(arrival.epoch, arrival.number)
+        if not give_up:
+            self._forget_idle(state)
+            return gap
+        moves = [self._out(state, arrival, skipped=_size(gap)), *self._release(state)]
+        self._watch(state)
+        return moves
+
+    def withdraw(self, stream: StreamKey) -> list[T]:
+        """Take out, in order, all that is held of a stream; what was released stays known."""
+        state = self._streams.get(stream)
+        if state is None:
+            return []
+        held = [arrival.item for arrival in _in_order(state)]
+        self._count(state, -state.events, -state.size)
+        state.held, state.order, state.timer = {}, [], None
+        self._forget_idle(state)
+        return held
 
     def ended(self, stream: StreamKey, life: int) -> Position | None:
         """Hear that one event that was released has ended; its stream is forgotten with its last.
@@ -190,7 +196,7 @@ class Sequencer(Generic[T]):
 
     # -- deciding ---------------------------------------------------------------------------------
 
-    def _judge(self, state: _Stream[T], arrival: Arrival[T]) -> Fate:
+    def _judge(self, state: Stream[T], arrival: Arrival[T]) -> Fate:
         if arrival.epoch < state.stand.epoch:
             return Fate.STALE
         ahead = arrival.epoch > state.stand.epoch
@@ -199,7 +205,7 @@ class Sequencer(Generic[T]):
             return Fate.PAST
         if reach is not None and arrival.number - reach > state.gaps.max_jump:
             return Fate.JUMP
-        if arrival.number == reach and not (ahead and state.held):
+        if arrival.number == reach and not (ahead and (state.held or state.laid)):
             return Fate.READY
         if (
             state.events >= state.gaps.events
@@ -210,38 +216,35 @@ class Sequencer(Generic[T]):
             return Fate.OVERFLOW
         return Fate.HELD
 
-    def _decide(self, state: _Stream[T], now: float) -> Overdue[T]:
-        gap, policy = self._gap(state), state.gaps.policy
+    def _decide(self, state: Stream[T], now: float) -> Overdue[T]:
+        gap, policy = state.gap(*state.order[0]), state.gaps.policy
+        rest = state.begun + state.gaps.patience.total_seconds() - now
         # The numbers of an epoch that its producer has ended do not come any more.
         hopeless = gap.last == 0 or state.newest > gap.epoch
+        if state.linger is not None and (rest > 0 or (policy != "skip" and not hopeless)):
+            endless = policy in ENDLESS and not hopeless
+            moves = [Move(Fate.LAID, item) for item in self.withdraw(state.key)]
+            left = None if endless else max(0.0, rest)
+            return Overdue(gap=gap, decision="lay", moves=moves, rest=left)
         if policy == "resend" and state.requests < REQUESTS and not hopeless:
             state.requests += 1
             state.since = now
             self._watch(state)
             return Overdue(gap=gap, decision=policy, moves=[])
-        if policy == "wait" and not hopeless:
+        if policy in ENDLESS and not hopeless:
             state.told = state.order[0]
-            return Overdue(gap=gap, decision=policy, moves=[])
+            return Overdue(gap=gap, decision="wait", moves=[])
         return Overdue(gap=gap, decision="skip", moves=self._give_up(state))
 
-    def _gap(self, state: _Stream[T]) -> Gap:
-        epoch, number = state.order[0]
-        reach = state.gaps.first if epoch > state.stand.epoch else state.reach
-        if reach is None:
-            return Gap(state.key, epoch, 0, 0)
-        return Gap(state.key, epoch, reach, number - 1)
-
-    def _give_up(self, state: _Stream[T]) -> list[Move[T]]:
+    def _give_up(self, state: Stream[T]) -> list[Move[T]]:
         """Go on behind the first gap."""
-        gap = self._gap(state)
-        skipped = gap.last - gap.first + 1 if gap.last else 0
-        moves = self._release(state, skipped)
+        moves = self._release(state, _size(state.gap(*state.order[0])))
         self._watch(state)
         return moves
 
     # -- holding and releasing --------------------------------------------------------------------
 
-    def _hold(self, state: _Stream[T], arrival: Arrival[T]) -> None:
+    def _hold(self, state: Stream[T], arrival: Arrival[T]) -> None:
         place = (arrival.epoch, arrival.number)
         if place not in state.held:
             state.held[place] = []
@@ -252,7 +255,7 @@ class Sequencer(Generic[T]):
             state.newest = arrival.epoch
             state.told = None
 
-    def _release(self, state: _Stream[T], skipped: int | None = None) -> list[Move[T]]:
+    def _release(self, state: Stream[T], skipped: int | None = None) -> list[Move[T]]:
         """Let out what is held and has its predecessors; with *skipped*, the first without them."""
         moves: list[Move[T]] = []
         while state.order and (skipped is not None or self._follows(state, state.order[0])):
@@ -265,12 +268,13 @@ class Sequencer(Generic[T]):
             skipped = None
         return moves
 
-    def _follows(self, state: _Stream[T], place: Place) -> bool:
+    def _follows(self, state: Stream[T], place: Place) -> bool:
         epoch, number = place
-        reach = state.gaps.first if epoch > state.stand.epoch else state.reach
-        return number == reach
+        ahead = epoch > state.stand.epoch
+        reach = state.gaps.first if ahead else state.reach
+        return number == reach and not (ahead and state.laid)
 
-    def _out(self, state: _Stream[T], arrival: Arrival[T], skipped: int) -> Move[T]:
+    def _out(self, state: Stream[T], arrival: Arrival[T], skipped: int) -> Move[T]:
         begins = arrival.epoch > state.stand.epoch
         handler, source, stream = state.key
         step = Advance(
@@ -289,31 +293,36 @@ class Sequencer(Generic[T]):
 
     # -- bookkeeping ------------------------------------------------------------------------------
 
-    def _watch(self, state: _Stream[T]) -> None:
+    def _watch(self, state: Stream[T]) -> None:
         """Set the deadline of the gap before the lowest that is held."""
         if not state.order or state.order[0] == state.told:
             state.timer = None
             return
-        since = max(state.since, state.held[state.order[0]][0].at)
-        self._set(state, since + state.gaps.patience.total_seconds())
+        patience = state.gaps.patience.total_seconds()
+        linger = patience if state.linger is None else min(state.linger, patience)
+        self._set(state, state.begun + linger)
 
-    def _set(self, state: _Stream[T], deadline: float) -> None:
+    def _set(self, state: Stream[T], deadline: float) -> None:
         if deadline != state.timer:
             state.timer = deadline
             self._timers += 1
             heapq.heappush(self._deadlines, (deadline, self._timers, state.key))
 
-    def _count(self, state: _Stream[T], events: int, size: int) -> None:
+    def _count(self, state: Stream[T], events: int, size: int) -> None:
         state.events += events
         state.size += size
         self.events += events
         self.size += size
 
-    def _forget_idle(self, state: _Stream[T]) -> None:
+    def _forget_idle(self, state: Stream[T]) -> None:
         if not state.held and state.pending <= 0 and self._streams.get(state.key) is state:
             del self._streams[state.key]
 
 
-def _in_order(state: "_Stream[T]") -> Iterator[Arrival[T]]:
+def _in_order(state: Stream[T]) -> Iterator[Arrival[T]]:
     for place in sorted(state.held):
         yield from state.held[place]
+
+
+def _size(gap: Gap) -> int:
+    return gap.last - gap.first + 1 if gap.last else 0

@@ -8,7 +8,7 @@ from choreo.delivery.endings import Endings
 from choreo.delivery.job import Job, Outcome
 from choreo.delivery.ordering import Ordering
 from choreo.delivery.recovery import Recovery
-from choreo.errors import StoreError
+from choreo.errors import HandlerHalted, StoreError
 from choreo.failpoints import reached
 
 WRITTEN = frozenset((Outcome.HANDLED, Outcome.DEAD_LETTERED))
@@ -93,3 +93,12 @@ class Turns:
             return self._ordering.late(job)
         order.past = None
         return None
+
+
+def halted(job: Job) -> HandlerHalted | None:
+    """Say why the service halts before a job that failed for good; None if it does not."""
+    handler = job.handler
+    if handler is None or handler.plan.options.on_failure != "halt":
+        return None
+    name = job.names["event_id"]
+    return HandlerHalted(f"handler {handler.plan.id} halts at event {name}: {job.error}")

@@ -23,9 +23,10 @@ from choreo.delivery.journal import Journal, Journals
 from choreo.delivery.lanes import Lanes
 from choreo.delivery.limits import Limits
 from choreo.delivery.ordering import Ordering
-from choreo.delivery.recovery import Recovery, Yard
+from choreo.delivery.recovery import Recovery
+from choreo.delivery.returning import Yard
 from choreo.delivery.slots import Slot, Slots
-from choreo.delivery.turns import Turns
+from choreo.delivery.turns import Turns, halted
 from choreo.delivery.waiting import Waiting
 from choreo.environment import Environment
 from choreo.errors import (
@@ -77,7 +78,8 @@ class Worker:
         self._endings = Endings(
             records, self._lanes, self._custody, self._ordering, self._journal, self._ready_again
         )
-        self._recovery = Recovery(records, self._yard(intake), environment, self._journal)
+        yard = self._yard(intake)
+        self._recovery = Recovery(records, yard, self._ordering, environment, self._journal)
         self._turns = Turns(
             records, burial, self._ordering, self._recovery, self._endings, self.trouble
         )
@@ -125,8 +127,8 @@ class Worker:
     @property
     def next_due(self) -> float | None:
         """Monotonic time at which something is to be done next that waits for its time."""
-        moments = (self._waiting.next_due, self._ordering.next_due, self._recovery.next_due)
-        return min((moment for moment in moments if moment is not None), default=None)
+        parts = (self._waiting, self._ordering, self._recovery)
+        return min((part.next_due for part in parts if part.next_due is not None), default=None)
 
     @property
     def lanes(self) -> int:
@@ -235,7 +237,8 @@ class Worker:
                 outcome = await self._books.deliver(job)
             elif self._recovery.wants(job):
                 outcome = await self._recovery.park(job) or await self._turns.bury(job)
-            elif self._halts(job):
+            elif (halt := halted(job)) is not None:
+                self._halt(job, halt)
                 return
             else:
                 outcome = await self._turns.bury(job)
@@ -251,17 +254,12 @@ class Worker:
             else:
                 await self._turns.conclude(job, outcome)
 
-    def _halts(self, job: Job) -> bool:
+    def _halt(self, job: Job, error: HandlerHalted) -> None:
         """Stop the service before an event that its handler must not go past."""
-        handler = job.handler
-        if handler is None or handler.plan.options.on_failure != "halt":
-            return False
-        name = job.names["event_id"]
-        self.crashed(HandlerHalted(f"handler {handler.plan.id} halts at event {name}: {job.error}"))
+        self.crashed(error)
         self._departure.close()
         self._departure.drop(everything, everything)
         self.give_up(job)
-        return True
 
     def abandoned(self, job: Job, /) -> None:
         """Give the event up: an abandoned run is never repeated beside itself."""
@@ -322,6 +320,14 @@ class Worker:
     def roused(self) -> None:
         """Have what became ready begin."""
         self._slots.wake()
+
+    def look(self) -> None:
+        """Have the lot looked at: a line may be due."""
+        self._recovery.look()
+
+    def laid(self, job: Job, /) -> None:
+        """End a job that is in the store until its number has come."""
+        self._endings.end_queued(job, Outcome.PARKED)
 
     def unclaimed(self, job: Job, /) -> None:
         """Let those that wait for the job's end go on: it goes back to wait for its own turn."""

@@ -95,8 +95,8 @@ class Line:
     """Attempts of its first event that failed since it was parked."""
     numbered: bool = False
     """Its events wait behind a gap, in the order of their numbers."""
-    over: bool = True
-    """It was due; otherwise somebody has called it."""
+    rest: timedelta | None = timedelta(0)
+    """How long it is until it is due, if it was called before; None for one that is held."""
     released: bool = False
     """An operator lets it go on, whatever it waits for."""
 
@@ -167,9 +167,13 @@ class Lot(Protocol):
     async def put_off(self, line: Line, due: timedelta | None, note: str, /) -> bool:
         """Give a line back whose first event failed once more, due after a while or, None, held.
 
-        For a numbered line: whose gap is not filled. False if it is another's by now, or was called
-        meanwhile.
+        For a numbered line: whose gap nothing has filled, although its source was asked. False if
+        it is another's by now, or was called meanwhile.
         """
+        ...
+
+    async def wait(self, line: Line, due: timedelta | None, note: str, /) -> bool:
+        """Give a numbered line back that waits for something new, as ``put_off`` does else."""
         ...
 
     async def give_back(self, line: Line, /) -> None:

@@ -70,7 +70,7 @@ class SqlLot:
                 LINE.attempts,
                 LINE.numbered,
                 LINE.released,
-                (LINE.due <= now()).label("over"),
+                (LINE.due - now()).label("rest"),
             )
         )
         async with self._connections.writing() as connection:
@@ -81,7 +81,7 @@ class SqlLot:
                 fence=row.fence,
                 attempts=row.attempts,
                 numbered=row.numbered,
-                over=bool(row.over),
+                rest=None if row.rest is None else timedelta(microseconds=max(0, row.rest)),
                 released=row.released,
             )
             for row in rows
@@ -120,15 +120,11 @@ class SqlLot:
 
     async def put_off(self, line: Line, due: timedelta | None, note: str, /) -> bool:
         """Give a line back whose first event failed once more, due after a while or held."""
-        values = {
-            "attempts": LINE.attempts + 1,
-            "due": None if due is None else now() + duration(due),
-            "until": 0,
-            "released": False,
-            "fence": LINE.fence + 1,  # who gives a line back holds it no more
-            "note": laying.legible(note),
-        }
-        return (await self._update((line,), values, LINE.calls == LINE.heard))[0]
+        return await self._give_back(line, due, note, LINE.attempts + 1)
+
+    async def wait(self, line: Line, due: timedelta | None, note: str, /) -> bool:
+        """Give a numbered line back that waits for something new."""
+        return await self._give_back(line, due, note, 0)
 
     async def give_back(self, line: Line, /) -> None:
         """Give a line back as it is; nothing happens if it is another's by now."""
@@ -208,6 +204,19 @@ class SqlLot:
 
     def _held(self, line: Line) -> ColumnElement[bool]:
         return self._own & (LINE.line == line.line) & (LINE.fence == line.fence)
+
+    async def _give_back(
+        self, line: Line, due: timedelta | None, note: str, attempts: ColumnElement[int] | int
+    ) -> bool:
+        values = {
+            "attempts": attempts,
+            "due": None if due is None else now() + duration(due),
+            "until": 0,
+            "released": False,
+            "fence": LINE.fence + 1,  # who gives a line back holds it no more
+            "note": laying.legible(note),
+        }
+        return (await self._update((line,), values, LINE.calls == LINE.heard))[0]
 
     async def _update(
         self, lines: Sequence[Line], values: Mapping[str, object], *if_so: ColumnElement[bool]

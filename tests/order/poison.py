@@ -82,7 +82,7 @@ async def main(broker: str, store: str, ledger: str, topic: str) -> None:
         if begins(file):
             return
         await watch.quarantined.wait()
-        while len(handled(file)) < EVENTS - 1:
+        while len(set(handled(file))) < EVENTS - 1:
             await asyncio.sleep(0.02)
 
 

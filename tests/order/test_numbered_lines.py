@@ -58,7 +58,7 @@ async def test_a_line_is_called_by_what_may_fill_its_gap_and_by_nothing_else(
 
     await lot.append([parking(4)])
     line = await taken(lot)
-    assert not line.over
+    assert line.rest is None
     assert await lot.put_off(line, None, "waits")
     assert await lot.take(10, LEASE) == []
 
@@ -67,7 +67,9 @@ async def test_a_line_is_called_by_what_may_fill_its_gap_and_by_nothing_else(
     assert await lot.put_off(line, LATER, "waits")
     await lot.call([GAP])
     assert await lot.next_due() == NOW
-    assert not (await taken(lot)).over
+    rest = (await taken(lot)).rest
+    assert rest is not None
+    assert NOW < rest <= LATER
 
 
 async def test_a_call_that_comes_while_the_line_is_looked_at_is_not_lost(
@@ -84,7 +86,11 @@ async def test_a_call_that_comes_while_the_line_is_looked_at_is_not_lost(
 
     line = await taken(lot)
     assert line.attempts == 0
-    assert await lot.put_off(line, None, "waits")
+    assert await lot.put_off(line, NOW, "asked once")
+    line = await taken(lot)
+    assert line.attempts == 1
+    assert await lot.wait(line, NOW, "another gap")
+    assert (await taken(lot)).attempts == 0
 
 
 async def test_a_gap_is_let_go_of_by_name_and_not_by_a_start(ledger: Ledger[object]) -> None:
@@ -99,7 +105,7 @@ async def test_a_gap_is_let_go_of_by_name_and_not_by_a_start(ledger: Ledger[obje
     assert await lot.revive([GAP]) == 1
 
     line = await taken(lot)
-    assert (line.line, line.released, line.over) == (GAP, True, True)
+    assert (line.line, line.released, line.rest) == (GAP, True, NOW)
     await lot.put_off(line, None, "the next gap")
     await lot.call()
     assert not (await taken(lot)).released

@@ -139,7 +139,7 @@ class MemoryLot:
                 fence=row.fence,
                 attempts=row.attempts,
                 numbered=row.numbered,
-                over=row.due is not None and row.due <= now,
+                rest=None if row.due is None else max(row.due - now, timedelta(0)),
                 released=row.released,
             )
             taken.append(found)
@@ -172,15 +172,12 @@ class MemoryLot:
 
     async def put_off(self, line: Line, due: timedelta | None, note: str, /) -> bool:
         """Give a line back whose first event failed once more, due after a while or held."""
-        row = self._held(line)
-        if row is None or row.called:
-            return False
-        now = self._rows.clock.now()
-        row.attempts += 1
-        row.released = False
-        row.fence += 1  # who gives a line back holds it no more, whatever else it tries
-        row.due, row.until, row.note = None if due is None else now + due, now, note
-        return True
+        attempts = 0 if (row := self._held(line)) is None else row.attempts
+        return self._give_back(line, due, note, attempts + 1)
+
+    async def wait(self, line: Line, due: timedelta | None, note: str, /) -> bool:
+        """Give a numbered line back that waits for something new."""
+        return self._give_back(line, due, note, 0)
 
     async def give_back(self, line: Line, /) -> None:
         """Give a line back as it is; nothing happens if it is another's by now."""
@@ -274,6 +271,16 @@ class MemoryLot:
         row = self._rows.lines.get((self._scope.service, line.line))
         return row if row is not None and row.fence == line.fence else None
 
+    def _give_back(self, line: Line, due: timedelta | None, note: str, attempts: int) -> bool:
+        row = self._held(line)
+        if row is None or row.called:
+            return False
+        now = self._rows.clock.now()
+        row.fence += 1  # who gives a line back holds it no more, whatever else it tries
+        row.attempts, row.released = attempts, False
+        row.due, row.until, row.note = None if due is None else now + due, now, note
+        return True
+
     def _number(self, handler: str) -> int | None:
         return self._scope.handlers.index(handler) if handler in self._scope.handlers else None
 
@@ -302,18 +309,17 @@ class MemoryLot:
                     return Laid.THERE
         row = self._rows.lines[self._scope.service, event.line]
         entry = (next(self._rows.places), handler, event)
-        first, last = (
-            (_order(row.entries[0]), _order(row.entries[-1])) if row.entries else (None,) * 2
-        )
-        if first and last and (_order(entry) < first or _order(entry)[0] > last[0]):
-            row.calls += row.numbered
+        if row.numbered and row.entries:
+            first, last = _order(row.entries[0]), _order(row.entries[-1])
+            row.calls += _order(entry) < first or _order(entry)[0] > last[0]
         insort(row.entries, entry, key=_order)
         return Laid.LAID
 
 
 def _order(entry: Entry) -> tuple[int, int, int]:
     place, _, event = entry
-    return (*(event.number or (0, 0)), place)
+    epoch, number = event.number or (0, 0)
+    return (epoch, number, place)
 
 
 def _stream(step: Advance) -> StreamKey:

@@ -1,0 +1,219 @@
+"""Numbered events that were held back for longer than a moment: written to the store, and settled.
+
+Theory of operation.  A broker that does not remember what is settled above something unsettled
+stops at the first event that is held back: its window fills, and with it the connection.  So what
+is held goes into a numbered line of the lot, whole, and only then is its delivery settled.  While
+the line is open, what else comes too soon for its stream joins it.  Whoever moves the stream calls
+the line; ``Resumption`` looks at it and lets out what has its turn.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from choreo.clock import Clock
+from choreo.delivery.job import Job
+from choreo.delivery.numbered import Gap
+from choreo.delivery.parking import parking
+from choreo.delivery.patience import numbers_of
+from choreo.errors import StoreError
+from choreo.failpoints import reached
+from choreo.store.lot import Laid, Lot, line_of
+from choreo.store.streams import StreamKey
+
+logger = logging.getLogger(__name__)
+
+AGAIN = 1.0
+"""Seconds until the store is tried again that could not write."""
+MOST = 500
+"""Events written in one transaction."""
+
+
+class Owner(Protocol):
+    """Who the events belong to."""
+
+    def laid(self, job: Job, /) -> None:
+        """Hear that the job is in the store."""
+        ...
+
+    def look(self) -> None:
+        """Hear that a line may be due earlier than is known."""
+        ...
+
+    def crashed(self, error: BaseException, /) -> None:
+        """Hear that writing itself failed: a bug."""
+        ...
+
+
+@dataclass(slots=True)
+class Batch:
+    """Events of one stream on their way into its line, in order."""
+
+    stream: StreamKey
+    jobs: list[Job]
+    opens: bool = False
+    """It opens the line if nobody has; otherwise it joins one that is open."""
+    due: timedelta | None = None
+    note: str = ""
+
+
+class Spool:
+    """Lays what is held back into numbered lines."""
+
+    def __init__(
+        self, lot: Lot, clock: Clock, owner: Owner, readmit: Callable[[Job], None]
+    ) -> None:
+        """Have *readmit* judge a job anew whose line is not there any more."""
+        self._lot = lot
+        self._readmit = readmit
+        self._clock = clock
+        self._owner = owner
+        self._batches: deque[Batch] = deque()
+        self._calls: set[bytes] = set()
+        self._wanted = asyncio.Event()
+        self._open: dict[StreamKey, bytes] = {}
+
+    @property
+    def busy(self) -> int:
+        """Count what is to be written."""
+        return len(self._batches) + len(self._calls)
+
+    def open(self, stream: StreamKey) -> bool:
+        """Say whether events of *stream* wait in the store, as far as is known."""
+        return stream in self._open
+
+    async def learn(self, streams: Mapping[StreamKey, Job]) -> None:
+        """Find out in one query which of *streams* have a line. Raises StoreError."""
+        lines = {line_for(job): stream for stream, job in streams.items()}
+        for line in await self._lot.open(sorted(lines)):
+            if lines[line] not in self._open:
+                self._open[lines[line]] = line
+                # Whoever had the stream before may have died before it called.
+                self.moved(lines[line])
+
+    def lay(self, stream: StreamKey, jobs: Sequence[Job], gap: Gap, rest: float | None) -> None:
+        """Open the line of *stream* with *jobs*, which have so many seconds of patience left."""
+        if not jobs:
+            return
+        due = None if rest is None else timedelta(seconds=rest)
+        note = f"waits for {numbers_of(gap)} of stream {stream[2]!r} of {stream[1]}"
+        self._open[stream] = line_for(jobs[0])
+        self._put(Batch(stream, list(jobs), opens=True, due=due, note=note))
+
+    def join(self, stream: StreamKey, jobs: Sequence[Job]) -> None:
+        """Have *jobs* wait in the line of their stream, which is open."""
+        last = self._batches[-1] if self._batches else None
+        if not jobs:
+            return
+        if last is not None and last.stream == stream and len(last.jobs) < MOST:
+            last.jobs += jobs
+        else:
+            self._put(Batch(stream, list(jobs)))
+
+    def moved(self, stream: StreamKey) -> None:
+        """Hear that *stream* has moved: what is in its line may have its turn."""
+        self._calls.add(self._open[stream])
+        self._wanted.set()
+
+    def closed(self, stream: StreamKey) -> None:
+        """Hear that nothing of *stream* waits in the store any more."""
+        self._open.pop(stream, None)
+
+    def drop(self, unwanted: Callable[[Job], bool]) -> list[Job]:
+        """Take out what is not written yet and *unwanted*."""
+        dropped: list[Job] = []
+        for batch in self._batches:
+            dropped += [job for job in batch.jobs if unwanted(job)]
+            batch.jobs = [job for job in batch.jobs if not unwanted(job)]
+        return dropped
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncGenerator[None]:
+        """Write meanwhile; what is not written on leaving is there to be dropped."""
+        task = asyncio.get_running_loop().create_task(self._write(), name="choreo spool")
+        task.add_done_callback(self._ended)
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+    def _put(self, batch: Batch) -> None:
+        self._batches.append(batch)
+        self._wanted.set()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._owner.crashed(error)
+
+    async def _write(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                while self._batches:
+                    await self._next()
+                if self._calls:
+                    calls = sorted(self._calls)
+                    await self._lot.call(calls)
+                    self._calls.difference_update(calls)
+                self._owner.look()
+            except StoreError as error:
+                names = {"events": sum(len(batch.jobs) for batch in self._batches)}
+                logger.warning("spool cannot be written", extra={**names, "error": str(error)})
+                await self._clock.sleep(AGAIN)
+                self._wanted.set()
+
+    async def _next(self) -> None:
+        """Write the first batch; while it is being written, its events are nobody else's to take.
+
+        A write that is cut short leaves it where it was: what is in the lot lies there once.
+        """
+        batch = self._batches[0]
+        jobs = batch.jobs[:MOST]
+        del batch.jobs[:MOST]
+        try:
+            moved = await self._lay(batch, jobs)
+        except BaseException:
+            batch.jobs[:0] = jobs
+            raise
+        if not batch.jobs:
+            self._batches.popleft()
+        for job in jobs:
+            if job not in moved:
+                self._owner.laid(job)
+        if moved:
+            self.closed(batch.stream)
+        for job in moved:
+            self._readmit(job)
+
+    async def _lay(self, batch: Batch, jobs: Sequence[Job]) -> Sequence[Job]:
+        """Write *jobs*; return those whose line is gone."""
+        if not jobs:
+            return ()
+        events = [parking(job, line_for(job), batch.note, numbered=True) for job in jobs]
+        reached("joining")
+        if batch.opens:
+            await self._lot.park(events[0], events[1:], batch.due)
+            laid: Sequence[Laid] = [Laid.LAID] * len(jobs)
+        else:
+            laid = await self._lot.append(events)
+        reached("joined")
+        return [job for job, fate in zip(jobs, laid, strict=True) if fate is Laid.MOVED]
+
+
+def line_for(job: Job) -> bytes:
+    """Name the line in which a job waits for its number."""
+    assert job.handler is not None  # noqa: S101 -- only a handler's share is numbered
+    assert job.order is not None  # noqa: S101 -- as above
+    _, source, stream = job.order.stream
+    return line_of(job.handler.plan.id, b"gap", _bytes(source), _bytes(stream))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
