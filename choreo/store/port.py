@@ -205,7 +205,11 @@ class Ledger(Protocol[T_co]):
         ...
 
     async def expire(self, before: datetime, limit: int, /) -> int:
-        """Forget at most *limit* keys that ended *before*; return how many (O8)."""
+        """Forget at most *limit* keys that ended *before*; return how many (O8).
+
+        As many records of numbers that were given up before then go with them; the larger count is
+        returned.
+        """
         ...
 
 

@@ -1,6 +1,7 @@
 """Ordered recovery through a whole service: what fails waits in the store, its key behind it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from random import Random
@@ -9,14 +10,18 @@ from typing import Any
 import pytest
 
 from choreo import Context, Event, Reject, Retry, Service
+from choreo.broker import Capabilities
 from choreo.delivery.job import Outcome
 from choreo.delivery.parking import Fate, decide
 from choreo.errors import ConfigurationError, HandlerHalted
 from choreo.gaps import Gaps
 from choreo.park import Park
+from choreo.plan import OnFailure
 from choreo.reason import Reason
+from choreo.runner import started
 from choreo.store.memory import MemoryStore
 from choreo.testing import Harness, ManualClock
+from choreo_memory import MemoryBroker
 from tests.order.events import Reading
 
 SECOND = timedelta(seconds=1)
@@ -216,6 +221,58 @@ async def test_what_parks_needs_a_store() -> None:
     with pytest.raises(ConfigurationError, match=r"handle.*store="):
         async with Harness(shop):
             pass
+
+
+class Elsewhere(MemoryBroker):
+    """A broker that goes on when this process does not."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, in_process=False)
+
+
+@pytest.mark.parametrize("parks", ["what fails", "what is behind a gap"])
+async def test_what_parks_needs_a_store_that_lives_as_long_as_its_broker(parks: str) -> None:
+    """D1: the broker would believe that the event is done, and nobody would have it."""
+    shop = Service("shop", broker=Elsewhere("memory://"), store="memory://")
+
+    @shop.on(
+        Reading,
+        on_failure="park" if parks == "what fails" else "dead_letter",
+        gaps=Gaps(policy="wait" if parks == "what fails" else "park"),
+    )
+    async def handle(event: Reading) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=f"handle.*parks {parks}.*outlives the process"):
+        async with started(shop):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("on_failure", "seen"), [("dead_letter", [1, 3, 4]), (SOON, [1]), ("park", [1])]
+)
+async def test_a_poison_in_the_middle_is_passed_or_waited_for_as_the_handler_says(
+    on_failure: OnFailure | Park, seen: list[int]
+) -> None:
+    """R10: no number waits for one that is in the dead letters, and none passes a parked one."""
+    clock = ManualClock()
+    shop = Service("shop", store=MemoryStore(clock=clock), retry=Retry(attempts=1))
+    handled: list[int] = []
+
+    @shop.on(Reading, gaps=Gaps(policy="wait"), on_failure=on_failure)
+    async def read(event: Reading) -> None:
+        if event.number == 2:
+            raise OSError("poison")
+        handled.append(event.number)
+
+    async with Harness(shop, clock=clock) as world:
+        for number in (4, 2, 3, 1):
+            await world.publish(Reading(sensor="a", number=number))
+        await world.settle()
+        await world.advance(SECOND)
+
+        assert handled == seen
+        assert len(world.dead_letters) == (on_failure == "dead_letter")
 
 
 async def test_a_handler_that_halts_stops_its_service_before_the_event() -> None:

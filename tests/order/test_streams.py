@@ -1,6 +1,6 @@
 """Positions of numbered streams in every store (R3, R13)."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from choreo.store.port import Claim, End, Ledger, State, Verdict
 from choreo.store.streams import NOT_BEGUN, Advance, Position, StreamKey
@@ -71,6 +71,25 @@ async def test_what_is_given_up_is_kept_as_a_fact(ledger: Ledger[object]) -> Non
     assert (skip.handler, skip.source, skip.stream) == STREAM
     assert (skip.epoch, skip.first, skip.last) == (0, 2, 4)
     assert abs((skip.at - datetime.now(UTC)).total_seconds()) < 60
+
+
+async def test_what_was_given_up_is_forgotten_with_the_ends_of_its_time(
+    ledger: Ledger[object],
+) -> None:
+    """O8: the record does not grow for ever."""
+    streams = ledger.order.streams
+    await streams.move([step(NOT_BEGUN, 2)])
+    for number in range(2, 20, 3):
+        await streams.move([step(number, number + 3, skipped=2)])
+    assert len(await streams.skips(10)) == 6
+    now = datetime.now(UTC)
+
+    assert await ledger.expire(now - timedelta(hours=1), 100) == 0
+    assert await ledger.expire(now + timedelta(hours=1), 4) == 4
+    assert await ledger.expire(now + timedelta(hours=1), 4) == 2
+
+    assert await streams.skips(10) == []
+    assert await streams.positions([STREAM]) == {STREAM: Position(0, 20)}
 
 
 async def test_an_end_is_written_with_its_step_or_not_at_all(ledger: Ledger[object]) -> None:

@@ -115,7 +115,7 @@ class MemoryLedger:
         forgotten = list(islice(old, limit))
         for key in forgotten:
             del self._books.rows[key]
-        return len(forgotten)
+        return max(len(forgotten), self.order.streams.forget(before, limit))
 
     async def _finish(self, end: End) -> Verdict:
         await self._books.free(list(self._scope.rows(end.claim)))

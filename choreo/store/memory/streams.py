@@ -1,6 +1,7 @@
 """How far each numbered stream has come, in memory."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from choreo.clock import Clock
 from choreo.store.memory.books import Scope
@@ -76,6 +77,14 @@ class MemoryStreams:
         """List what was given up last, the latest first."""
         own = [skip for key, skip in self._rows.skips if key[0] == self._scope.service]
         return own[: -limit - 1 : -1]
+
+    def forget(self, before: datetime, limit: int) -> int:
+        """Forget at most *limit* of the numbers given up *before*; return how many records."""
+        own = self._scope.service
+        old = [each for each in self._rows.skips if each[0][0] == own and each[1].at < before]
+        for each in old[:limit]:
+            self._rows.skips.remove(each)
+        return len(old[:limit])
 
     def _move(self, step: Advance) -> bool:
         fits = self._rows.fits(self._scope, step)
