@@ -14,7 +14,7 @@ from typing import Annotated, cast
 
 import typer
 
-from choreo.cli import contracts, dlq, outbox, store
+from choreo.cli import contracts, dlq, outbox, parked, store
 from choreo.cli.exit_codes import SIGNALLED, ExitCode
 from choreo.cli.failure import is_usage, reporting, say
 from choreo.cli.options import BrokerUrl, Debug, Json, Limit, complete
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(outbox.app, name="outbox")
+app.add_typer(parked.app, name="parked")
 app.add_typer(store.app, name="store")
 app.add_typer(contracts.app, name="contracts")
 

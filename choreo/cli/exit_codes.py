@@ -22,6 +22,8 @@ class ExitCode(IntEnum):
     """What was asked for is not there."""
     DECLINED = 7
     """A question was answered with no: nothing was done."""
+    HALTED = 8
+    """A handler stopped its service before an event (``on_failure="halt"``)."""
 
 
 SIGNALLED = 128

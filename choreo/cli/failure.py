@@ -17,6 +17,7 @@ from choreo.errors import (
     CodecError,
     ConfigurationError,
     ConnectionLost,
+    HandlerHalted,
     StoreError,
 )
 
@@ -36,6 +37,7 @@ CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (InvalidInput, ExitCode.INVALID_INPUT),
     (CodecError, ExitCode.INVALID_INPUT),
     (NothingFound, ExitCode.NOT_FOUND),
+    (HandlerHalted, ExitCode.HALTED),
 )
 """The first that fits decides; everything else has failed."""
 

@@ -22,7 +22,7 @@ RESTART = Retry(initial=timedelta(milliseconds=500), maximum=timedelta(seconds=3
 """Pauses before a worker that died is started again."""
 HEALTHY = 60.0
 """Seconds after which a worker's death is the first again, if it had reached its broker."""
-FINAL = (ExitCode.USAGE, ExitCode.CONFIGURATION)
+FINAL = (ExitCode.USAGE, ExitCode.CONFIGURATION, ExitCode.HALTED)
 """Endings that another start would only repeat."""
 BEYOND = timedelta(seconds=10)
 """Time beyond a worker's own budget before it is killed."""

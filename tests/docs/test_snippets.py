@@ -101,7 +101,8 @@ def check_command(line: str) -> None:
 
 def check_choreo(arguments: list[str]) -> None:
     """Ask the subcommand for help, and find every option there."""
-    subcommand = arguments[: 2 if arguments[0] in {"contracts", "dlq", "outbox", "store"} else 1]
+    groups = {"contracts", "dlq", "outbox", "parked", "store"}
+    subcommand = arguments[: 2 if arguments[0] in groups else 1]
     result = CliRunner().invoke(application.app, [*subcommand, "--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.output
     given = [word.partition("=")[0] for word in arguments if re.match("--?[a-z]", word)]
