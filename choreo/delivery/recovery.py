@@ -18,6 +18,7 @@ from choreo.broker import Notice
 from choreo.clock import Timer
 from choreo.dead_letter import error_text
 from choreo.delivery.attempts import Records, key_of
+from choreo.delivery.books import id_conflict
 from choreo.delivery.job import Job, Outcome
 from choreo.delivery.journal import Journal
 from choreo.delivery.ordering import Ordering
@@ -25,7 +26,7 @@ from choreo.delivery.parking import MENDABLE, Fate, came_back, decide, line_for,
 from choreo.delivery.resumption import Resumption
 from choreo.delivery.returning import Returns, Yard
 from choreo.environment import Environment
-from choreo.errors import Overtaken, StoreError
+from choreo.errors import IdConflict, Overtaken, StoreError
 from choreo.failpoints import reached
 from choreo.reason import Reason
 from choreo.store.lot import Laid, Line, Lot
@@ -105,17 +106,19 @@ class Recovery:
             raise
         if first is Laid.MOVED:
             self._open.discard(line)
+        elif first is Laid.CONFLICT:
+            _conflicts(job)
         else:
             _stepped(job)
         remaining: list[Job] = []
         for other, laid in zip(behind, rest, strict=True):
-            if laid is Laid.MOVED:
+            if laid in (Laid.MOVED, Laid.CONFLICT):
                 remaining.append(other)
             else:
                 _stepped(other)
                 self._yard.endings.end_queued(other, Outcome.PARKED)
         lanes.put_behind(job.lane, remaining)
-        return first is not Laid.MOVED
+        return first not in (Laid.MOVED, Laid.CONFLICT)
 
     def wants(self, job: Job) -> bool:
         """Say whether a job that failed for good is parked and not buried."""
@@ -141,7 +144,12 @@ class Recovery:
         else:
             line = line_for(job)
             reached("parking")
-            if not await self._lot.park(parking(job, line, note), (), due or timedelta(0)):
+            try:
+                parked = await self._lot.park(parking(job, line, note), (), due)
+            except IdConflict:
+                _conflicts(job)
+                return None
+            if not parked:
                 raise Overtaken("its stream has gone on elsewhere: judging it anew")
             self._open.add(line)
             _stepped(job)
@@ -296,3 +304,8 @@ def _stepped(job: Job) -> None:
     """Note that the job's stream has moved with it into the lot."""
     if job.order is not None:
         job.order.step = None
+
+
+def _conflicts(job: Job) -> None:
+    """Have a job buried whose id is that of another event in the lot."""
+    job.reason, job.error = Reason.ID_CONFLICT, id_conflict(job.received.envelope)

@@ -46,6 +46,8 @@ class Laid(Enum):
     LAID = "laid"
     THERE = "there"
     """It lies in the lot already."""
+    CONFLICT = "conflict"
+    """Another payload lies there under its id: nothing is written (I10)."""
     MOVED = "moved"
     """Its line is not open any more, or its numbered stream has moved: nothing is written."""
 
@@ -130,6 +132,7 @@ class Lot(Protocol):
         A line that is open already has *head* laid behind what is there. What lies in the lot
         already is left where it is. False, with nothing written, if a numbered stream does not
         stand where an advance expects it, or a place that is to be left is not held any more.
+        Raises IdConflict, with nothing written, if another payload lies there under its id.
         """
         ...
 

@@ -1,14 +1,15 @@
 """Laying events into lines of the parking lot: in one transaction, each once, in order."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from sqlalchemy import case, delete, select, update
+from sqlalchemy import and_, case, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from choreo.store.frames import pack
+from choreo.errors import IdConflict
+from choreo.store.frames import pack, unpack
 from choreo.store.lot import Laid, Parking
 from choreo_sql.lot import LINE, LOT, ORDER, leave, line_table, lot_table
 from choreo_sql.moments import duration, now
@@ -37,7 +38,8 @@ async def park(
     await _lock(connection, scopes, events)
     await _open(connection, scopes, events[0], due)
     await _check(connection, scopes, events)
-    await _lay(connection, scopes, events)
+    if (await _lay(connection, scopes, events))[0] is Laid.CONFLICT:
+        raise IdConflict("another payload is parked under the event's id")
 
 
 async def append(
@@ -146,9 +148,18 @@ async def _lay(
         }
         place = await connection.scalar(statement.values(row))
         counts[event.line] += place is not None
-        laid.append(Laid.THERE if place is None else Laid.LAID)
+        laid.append(Laid.LAID if place is not None else await _there(connection, row, event))
     await _count(connection, scopes, counts, called)
     return laid
+
+
+async def _there(connection: AsyncConnection, row: Mapping[str, object], event: Parking) -> Laid:
+    """Tell an event that lies there already from another that bears its id."""
+    names = ("service", "scope", "id", "source", "generation")
+    same = and_(*(lot_table.c[name] == row[name] for name in names))
+    frame = await connection.scalar(select(LOT.delivery).where(same))
+    told = frame is not None and unpack(frame).body != event.delivery.body
+    return Laid.CONFLICT if told else Laid.THERE
 
 
 async def _calls(connection: AsyncConnection, scopes: Scopes, event: Parking) -> bool:

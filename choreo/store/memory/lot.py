@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from choreo.clock import Clock
+from choreo.errors import IdConflict
 from choreo.store.lot import Laid, Line, Parked, Parking, Ticket, Waiting
 from choreo.store.memory.books import Scope
 from choreo.store.memory.streams import StreamRows
@@ -102,10 +103,11 @@ class MemoryLot:
             begin = None if due is None else now + due
             numbered = head.number is not None
             self._rows.lines[key] = Row(handler, now, now, begin, head.note, numbered)
-        for event in events:
-            self._lay(event)
+        laid = [self._lay(event) for event in events]
         if not self._rows.lines[key].entries:
             del self._rows.lines[key]
+        if laid[0] is Laid.CONFLICT:
+            raise IdConflict("another payload is parked under the event's id")
         return True
 
     async def append(self, events: Sequence[Parking], /) -> Sequence[Laid]:
@@ -306,7 +308,8 @@ class MemoryLot:
         for _, row in self._own():
             for _, other, there in row.entries:
                 if other == handler and _name(there) == _name(event):
-                    return Laid.THERE
+                    same = there.delivery.body == event.delivery.body
+                    return Laid.THERE if same else Laid.CONFLICT
         row = self._rows.lines[self._scope.service, event.line]
         entry = (next(self._rows.places), handler, event)
         if row.numbered and row.entries:
