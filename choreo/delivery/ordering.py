@@ -74,11 +74,6 @@ class Ordering:
         """Whether any handler has its events put in order."""
 
     @property
-    def held(self) -> int:
-        """Count the events that wait for a predecessor."""
-        return self._sequencer.events
-
-    @property
     def deciding(self) -> int:
         """Count the gaps that are being decided about, and what is on its way to the store."""
         return self._patience.deciding + (0 if self.spool is None else self.spool.busy)
@@ -272,7 +267,10 @@ class Ordering:
     # -- within -------------------------------------------------------------------------------
 
     def _readmit(self, job: Job) -> None:
-        self.admit(job)
+        if job.reason is not None:
+            self._bury(job)
+        else:
+            self.admit(job)
         self._owner.roused()
 
     def _stands(self, stream: StreamKey) -> bool:
@@ -316,17 +314,19 @@ class Ordering:
         order.past = LET_OUT[move.fate]
 
     def _quarantine(self, move: Move[Job]) -> None:
-        """Bury a job at once: its lane may be held for as long as a predecessor is tried again."""
         job, order = move.item, move.item.order
         assert order is not None  # noqa: S101 -- only numbered jobs are offered
-        job.order = None
-        job.lane = object()
         if move.fate is Fate.JUMP:
             job.reason = Reason.SEQUENCE_INVALID
             job.error = OutOfOrder("its number is none, or far beyond where its stream stands")
         else:
             job.reason = Reason.SEQUENCE_OVERFLOW
             job.error = OutOfOrder(f"no room to hold number {order.number} until its turn")
+        self._bury(job)
+
+    def _bury(self, job: Job) -> None:
+        """Bury a job at once: its lane may be held for as long as a predecessor is tried again."""
+        job.order, job.lane = None, object()
         self._lanes.add(job.lane, job)
 
 

@@ -5,6 +5,7 @@ from enum import Enum
 from random import Random
 from typing import cast
 
+from choreo.delivery.books import id_conflict
 from choreo.delivery.job import Job
 from choreo.park import Park
 from choreo.reason import Reason
@@ -74,6 +75,11 @@ def parking(job: Job, line: bytes, note: str = "", *, numbered: bool = False) ->
         number=(order.epoch, order.number) if numbered and order is not None else None,
         leaves=None if job.parked is None else job.parked.ticket,
     )
+
+
+def conflicts(job: Job) -> None:
+    """Have a job buried whose id is that of another event in the lot (I10)."""
+    job.reason, job.error = Reason.ID_CONFLICT, id_conflict(job.received.envelope)
 
 
 def _bytes(part: object) -> bytes:

@@ -18,11 +18,18 @@ from choreo.broker import Notice
 from choreo.clock import Timer
 from choreo.dead_letter import error_text
 from choreo.delivery.attempts import Records, key_of
-from choreo.delivery.books import id_conflict
 from choreo.delivery.job import Job, Outcome
 from choreo.delivery.journal import Journal
 from choreo.delivery.ordering import Ordering
-from choreo.delivery.parking import MENDABLE, Fate, came_back, decide, line_for, parking
+from choreo.delivery.parking import (
+    MENDABLE,
+    Fate,
+    came_back,
+    conflicts,
+    decide,
+    line_for,
+    parking,
+)
 from choreo.delivery.resumption import Resumption
 from choreo.delivery.returning import Returns, Yard
 from choreo.environment import Environment
@@ -107,7 +114,7 @@ class Recovery:
         if first is Laid.MOVED:
             self._open.discard(line)
         elif first is Laid.CONFLICT:
-            _conflicts(job)
+            conflicts(job)
         else:
             _stepped(job)
         remaining: list[Job] = []
@@ -147,7 +154,7 @@ class Recovery:
             try:
                 parked = await self._lot.park(parking(job, line, note), (), due)
             except IdConflict:
-                _conflicts(job)
+                conflicts(job)
                 return None
             if not parked:
                 raise Overtaken("its stream has gone on elsewhere: judging it anew")
@@ -304,8 +311,3 @@ def _stepped(job: Job) -> None:
     """Note that the job's stream has moved with it into the lot."""
     if job.order is not None:
         job.order.step = None
-
-
-def _conflicts(job: Job) -> None:
-    """Have a job buried whose id is that of another event in the lot."""
-    job.reason, job.error = Reason.ID_CONFLICT, id_conflict(job.received.envelope)

@@ -19,11 +19,11 @@ from typing import Protocol
 from choreo.clock import Clock
 from choreo.delivery.job import Job
 from choreo.delivery.numbered import Gap
-from choreo.delivery.parking import parking
+from choreo.delivery.parking import conflicts, parking
 from choreo.delivery.patience import numbers_of
-from choreo.errors import StoreError
+from choreo.errors import IdConflict, StoreError
 from choreo.failpoints import reached
-from choreo.store.lot import Laid, Lot, line_of
+from choreo.store.lot import Laid, Lot, Parking, line_of
 from choreo.store.streams import StreamKey
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Spool:
     def __init__(
         self, lot: Lot, clock: Clock, owner: Owner, readmit: Callable[[Job], None]
     ) -> None:
-        """Have *readmit* judge a job anew whose line is not there any more."""
+        """Have *readmit* judge a job anew whose line is gone, or bury it if it has a reason."""
         self._lot = lot
         self._readmit = readmit
         self._clock = clock
@@ -178,33 +178,40 @@ class Spool:
         jobs = batch.jobs[:MOST]
         del batch.jobs[:MOST]
         try:
-            moved = await self._lay(batch, jobs)
+            fates = await self._lay(batch, jobs)
         except BaseException:
             batch.jobs[:0] = jobs
             raise
         if not batch.jobs:
             self._batches.popleft()
-        for job in jobs:
-            if job not in moved:
-                self._owner.laid(job)
-        if moved:
+        if Laid.MOVED in fates:
             self.closed(batch.stream)
-        for job in moved:
-            self._readmit(job)
+        for job, fate in zip(jobs, fates, strict=True):
+            if fate is Laid.CONFLICT:
+                conflicts(job)
+            if fate in (Laid.LAID, Laid.THERE):
+                self._owner.laid(job)
+            else:
+                self._readmit(job)
 
-    async def _lay(self, batch: Batch, jobs: Sequence[Job]) -> Sequence[Job]:
-        """Write *jobs*; return those whose line is gone."""
-        if not jobs:
-            return ()
+    async def _lay(self, batch: Batch, jobs: Sequence[Job]) -> Sequence[Laid]:
+        """Write *jobs*; tell what became of each."""
         events = [parking(job, line_for(job), batch.note, numbered=True) for job in jobs]
+        fates: list[Laid] = []
         reached("joining")
-        if batch.opens:
-            await self._lot.park(events[0], events[1:], batch.due)
-            laid: Sequence[Laid] = [Laid.LAID] * len(jobs)
-        else:
-            laid = await self._lot.append(events)
+        if batch.opens and events:
+            fates.append(await self._head(events.pop(0), batch.due))
+        if events:
+            fates += await self._lot.append(events)
         reached("joined")
-        return [job for job, fate in zip(jobs, laid, strict=True) if fate is Laid.MOVED]
+        return fates
+
+    async def _head(self, event: Parking, due: timedelta | None) -> Laid:
+        try:
+            await self._lot.park(event, (), due)
+        except IdConflict:
+            return Laid.CONFLICT
+        return Laid.LAID
 
 
 def line_for(job: Job) -> bytes:

@@ -1,5 +1,6 @@
 """Gaps that last: what is behind them waits in the store, and is done for the broker."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -199,6 +200,26 @@ async def test_a_copy_of_what_waits_in_the_store_is_handled_once() -> None:
 
         assert not world.dead_letters
     assert plant.seen == [1, 2, 3]
+
+
+async def test_another_payload_under_an_id_that_waits_is_dead_lettered() -> None:
+    """I10: also as the first of a line, and as one that joins it."""
+    plant = Plant(PATIENT)
+
+    async with plant.life() as world:
+        await send(world, 2)
+        await world.advance(SECOND)
+        (first,) = [message for message in world.messages if message.topic == "readings"]
+        for number in (b"3", b"4"):
+            body = (first.body or b"").replace(b'"number":2', b'"number":' + number)
+            await world.send(replace(first, body=body))
+            await world.advance(SECOND)
+        await world.settle()
+
+        assert [letter.reason for letter in world.dead_letters] == [Reason.ID_CONFLICT] * 2
+        await send(world, 1)
+        await world.advance(SECOND)
+    assert plant.seen == [1, 2]
 
 
 @pytest.mark.parametrize("seed", range(5))
