@@ -34,7 +34,7 @@ class Course(Enum):
     WAIT = "wait"
     """Patience begins anew, or what is waited for has no end."""
     LEAVE = "leave"
-    """Everything stays as it was."""
+    """Everything stays as it was, until somebody calls again."""
 
 
 def course(line: Line, gaps: Gaps, *, hopeless: bool, moved: bool) -> Course:
@@ -109,7 +109,8 @@ class Resumption:
         note = f"waits for {numbers_of(gap)} of stream {gap.stream[2]!r} of {gap.stream[1]}"
         match course(line, gaps, hopeless=hopeless, moved=moved):
             case Course.LEAVE:
-                return False
+                await self._lot.heard(line)
+                return True
             case Course.WAIT:
                 endless = gaps.policy in ENDLESS and not hopeless
                 self._tell(gap, gaps, endless=endless)

@@ -101,6 +101,8 @@ class Line:
     """How long it is until it is due, if it was called before; None for one that is held."""
     released: bool = False
     """An operator lets it go on, whatever it waits for."""
+    calls: int = 0
+    """How often it was called until it was taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,8 +181,12 @@ class Lot(Protocol):
         """Give a numbered line back that waits for something new, as ``put_off`` does else."""
         ...
 
+    async def heard(self, line: Line, /) -> None:
+        """Give a numbered line back as it is: nothing came of what called it until it was taken."""
+        ...
+
     async def give_back(self, line: Line, /) -> None:
-        """Give a line back as it is; nothing happens if it is another's by now."""
+        """Give a line back as it is, and as called as it was, unless it is another's by now."""
         ...
 
     async def revive(self, lines: Sequence[bytes] | None = None, /) -> int:

@@ -63,13 +63,14 @@ class SqlLot:
         statement = (
             update(line_table)
             .where(self._own, LINE.line.in_(free.scalar_subquery()))
-            .values(until=now() + duration(lease), fence=LINE.fence + 1, heard=LINE.calls)
+            .values(until=now() + duration(lease), fence=LINE.fence + 1)
             .returning(
                 LINE.line,
                 LINE.fence,
                 LINE.attempts,
                 LINE.numbered,
                 LINE.released,
+                LINE.calls,
                 (LINE.due - now()).label("rest"),
             )
         )
@@ -83,6 +84,7 @@ class SqlLot:
                 numbered=row.numbered,
                 rest=None if row.rest is None else timedelta(microseconds=max(0, row.rest)),
                 released=row.released,
+                calls=row.calls,
             )
             for row in rows
         ]
@@ -125,6 +127,10 @@ class SqlLot:
     async def wait(self, line: Line, due: timedelta | None, note: str, /) -> bool:
         """Give a numbered line back that waits for something new."""
         return await self._give_back(line, due, note, 0)
+
+    async def heard(self, line: Line, /) -> None:
+        """Give a numbered line back as it is: nothing came of what called it."""
+        await self._update((line,), {"until": 0, "fence": LINE.fence + 1, "heard": line.calls})
 
     async def give_back(self, line: Line, /) -> None:
         """Give a line back as it is; nothing happens if it is another's by now."""
@@ -212,11 +218,12 @@ class SqlLot:
             "attempts": attempts,
             "due": None if due is None else now() + duration(due),
             "until": 0,
+            "heard": line.calls,
             "released": False,
             "fence": LINE.fence + 1,  # who gives a line back holds it no more
             "note": laying.legible(note),
         }
-        return (await self._update((line,), values, LINE.calls == LINE.heard))[0]
+        return (await self._update((line,), values, LINE.calls == line.calls))[0]
 
     async def _update(
         self, lines: Sequence[Line], values: Mapping[str, object], *if_so: ColumnElement[bool]

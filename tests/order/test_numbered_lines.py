@@ -93,6 +93,23 @@ async def test_a_call_that_comes_while_the_line_is_looked_at_is_not_lost(
     assert (await taken(lot)).attempts == 0
 
 
+async def test_a_call_is_not_lost_with_who_took_the_line_for_it(ledger: Ledger[object]) -> None:
+    """It died before it looked: the next one does, although the line is held."""
+    lot = ledger.order.lot
+    await lot.park(parking(5), (), None)
+    await lot.call([GAP])
+    (line,) = await lot.take(10, NOW)
+
+    (again,) = await lot.take(10, LEASE)
+    assert again.fence > line.fence
+    await lot.heard(line)
+    assert await lot.renew([again], LEASE) == [True]
+    await lot.heard(again)
+
+    assert await lot.take(10, LEASE) == []
+    assert await lot.next_due() is None
+
+
 async def test_a_gap_is_let_go_of_by_name_and_not_by_a_start(ledger: Ledger[object]) -> None:
     """R1: a service that starts again gives up no numbers that its handler wants to wait for."""
     lot = ledger.order.lot

@@ -38,7 +38,7 @@ class Row:
 
     @property
     def called(self) -> bool:
-        """Say whether somebody has called it since it was taken."""
+        """Say whether somebody has called it and was not heard."""
         return self.calls != self.heard
 
 
@@ -134,7 +134,6 @@ class MemoryLot:
         taken: list[Line] = []
         for _, line, row in sorted(free, key=lambda found: found[:2])[:limit]:
             row.fence += 1
-            row.heard = row.calls
             row.until = now + lease
             found = Line(
                 line=line,
@@ -143,6 +142,7 @@ class MemoryLot:
                 numbered=row.numbered,
                 rest=None if row.due is None else max(row.due - now, timedelta(0)),
                 released=row.released,
+                calls=row.calls,
             )
             taken.append(found)
         return taken
@@ -180,6 +180,13 @@ class MemoryLot:
     async def wait(self, line: Line, due: timedelta | None, note: str, /) -> bool:
         """Give a numbered line back that waits for something new."""
         return self._give_back(line, due, note, 0)
+
+    async def heard(self, line: Line, /) -> None:
+        """Give a numbered line back as it is: nothing came of what called it."""
+        row = self._held(line)
+        if row is not None:
+            row.heard = line.calls
+        await self.give_back(line)
 
     async def give_back(self, line: Line, /) -> None:
         """Give a line back as it is; nothing happens if it is another's by now."""
@@ -275,9 +282,10 @@ class MemoryLot:
 
     def _give_back(self, line: Line, due: timedelta | None, note: str, attempts: int) -> bool:
         row = self._held(line)
-        if row is None or row.called:
+        if row is None or row.calls != line.calls:
             return False
         now = self._rows.clock.now()
+        row.heard = line.calls
         row.fence += 1  # who gives a line back holds it no more, whatever else it tries
         row.attempts, row.released = attempts, False
         row.due, row.until, row.note = None if due is None else now + due, now, note
