@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+import logging
+from collections.abc import AsyncGenerator, Generator
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,17 @@ from choreo.store.memory.outbox import MemoryOutbox
 from choreo.store.opening import open_store
 from choreo.store.outbox import Attended, Desk, Settled
 from tests.outbox.emitting import Place, emission
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Generator[None]:
+    """Undo what a command does to the logging of its process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers.copy(), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
 
 
 class Case:
