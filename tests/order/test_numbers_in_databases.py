@@ -2,28 +2,35 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from random import Random
 from uuid import uuid4
 
 import pytest
 
 from choreo import Context, Gaps, Service
-from choreo.broker import Binding
+from choreo.broker import Binding, Broker
 from choreo.cloudevents import EnvelopeWriter
+from choreo.gaps import Policy
 from choreo.runner import started
+from choreo_memory import MemoryBroker
 from tests.order.events import Plain, Reading, envelope
+from tests.order.plant import Forgetful
 
 pytestmark = pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
 
 
-def service(url: str, broker: str, seen: list[int]) -> Service:
+WAIT = Gaps(policy="wait")
+
+
+def service(url: str, broker: str | Broker, seen: list[int], gaps: Gaps = WAIT) -> Service:
     plant = Service("plant", broker=broker, store=url)
 
-    @plant.on(Reading, gaps=Gaps(policy="wait"))
+    @plant.on(Reading, gaps=gaps)
     async def read(event: Reading, ctx: Context) -> None:
         seen.append(event.number)
 
-    @plant.on(Plain, gaps=Gaps(policy="wait"))
+    @plant.on(Plain, gaps=gaps)
     async def plain(event: Plain) -> None:
         seen.append(event.number)
 
@@ -86,3 +93,31 @@ async def test_two_owners_of_one_stream_keep_its_order_between_them(url: str) ->
 
     # Both may run a handler, whose end only one of them writes; what follows, follows that end.
     assert list(dict.fromkeys(seen)) == list(range(1, 41))
+
+
+@pytest.mark.parametrize("policy", ["wait", "park"])
+async def test_two_owners_who_share_what_waits_in_the_store_keep_its_order(
+    url: str, policy: Policy
+) -> None:
+    """R13: each is handed half of the numbers, and neither could let the stream go on alone."""
+    seen = list[int]()
+    kind = Forgetful if policy == "wait" else MemoryBroker
+    brokers = [f"memory://{uuid4()}" for _ in range(2)]
+    gaps = Gaps(policy=policy, patience=timedelta(milliseconds=200))
+    writer, numbers = EnvelopeWriter(Binding.KAFKA), list(range(1, 61))
+    Random(3).shuffle(numbers)
+    async with AsyncExitStack() as stack:
+        for broker in brokers:
+            plant = service(url, kind(broker), seen, gaps)
+            await stack.enter_async_context(started(plant))
+        devices = [
+            await stack.enter_async_context(started(Service("device", broker=broker)))
+            for broker in brokers
+        ]
+        for place, number in enumerate(numbers):
+            message = writer.write(envelope(str(number)), "plain", None)
+            await devices[place % 2].send([message])
+        while len(set(seen)) < len(numbers):
+            await asyncio.sleep(0.01)
+
+    assert list(dict.fromkeys(seen)) == sorted(numbers)
