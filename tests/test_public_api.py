@@ -4,6 +4,7 @@ import ast
 import importlib
 import pkgutil
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -15,17 +16,16 @@ INTERNAL = {"Locator"}
 """An alias for annotations within."""
 
 
-def test_what_testing_exports_is_sorted_and_complete() -> None:
-    assert choreo.testing.__all__ == sorted(choreo.testing.__all__)
-    assert set(choreo.testing.__all__) == names_imported_by(str(choreo.testing.__file__))
+@pytest.mark.parametrize("package", [choreo, choreo.testing])
+def test_what_is_exported_is_sorted_complete_and_what_type_checkers_read(
+    package: ModuleType,
+) -> None:
+    stub = f"{package.__file__}i"
 
-
-def test_what_choreo_exports_is_sorted_complete_and_what_type_checkers_read() -> None:
-    stub = f"{choreo.__file__}i"
-
-    assert choreo.__all__ == sorted(choreo.__all__)
-    assert set(choreo.__all__) == names_imported_by(stub) == set(names_in_all(stub))
-    assert dir(choreo) == choreo.__all__
+    assert package.__all__ == sorted(package.__all__)
+    assert set(package.__all__) == names_imported_by(stub) == set(names_in_all(stub))
+    assert dir(package) == package.__all__
+    assert all(getattr(package, name) for name in package.__all__)
 
 
 @pytest.mark.parametrize("name", choreo.__all__)

@@ -1,0 +1,15 @@
+from choreo.testing.clock import ManualClock
+from choreo.testing.contract import BrokerContract, BrokerSetup
+from choreo.testing.harness import Harness, NotSettledError
+from choreo.testing.record import Failure
+from choreo.testing.trail import Trail
+
+__all__ = [
+    "BrokerContract",
+    "BrokerSetup",
+    "Failure",
+    "Harness",
+    "ManualClock",
+    "NotSettledError",
+    "Trail",
+]
