@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: setup demo test sim check format lock brokers up down clean
+.PHONY: setup demo test sim bench check format lock brokers up down clean
 
 setup: $(STAMP) ## make .venv with the pinned tools and choreo itself
 
@@ -20,6 +20,12 @@ SEEDS ?= 2000
 sim: setup ## run three services in simulated worlds: make sim SEEDS=10000
 	$(BIN)/pytest -q tests/simulation/test_found.py
 	$(BIN)/choreo simulate tests.simulation.shop:orders --seeds $(SEEDS)
+
+MEASURES ?=
+
+bench: setup ## every measure beside its peer, on real brokers: make bench MEASURES="memory kafka_consume"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/bench.txt
+	$(BIN)/python -m bench $(MEASURES)
 
 check: setup ## lint, format, types, architecture: all of them, whichever fails
 	@status=0; for tool in "ruff check" "ruff format --check" mypy pyright lint-imports; do \

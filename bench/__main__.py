@@ -3,47 +3,67 @@
 import argparse
 import asyncio
 import logging
-from collections.abc import Sequence
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
-from bench import kafka, memory, parked
+from bench import kafka, report
+from bench.catalogue import MEASURES, NAMES, Measure, Needs, missed
 from bench.measure import Result
-from tests.local import KafkaCluster
-
-ON_KAFKA = {
-    "kafka_consume": kafka.kafka_consume,
-    "kafka_consume_publish": kafka.kafka_consume_publish,
-}
-ALONE = {"memory": memory.memory, "parked_key": parked.parked_key}
-NAMES = (*ALONE, *ON_KAFKA)
+from tests.local import KafkaCluster, Mosquitto
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print one JSON line a measure."""
+    """Print one JSON line a measure, and a table; exit with 1 if a budget was missed."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--runs", type=int, default=5, help="rounds counted; one more warms up")
+    parser.add_argument("--readme", action="store_true", help="put the table into README.md")
     chosen = parser.parse_args(arguments)
     unknown = set(chosen.names) - set(NAMES)
     if unknown:
         parser.error(f"no measure is called {', '.join(sorted(unknown))}")
-    names = chosen.names or list(NAMES)
+    wanted = [each for each in MEASURES if not chosen.names or each.name in chosen.names]
     logging.getLogger("choreo").setLevel(logging.CRITICAL)  # failures are part of a measure
-    for name in names:
-        if name in ALONE:
-            show(asyncio.run(ALONE[name](chosen.runs)))
-    wanted = [name for name in names if name in ON_KAFKA]
-    if wanted:
-        with KafkaCluster.running(nodes=1) as cluster:
-            for topic in kafka.TOPICS:
-                cluster.admin.create_topic(topic, partitions=8)
-            asyncio.run(kafka.fill(cluster.bootstrap))
-            for name in wanted:
-                show(asyncio.run(ON_KAFKA[name](chosen.runs, cluster.bootstrap)))
+    found = list(measured(wanted, chosen.runs))
+    report.write(found)
+    print(report.table(found), file=sys.stderr)
+    if chosen.readme:
+        report.into_readme(found)
+    late = [measure.name for measure, result in found if missed(measure, result)]
+    if late:
+        sys.exit(f"over budget: {', '.join(late)}")
 
 
-def show(result: Result) -> None:
-    """Print it."""
-    print(result.line(), flush=True)
+def measured(wanted: Sequence[Measure], runs: int) -> Generator[tuple[Measure, Result]]:
+    """Run the measures, each part that they need started once."""
+    needs: Needs
+    for needs in ("nothing", "mqtt", "kafka"):
+        here = [measure for measure in wanted if measure.needs == needs]
+        if not here:
+            continue
+        with part(needs) as address:
+            for measure in here:
+                result = asyncio.run(measure.run(runs, address))
+                print(result.line(), flush=True)
+                yield measure, result
+
+
+@contextmanager
+def part(needs: Needs) -> Generator[str]:
+    """Start what is needed, filled with what is read; its address."""
+    match needs:
+        case "nothing":
+            yield ""
+        case "mqtt":
+            with Mosquitto.running() as broker:
+                yield broker.url
+        case "kafka":
+            with KafkaCluster.running(nodes=1) as cluster:
+                for topic in kafka.TOPICS:
+                    cluster.admin.create_topic(topic, partitions=kafka.PARTITIONS)
+                asyncio.run(kafka.fill(cluster.bootstrap))
+                yield cluster.bootstrap
 
 
 if __name__ == "__main__":

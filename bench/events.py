@@ -19,12 +19,12 @@ class Receipt(Event, topic="bench-receipts", key="customer"):
 KEYS = 1_000
 
 
-def orders(count: int) -> list[Order]:
-    """Make *count* orders over 1,000 customers, numbered per customer."""
+def orders(count: int, keys: int = KEYS) -> list[Order]:
+    """Make *count* orders over that many customers, numbered per customer."""
     return [
         Order(
-            customer=f"customer-{n % KEYS}",
-            number=n // KEYS,
+            customer=f"customer-{n % keys}",
+            number=n // keys,
             article="article-" + str(n % 97),
             note="as discussed on the phone",
             total=n * 0.25,

@@ -1,17 +1,66 @@
 """One measure: choreo and a peer take turns, and the ratio of each round is kept."""
 
+import asyncio
+import gc
 import json
 import statistics
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from time import perf_counter, process_time
+from typing import Literal
 
-Run = Callable[[], Awaitable[float]]
-"""One run; returns events per second, having checked that all of them came, in order."""
+RUN_SECONDS = 60.0
+"""Time after which a run is given up: a peer was seen to sit idle in its stop for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one run took for its events, all of which came, in order."""
+
+    events: int
+    seconds: float
+    cpu: float
+    """Seconds of processor time of this process: all its threads, without the broker's."""
+
+    @property
+    def rate(self) -> float:
+        """Events per second."""
+        return self.events / self.seconds
+
+    @property
+    def cost(self) -> float:
+        """Microseconds of processor time per event."""
+        return self.cpu / self.events * 1e6
+
+
+Run = Callable[[], Awaitable[Taken]]
+
+
+class Stopwatch:
+    """Takes wall time and processor time from its first ``begin`` on."""
+
+    def __init__(self) -> None:
+        self._wall = self._cpu = 0.0
+
+    def begin(self) -> None:
+        """Begin, unless it has begun."""
+        if not self._wall:
+            self._wall, self._cpu = perf_counter(), process_time()
+
+    def took(self, events: int) -> Taken:
+        """Tell what *events* took since then."""
+        return Taken(events, perf_counter() - self._wall, process_time() - self._cpu)
+
+
+Unit = Literal["events/s", "µs CPU"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What one measure printed: medians, and the lowest and highest ratio of a round."""
+    """What one measure found: medians, and the lowest and highest ratio of a round.
+
+    Above 1 choreo is the better: more events a second, or fewer microseconds.
+    """
 
     name: str
     ratio: float
@@ -21,30 +70,64 @@ class Result:
     peer: float
     unit: str
     runs: int
+    cpu: tuple[float, float] | None = None
+    """Microseconds of processor time per event, choreo's and the peer's."""
 
     def line(self) -> str:
         """Write it as one JSON object."""
-        return json.dumps(asdict(self))
+        return json.dumps(asdict(self), ensure_ascii=False)
 
 
-async def side_by_side(name: str, choreo: Run, peer: Run, *, runs: int) -> Result:
-    """Let both run in turn, *runs* times after one round that warms up."""
-    pairs: list[tuple[float, float]] = []
+async def side_by_side(
+    name: str, choreo: Run, peer: Run, *, runs: int, unit: Unit = "events/s"
+) -> Result:
+    """Let both run in turn, *runs* times after one round that warms up.
+
+    What only computes is judged by processor time, which what else runs here hardly changes.
+    """
+    pairs: list[tuple[Taken, Taken]] = []
     for number in range(runs + 1):
         if number % 2:
-            ours, theirs = await choreo(), await peer()
+            ours, theirs = await _bounded(choreo), await _bounded(peer)
         else:
-            theirs, ours = await peer(), await choreo()
+            theirs, ours = await _bounded(peer), await _bounded(choreo)
         if number:
             pairs.append((ours, theirs))
-    ratios = [ours / theirs for ours, theirs in pairs]
+    by_time = unit == "events/s"
+    values = [(a.rate, b.rate) if by_time else (a.cost, b.cost) for a, b in pairs]
+    cpu = (_median([a.cost for a, _ in pairs]), _median([b.cost for _, b in pairs]))
+    return compared(name, values, unit=unit, better="more" if by_time else "less", cpu=cpu)
+
+
+def compared(
+    name: str,
+    pairs: list[tuple[float, float]],
+    *,
+    unit: str,
+    better: Literal["more", "less"],
+    cpu: tuple[float, float] | None = None,
+) -> Result:
+    """Make a result of what choreo and its peer reached in each round."""
+    ratios = [a / b if better == "more" else b / a for a, b in pairs]
     return Result(
         name=name,
         ratio=round(statistics.median(ratios), 3),
         low=round(min(ratios), 3),
         high=round(max(ratios), 3),
-        choreo=round(statistics.median(ours for ours, _ in pairs)),
-        peer=round(statistics.median(theirs for _, theirs in pairs)),
-        unit="events/s",
-        runs=runs,
+        choreo=_median([a for a, _ in pairs]),
+        peer=_median([b for _, b in pairs]),
+        unit=unit,
+        runs=len(pairs),
+        cpu=cpu,
     )
+
+
+async def _bounded(run: Run) -> Taken:
+    gc.collect()
+    async with asyncio.timeout(RUN_SECONDS):
+        return await run()
+
+
+def _median(values: list[float]) -> float:
+    found = statistics.median(values)
+    return round(found) if found >= 1_000 else round(found, 2)

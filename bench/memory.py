@@ -2,66 +2,84 @@
 
 import asyncio
 from collections.abc import Sequence
-from time import perf_counter
+from uuid import uuid4
 
-from bench.events import Order, Tally, orders
-from bench.measure import Result, side_by_side
-from choreo import Message, Service
+from bench.events import KEYS, Order, Tally, orders
+from bench.measure import Result, Stopwatch, Taken, side_by_side
+from choreo import Message, Retry, Service
 from choreo.broker import TopicFilter
 from choreo.runner import started
 from choreo_memory import MemoryBroker
 
 COUNT = 20_000
+FAILING = frozenset(f"customer-{n}" for n in range(0, KEYS, 100))
+"""One key in a hundred, whose every event fails."""
 
 
 async def memory(runs: int) -> Result:
-    """Measure ``memory``: choreo's events per second ÷ those of the bare loop."""
-    messages = await _messages()
+    """Measure ``memory``: the whole pipeline ÷ ``model_validate_json`` and await."""
+    messages = await written(orders(COUNT))
     bodies = [message.body or b"" for message in messages]
-    rounds = iter(range(1_000))
 
-    async def ours() -> float:
-        return await _consumed(f"memory://bench-{next(rounds)}?retention=1000000", messages)
+    async def ours() -> Taken:
+        return await _consumed(messages)
 
-    async def bare() -> float:
-        tally = Tally(COUNT)
+    async def bare() -> Taken:
+        tally, watch = Tally(COUNT), Stopwatch()
 
         async def handle(order: Order) -> None:
             tally.note(order)
 
-        begun = perf_counter()
+        watch.begin()
         for body in bodies:
             await handle(Order.model_validate_json(body))
-        return COUNT / (perf_counter() - begun)
+        return watch.took(COUNT)
 
-    return await side_by_side("memory", ours, bare, runs=runs)
+    return await side_by_side("memory", ours, bare, runs=runs, unit="µs CPU")
 
 
-async def _messages() -> Sequence[Message]:
+async def failing_keys(runs: int) -> Result:
+    """Measure ``failing_keys``: 1 % of keys fail always ÷ none fails."""
+    messages = await written(orders(COUNT))
+
+    async def some() -> Taken:
+        return await _consumed(messages, failing=FAILING)
+
+    async def none() -> Taken:
+        return await _consumed(messages)
+
+    return await side_by_side("failing_keys", some, none, runs=runs)
+
+
+async def written(events: Sequence[Order]) -> Sequence[Message]:
     """Write the orders once, and read them back as a broker has them."""
-    url = "memory://bench-source?retention=1000000"
+    url = f"memory://{uuid4().hex}?retention=1000000"
     shop = Service("shop", broker=url)
     async with started(shop):
-        await shop.publish_many(orders(COUNT))
+        await shop.publish_many(events)
         async with MemoryBroker(url) as broker, broker.browse(TopicFilter("bench-orders")) as found:
             return [Message(m.topic, m.body, m.key, m.headers) async for m in found]
 
 
-async def _consumed(url: str, messages: Sequence[Message]) -> float:
-    service = Service("bench", broker=url, prefetch=500)
-    tally = Tally(COUNT)
-    done = asyncio.Event()
+async def _consumed(messages: Sequence[Message], *, failing: frozenset[str] = frozenset()) -> Taken:
+    url = f"memory://{uuid4().hex}?retention=1000000"
+    # What is measured is what each failure costs: a handler that rested would fail less often.
+    service = Service("bench", broker=url, retry=Retry(attempts=1), outage_keys=0)
+    expected = sum((message.key or b"").decode() not in failing for message in messages)
+    tally, watch, done = Tally(expected), Stopwatch(), asyncio.Event()
 
     @service.on(Order)
     async def handle(order: Order) -> None:
+        if order.customer in failing:
+            raise ValueError("always")
         if tally.note(order):
             done.set()
 
     async with MemoryBroker(url) as broker:
         await broker.publish(messages)
-        begun = perf_counter()
+        watch.begin()
         async with started(service) as running:
             await done.wait()
             assert running.worker is not None
             await running.worker.idle()
-            return COUNT / (perf_counter() - begun)
+            return watch.took(expected)

@@ -3,11 +3,10 @@
 import asyncio
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 from uuid import uuid4
 
 from bench.events import KEYS, Order, orders
-from bench.measure import Result, side_by_side
+from bench.measure import Result, Stopwatch, Taken, side_by_side
 from choreo import Park, Retry, Service
 from choreo.runner import started
 
@@ -21,16 +20,16 @@ async def parked_key(runs: int) -> Result:
     """Measure ``parked_key``: events per second of the other keys with it ÷ those without."""
     with TemporaryDirectory() as folder:
 
-        async def poisoned() -> float:
+        async def poisoned() -> Taken:
             return await _handled(Path(folder), poisoned=POISONED)
 
-        async def sound() -> float:
+        async def sound() -> Taken:
             return await _handled(Path(folder), poisoned=None)
 
-        return await side_by_side("parked_key", poisoned, sound, runs=runs)
+        return await side_by_side("parked_key", poisoned, sound, runs=min(runs, 3))
 
 
-async def _handled(folder: Path, *, poisoned: str | None) -> float:
+async def _handled(folder: Path, *, poisoned: str | None) -> Taken:
     name = uuid4().hex
     service = Service(
         "bench",
@@ -40,7 +39,7 @@ async def _handled(folder: Path, *, poisoned: str | None) -> float:
     )
     expected = sum(order.customer != poisoned for order in orders(COUNT))
     seen: dict[str, list[int]] = {}
-    done, count = asyncio.Event(), 0
+    watch, done, count = Stopwatch(), asyncio.Event(), 0
 
     @service.on(Order, on_failure=PARK)
     async def handle(order: Order) -> None:
@@ -54,9 +53,9 @@ async def _handled(folder: Path, *, poisoned: str | None) -> float:
             done.set()
 
     async with started(service) as running:
-        begun = perf_counter()
+        watch.begin()
         await running.publish(orders(COUNT))
         await done.wait()
-        seconds = perf_counter() - begun
+        took = watch.took(expected)
     assert all(numbers == sorted(numbers) for numbers in seen.values())
-    return expected / seconds
+    return took

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pins anew what pyproject.toml asks for: dev.txt (tests and checks) and run.txt (the image).
+# Pins anew what pyproject.toml asks for: dev.txt (tests and checks), bench.txt (and peers) and run.txt (the image).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,6 +19,8 @@ pin() {
 
 "${pip[@]}" install --quiet ".[all]" --group dev
 pin "Everything needed to test and check choreo." dev.txt
+"${pip[@]}" install --quiet ".[all]" --group dev --group bench --constraint requirements/dev.txt
+pin "Everything needed to test choreo and to measure it beside its peers." bench.txt
 "${pip[@]}" freeze --exclude choreo | xargs "${pip[@]}" uninstall --quiet --yes
 "${pip[@]}" install --quiet ".[all]" --constraint requirements/dev.txt
 pin "Everything needed to run choreo with all its extras, at the versions it is tested with." run.txt
