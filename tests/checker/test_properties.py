@@ -24,7 +24,7 @@ ANOMALIES: list[tuple[str, str, Evidence]] = [
     ("an effect is missing", "loss", changed(effects=EFFECTS[:1] + EFFECTS[2:])),
     ("a letter is missing", "loss", changed(letters=[])),
     (
-        "what was accepted is in no LOG",
+        "what was accepted is in no log",
         "loss",
         changed(entries=[entry(50, "publish_invoke", id="o9"), entry(51, "publish_ok", id="o9")]),
     ),
@@ -125,8 +125,8 @@ ANOMALIES: list[tuple[str, str, Evidence]] = [
         replace(clean(), committed={("payment", "orders-0"): 2, ("shipping", "payments-0"): 2}),
     ),
     (
-        "a LOG in another order than it was sent",
-        "LOG-order",
+        "a log in another order than it was sent",
+        "log-order",
         changed(
             log=[
                 replace(placed(1), offset=1),
@@ -138,7 +138,7 @@ ANOMALIES: list[tuple[str, str, Evidence]] = [
     ),
     (
         "an outbox that was emptied from behind",
-        "LOG-order",
+        "log-order",
         changed(log=[one if not one.cause else replace(one, offset=1 - one.offset) for one in LOG]),
     ),
     (
