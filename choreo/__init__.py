@@ -39,6 +39,7 @@ HOMES = {
     "UnknownSchema": "choreo.errors",
     "UnknownVersion": "choreo.errors",
     "UnsupportedSpecVersion": "choreo.errors",
+    "VersionHeld": "choreo.errors",
     "Event": "choreo.event",
     "BrokerTime": "choreo.foreign",
     "Digest": "choreo.foreign",
@@ -101,6 +102,7 @@ __all__ = [
     "UnknownSchema",
     "UnknownVersion",
     "UnsupportedSpecVersion",
+    "VersionHeld",
 ]
 
 

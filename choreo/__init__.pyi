@@ -25,6 +25,7 @@ from choreo.errors import (
     UnknownSchema,
     UnknownVersion,
     UnsupportedSpecVersion,
+    VersionHeld,
 )
 from choreo.event import Event
 from choreo.foreign import BrokerTime, Digest, Field, Foreign, Header, Key, Position
@@ -80,4 +81,5 @@ __all__ = [
     "UnknownSchema",
     "UnknownVersion",
     "UnsupportedSpecVersion",
+    "VersionHeld",
 ]

@@ -1,8 +1,8 @@
 """A service put together for one broker: routes, encoders, topics, checked before it runs."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from choreo.broker import Capabilities, Subscription, TopicFilter, TopicSpec
@@ -20,15 +20,15 @@ from choreo.delivery.replays import Replays
 from choreo.delivery.tracing import Tracer
 from choreo.environment import Environment
 from choreo.errors import ConfigurationError
-from choreo.event import Event, event_type
+from choreo.event import Newer, event_type
 from choreo.plan import Plan
 from choreo.replay import replay_filter, replay_topic
 from choreo.resend import ResendRequested
 from choreo.retry import Retry
+from choreo.routes import Newcomers, NewerRoutes, routes
 from choreo.sequences import gaps_of, park_of, resends
 from choreo.service import Service
 from choreo.settings import Settings
-from choreo.upcast import chains
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +81,9 @@ def assemble(
         )
         for index, plan in enumerate(service.plans)
     ]
+    newer = NewerRoutes(handlers, settings.newer, _variant(formats, settings, provided, parts))
     return Assembly(
-        intake=_intake(service, ground, handlers),
+        intake=_intake(service, ground, handlers, newer),
         outgoing=outgoing,
         handlers=handlers,
         subscription=_subscription(service, settings, capabilities),
@@ -130,17 +131,43 @@ def codecs(settings: Settings) -> Codecs:
     return Codecs(avro, json) if settings.codec == "avro" else Codecs(json, avro)
 
 
-def _intake(service: Service[Any], ground: Ground, handlers: Sequence[Handler]) -> Intake:
+def _variant(
+    formats: Codecs, settings: Settings, provided: Mapping[type[object], object], parts: Parts
+) -> Callable[[Sequence[Handler], Newer], Newcomers]:
+    """Compose what makes of an event's handlers those that take newer versions of it."""
+
+    def variant(handlers: Sequence[Handler], policy: Newer) -> Newcomers:
+        from choreo.codec.newer import NewerReader  # noqa: PLC0415 -- fastavro when used
+        from choreo.codec.schema_folder import SchemaFolder  # noqa: PLC0415 -- as above
+
+        event = handlers[0].plan.event
+        folder = SchemaFolder(settings.schemas)
+        reader = NewerReader(event, formats.decoder(event), folder, policy)
+        ways = [
+            replace(
+                one, process=compose(one.plan, reader.read, _arguments(one.plan, provided), parts)
+            )
+            for one in handlers
+        ]
+        return Newcomers(ways, reader.admit)
+
+    return variant
+
+
+def _intake(
+    service: Service[Any], ground: Ground, handlers: Sequence[Handler], newer: NewerRoutes
+) -> Intake:
     """Compose what tells deliveries apart: those of producers, and those of the desk."""
     settings, clock = ground.settings, ground.environment.clock
     binding = ground.capabilities.binding
     return Intake(
         EnvelopeReader(binding, [plan.event for plan in service.plans], clock=clock),
-        _routes(handlers),
+        routes(handlers),
         Policies(foreign=settings.foreign, max_hops=settings.max_hops, order=settings.order),
         binding,
         clock,
         Replays(service.name, ground.capabilities) if settings.replays else None,
+        newer,
     )
 
 
@@ -173,25 +200,6 @@ def _arguments(plan: Plan, provided: Mapping[type[object], object]) -> dict[str,
                 f"provides: call service.provide({kind.__name__}, …)"
             )
     return arguments
-
-
-def _routes(handlers: Iterable[Handler]) -> dict[str, list[Handler]]:
-    routes: dict[str, list[Handler]] = {}
-    classes: dict[str, type[Event]] = {}
-    for handler in handlers:
-        kind = event_type(handler.plan.event).type
-        other = classes.setdefault(kind, handler.plan.event)
-        if other is not handler.plan.event:
-            raise ConfigurationError(
-                f"{other.__module__}.{other.__qualname__} and {handler.plan.event.__module__}."
-                f"{handler.plan.event.__qualname__} are both {kind!r} on the wire: name one of them"
-            )
-        routes.setdefault(kind, []).append(handler)
-    older: dict[str, list[Handler]] = {}
-    for kind in sorted(routes, key=lambda kind: event_type(classes[kind]).version):
-        older |= dict.fromkeys(chains(classes[kind]), routes[kind])
-    # A version that has handlers of its own is theirs; of several newer ones the newest reads it.
-    return older | routes
 
 
 def _subscription(

@@ -115,6 +115,7 @@ class Notice:
         "parked",
         "handler_paused",
         "handler_resumed",
+        "version_held",
     ]
     text: str
     streams: tuple[str, ...] = ()

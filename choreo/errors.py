@@ -14,6 +14,7 @@ ChoreoError
 │  │  ├─ MalformedEnvelope     the attributes around the payload are wrong
 │  │  ├─ UnsupportedSpecVersion  a CloudEvents version other than 1.0
 │  │  └─ UnknownVersion        a known event in a version this service cannot read
+├─ VersionHeld             a newer version that this service holds for one that can read it
 ├─ IdConflict              an event's id is known with another payload
 ├─ UndeclaredEmit          a handler emitted an event it did not declare
 ├─ LateEmit                a handler emitted when its attempt had ended
@@ -117,6 +118,10 @@ class UnknownSchema(DecodeError):
 
 class UnknownVersion(DecodeError):
     """A known event, in a version for which this service has no reader."""
+
+
+class VersionHeld(ChoreoError):
+    """A newer version that this service cannot read, and holds until another can."""
 
 
 class IdConflict(ChoreoError):

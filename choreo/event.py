@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,6 +23,10 @@ KINDS: Mapping[str, type[object]] = {
     "foreign": Foreign,
 }
 """What class arguments are, where they are given."""
+
+Newer = Literal["read", "hold", "dead_letter"]
+"""What becomes of newer versions than the class's: *read* those that can be read whole and
+dead-letter the others, *hold* these instead, or *dead_letter* all of them."""
 
 AUTO = "auto"
 """In place of a field: the outbox numbers the events, per name and key."""
@@ -50,6 +54,8 @@ class EventType:
     """Keep the last one per topic on brokers that can, and take kept ones in."""
     foreign: Foreign | None
     """How records that are no CloudEvents are read as this event."""
+    newer: Newer | None = None
+    """What becomes of newer versions; None: what the setting ``newer`` says."""
 
     @property
     def numbered(self) -> bool:
@@ -69,8 +75,9 @@ class Event(BaseModel):
     field that keeps related events in order; ``version`` counts incompatible changes; ``name``
     replaces the class name on the wire and ``domain``, inherited, goes before it. ``sequence``
     and ``idempotency_key`` name fields; ``sequence="auto"`` has the outbox of the store number the
-    events of each key; ``foreign`` says how records that are no CloudEvents are
-    read. A subclass without a topic is a parent for others and cannot be published.
+    events of each key; ``foreign`` says how records that are no CloudEvents are read, and ``newer``
+    what becomes of newer versions. A subclass without a topic is a parent for others and cannot be
+    published.
 
     Unknown fields are ignored on reading (tolerant reader); NaN and infinities are refused; bytes
     are base64 in JSON.
@@ -104,6 +111,7 @@ class Event(BaseModel):
         idempotency_key: str | None = None,
         retain: bool = False,
         foreign: Foreign | None = None,
+        newer: Newer | None = None,
     ) -> None:
         super().__init_subclass__()
         if domain is not None:
@@ -123,6 +131,7 @@ class Event(BaseModel):
             idempotency_key=idempotency_key,
             retain=retain,
             foreign=foreign,
+            newer=newer,
         )
 
     @classmethod
@@ -190,6 +199,9 @@ def _check(cls: type[Event], declared: EventType) -> None:
             f"{where}: the name {declared.name!r} must begin with a letter and hold only letters, "
             "digits, '_', '-' and '.'"
         )
+    if declared.newer is not None and declared.newer not in get_args(Newer):
+        known = ", ".join(map(repr, get_args(Newer)))
+        raise ConfigurationError(f"{where}: newer={declared.newer!r}: give one of {known}")
     if declared.version < 1:
         raise ConfigurationError(f"{where}: versions count from 1, not {declared.version}")
     if declared.numbered and (declared.key is None or AUTO in cls.model_fields):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from choreo.duration import Duration
 from choreo.errors import ConfigurationError
+from choreo.event import Newer
 from choreo.written import problems
 
 PREFIX = "CHOREO_"
@@ -78,6 +79,11 @@ class Settings(BaseModel):
     foreign: Literal["ignore", "dead_letter"] = Field(
         default="dead_letter",
         description="What becomes of records that are no CloudEvents and not declared.",
+    )
+    newer: Newer = Field(
+        default="read",
+        description="What becomes of newer versions of events: read where their contract allows "
+        "it and dead-lettered otherwise, or held instead, or all dead-lettered.",
     )
     max_hops: int = Field(
         default=64, ge=1, description="Longest chain of causes before an event is a loop."

@@ -1,12 +1,14 @@
-"""Older versions of events, brought up to the class step by step: 1 to 2, 2 to 3."""
+"""Older versions of events, brought up to the class step by step; and which ones are newer."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from choreo.errors import ConfigurationError
-from choreo.event import Event, Upcaster, event_type
+from choreo.event import Event, EventType, Upcaster, event_type
 
 Chain = Sequence[Upcaster]
+
+MAX_DIGITS = 9
 
 
 def chains(event: type[Event]) -> Mapping[str, Chain]:
@@ -34,3 +36,14 @@ def brought_up(fields: dict[str, Any], chain: Iterable[Upcaster]) -> dict[str, A
     for step in chain:
         fields = step(fields)
     return fields
+
+
+def newer_version(declared: EventType, kind: str) -> int | None:
+    """Tell the version of the CloudEvents type *kind*, if it is a newer one of the same event."""
+    name, _, digits = kind.rpartition(".v")
+    if name != declared.name or not (digits.isascii() and digits.isdecimal()):
+        return None
+    if len(digits) > MAX_DIGITS or digits.startswith("0"):
+        return None
+    version = int(digits)
+    return version if version > declared.version else None

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from choreo.codec import Codec, E, Payload
 from choreo.codec.datum import from_datum, to_datum
 from choreo.codec.guard import check_schema
+from choreo.codec.newer import unreadable
 from choreo.codec.problems import Describe
 from choreo.codec.schema_folder import Contract, SchemaFolder, contract
 from choreo.codec.unwritten import without_defaults
@@ -22,7 +23,8 @@ from choreo.contracts.resolution import Kind, obstacles, spell_path
 from choreo.contracts.schema import read_schema
 from choreo.envelope import AVRO, Envelope
 from choreo.errors import ConfigurationError, DecodeError, EncodeError, UnknownSchema
-from choreo.upcast import brought_up, chains
+from choreo.event import event_type
+from choreo.upcast import brought_up, chains, newer_version
 
 __all__ = ["AvroCodec", "SchemaFolder"]
 
@@ -120,7 +122,7 @@ class _Reading(Generic[E]):
         found = self._writers.get(key)
         if found is None:
             found = self._choose(*key)
-            self._judge(found, upcast=envelope.type in self._older)
+            self._judge(found, envelope.type)
             if len(self._writers) >= MAX_READERS:
                 self._writers.clear()
             self._writers[key] = found
@@ -174,15 +176,21 @@ class _Reading(Generic[E]):
                 )
         return (named or found)[0]
 
-    def _judge(self, writer: Contract, *, upcast: bool) -> None:
-        """Refuse what would harm, or be read as something else where nobody converts it."""
+    def _judge(self, writer: Contract, kind: str) -> None:
+        """Refuse what would harm, or be read as something else where nobody converts it.
+
+        A newer version is refused if anything that it can say could not be read.
+        """
         try:
             check_schema(writer.schema)
             written = read_schema(writer.schema, writer.origin)
         except (ValueError, ConfigurationError) as error:
             raise DecodeError(f"{self._event.__name__}: {writer.origin}: {error}") from error
         own = read_schema(self._own.schema)
-        for one in () if upcast else obstacles(reader=own, writer=written):
+        newer = newer_version(event_type(self._event), kind) is not None
+        for one in () if kind in self._older else obstacles(reader=own, writer=written):
+            if newer:
+                raise unreadable(self._event, kind, one)
             if one.kind in {Kind.MEANING, Kind.AMBIGUOUS}:
                 raise DecodeError(
                     f"{self._event.__name__}: {writer.origin} means something else at "

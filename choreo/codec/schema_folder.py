@@ -42,10 +42,11 @@ class SchemaFolder:
         self.root = Path(root)
         self._contracts: dict[bytes, list[Contract]] | None = None
 
-    def path(self, event: type[Event]) -> Path:
-        """Tell where the contract of *event* is kept."""
+    def path(self, event: type[Event], version: int | None = None) -> Path:
+        """Tell where the contract of *event* is kept, or that of another *version* of it."""
         declared = event_type(event)
-        return self.root / declared.topic.flat / declared.name / f"{declared.version}.avsc"
+        version = version or declared.version
+        return self.root / declared.topic.flat / declared.name / f"{version}.avsc"
 
     def committed(self, event: type[Event]) -> Contract:
         """Read the contract of *event*, which must say what the class says.

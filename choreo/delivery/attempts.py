@@ -23,10 +23,13 @@ from choreo.delivery.parking import line_for
 from choreo.delivery.sequencing import Sequencing, unsequenced
 from choreo.delivery.slots import Slot
 from choreo.environment import Environment
-from choreo.errors import HandlerTimeout, StoreError
+from choreo.errors import HandlerTimeout, StoreError, VersionHeld
 from choreo.reason import Reason
 from choreo.store.lot import Lot
 from choreo.store.port import Key
+
+HELD = 30.0
+"""Seconds after which a held event is looked at again: its contract may have come."""
 
 
 class Owner(Protocol):
@@ -92,6 +95,7 @@ class Attempts:
         self._owner = owner
         self._limits = limits
         self._outages: dict[int, Outage] = {}
+        self._held: set[tuple[int, object]] = set()
 
     @property
     def paused(self) -> Sequence[int]:
@@ -176,6 +180,9 @@ class Attempts:
             job.attempt -= 1
             self._owner.trouble(job, error)
             return
+        if isinstance(error, VersionHeld):
+            self._hold_version(job, handler, error)
+            return
         if slot.expired is not None and isinstance(error, asyncio.CancelledError):
             error = overrun(handler)
         if self._is_outage(job, handler, error):
@@ -190,6 +197,16 @@ class Attempts:
             job.reason = reason_for(error, job.attempt)
         else:
             self._owner.later(job, delay)
+
+    def _hold_version(self, job: Job, handler: Handler, error: VersionHeld) -> None:
+        """Let an event rest with its key until a service comes that reads its version."""
+        job.attempt -= 1
+        kind = job.names["event_type"]
+        if (handler.index, kind) not in self._held:
+            self._held.add((handler.index, kind))
+            text = f"handler {handler.plan.id} holds events of a newer version: {error}"
+            self._journal.notice(Notice(kind="version_held", text=text))
+        self._owner.later(job, HELD)
 
     def _is_outage(self, job: Job, handler: Handler, error: BaseException) -> bool:
         """Blame what many events share, if it is down, and let the handler rest."""

@@ -1,7 +1,7 @@
 """What a delivery is and who handles it: decided from its headers alone, without decoding it."""
 
 import logging
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
@@ -49,6 +49,10 @@ class Sorted(NamedTuple):
     """What is to be handled in place of the delivery itself, which only carries it."""
 
 
+def _nobody(_: Envelope) -> Sequence[Handler]:
+    return ()
+
+
 class Intake:
     """Sorts deliveries of one service."""
 
@@ -60,9 +64,15 @@ class Intake:
         binding: Binding,
         clock: Clock,
         replays: Replays | None = None,
+        newer: Callable[[Envelope], Sequence[Handler]] = _nobody,
     ) -> None:
+        """Take *routes* by CloudEvents type; *newer* tells who reads a type that is not there.
+
+        It raises UnknownVersion for what they cannot read.
+        """
         self._reader = reader
         self._routes = routes
+        self._newer = newer
         self._versions = {name.rpartition(".v")[0] for name in routes}
         self._policies = policies
         self._native_key = binding is not Binding.MQTT
@@ -90,7 +100,12 @@ class Intake:
             return self._foreign()
         handlers = self._routes.get(envelope.type)
         if handlers is None:
-            return self._unrouted(envelope)
+            try:
+                handlers = self._newer(envelope)
+            except UnknownVersion as error:
+                return Sorted(envelope, reason=Reason.UNKNOWN_VERSION, error=error)
+            if not handlers:
+                return self._unrouted(envelope)
         if envelope.hops > self._policies.max_hops:
             return self._too_far(envelope)
         if "expirytime" in envelope.extensions and self._expired(envelope.extensions["expirytime"]):
@@ -135,7 +150,7 @@ class Intake:
         return Sorted(found.envelope, handlers, reason, error, None, replay)
 
     def _handlers(self, envelope: Envelope, replay: Replayed) -> list[Handler]:
-        handlers = self._routes.get(envelope.type, ())
+        handlers = self._routes.get(envelope.type) or self._newer(envelope)
         return [each for each in handlers if replay.handler in {None, each.plan.id}]
 
     def _foreign(self) -> Sorted:

@@ -155,7 +155,8 @@ class Handler:
     """Number within the service: a short name for its lanes."""
     retry: Retry
     deadline: timedelta
-    process: Process
+    process: Process = field(compare=False)
+    """Takes one event through; newer versions of it go another way through the same handler."""
     gaps: Gaps | None = None
     """How its numbered events are put in order; None if they have no numbers, or need not be."""
     number: Number | None = None

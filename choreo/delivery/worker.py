@@ -313,7 +313,7 @@ class Worker:
 
     def resume(self, handler: Handler, /) -> None:
         """Try at once what was held back of *handler* during an outage."""
-        for job in self._waiting.drop(lambda job: job.held and job.handler is handler):
+        for job in self._waiting.drop(lambda job: job.held and job.handler == handler):
             job.held = False
             self._ready_again(job)
 
