@@ -73,6 +73,7 @@ def parking(job: Job, line: bytes, note: str = "", *, numbered: bool = False) ->
         advance=None if order is None else order.step,
         note=note,
         number=(order.epoch, order.number) if numbered and order is not None else None,
+        stream=order.stream[2] if numbered and order is not None else "",
         leaves=None if job.parked is None else job.parked.ticket,
     )
 

@@ -47,6 +47,10 @@ BATCH = 16
 LEASE = timedelta(seconds=30)
 POLL = 5.0
 """Seconds between two looks for lines that other processes have left."""
+SWEEP = 1.0
+"""Seconds between two looks for numbered lines that nobody called although it is their turn."""
+SWEPT = 500
+"""Lines that are called at once."""
 
 
 class Recovery:
@@ -77,6 +81,8 @@ class Recovery:
         self._due = asyncio.Event()
         self._timer: Timer | None = None
         self._renewed = 0.0
+        self._swept = 0.0
+        self._poll = SWEEP if ordering.wanted else POLL
         self.next_due: float | None = None
         """Monotonic time at which a line is looked at next, as far as is known."""
 
@@ -226,6 +232,9 @@ class Recovery:
         elif now - self._renewed >= LEASE.total_seconds() / 3:
             await self._lot.renew(list(self._working.values()), LEASE)
             self._renewed = now
+        if self._poll == SWEEP and now - self._swept >= SWEEP:
+            await self._lot.sweep(SWEPT)
+            self._swept = now
         room = LINES - len(self._working)
         rest = await self._lot.next_due()  # asking costs no transaction, taking does
         if room <= 0:
@@ -240,7 +249,7 @@ class Recovery:
     def _arm(self, rest: float | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        seconds = POLL if rest is None else min(rest, POLL)
+        seconds = self._poll if rest is None else min(rest, self._poll)
         self.next_due = None if rest is None else self._clock.monotonic() + seconds
         self._timer = self._clock.call_later(seconds, self._due.set)
 

@@ -105,6 +105,8 @@ class Resumption:
         assert handler is not None  # noqa: S101 -- what has a gap before it has a handler
         assert handler.gaps is not None  # noqa: S101 -- which has it put in order
         gaps, patience = handler.gaps, handler.gaps.patience
+        if self._ordering.spool is not None:
+            self._ordering.spool.found(gap.stream, line.line)
         hopeless = gap.last == 0 or await self._lot.newest(line) > gap.epoch
         note = f"waits for {numbers_of(gap)} of stream {gap.stream[2]!r} of {gap.stream[1]}"
         match course(line, gaps, hopeless=hopeless, moved=moved):

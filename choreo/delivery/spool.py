@@ -120,6 +120,10 @@ class Spool:
         self._calls.add(self._open[stream])
         self._wanted.set()
 
+    def found(self, stream: StreamKey, line: bytes) -> None:
+        """Hear that events of *stream* wait in the store, whoever has laid them there."""
+        self._open[stream] = line
+
     def closed(self, stream: StreamKey) -> None:
         """Hear that nothing of *stream* waits in the store any more."""
         self._open.pop(stream, None)
@@ -159,15 +163,22 @@ class Spool:
                 while self._batches:
                     await self._next()
                 if self._calls:
-                    calls = sorted(self._calls)
-                    await self._lot.call(calls)
-                    self._calls.difference_update(calls)
+                    await self._call(sorted(self._calls))
                 self._owner.look()
             except StoreError as error:
                 names = {"events": sum(len(batch.jobs) for batch in self._batches)}
                 logger.warning("spool cannot be written", extra={**names, "error": str(error)})
                 await self._clock.sleep(AGAIN)
                 self._wanted.set()
+
+    async def _call(self, lines: Sequence[bytes]) -> None:
+        there = await self._lot.call(lines)
+        self._calls.difference_update(lines)
+        gone = {line for line in lines if line not in there}
+        opening = {batch.stream for batch in self._batches}
+        for stream in [key for key, line in self._open.items() if line in gone] if gone else ():
+            if stream not in opening:
+                self.closed(stream)
 
     async def _next(self) -> None:
         """Write the first batch; while it is being written, its events are nobody else's to take.

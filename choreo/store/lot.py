@@ -7,7 +7,9 @@ process at a time works on a line, under a lease with a fence, by the database's
 
 A *numbered* line is what waits behind a gap in a stream, in the order of its numbers.  Its due time
 is the end of the patience with the gap; besides, whoever moves the stream *calls* the line, and it
-is looked at however much patience there is.
+is looked at however much patience there is.  Calling is a short cut, as the line may be opened at
+the moment in which another process moves the stream: *sweeping*, from time to time, calls what was
+missed.
 """
 
 from collections.abc import Sequence
@@ -72,6 +74,8 @@ class Parking:
     """What it failed with, for people; empty for one that only waits behind another."""
     number: tuple[int, int] | None = None
     """Its epoch and number, for a numbered line; in others events wait as they came."""
+    stream: str = ""
+    """Id of its stream within its source, for a numbered line."""
     leaves: Ticket | None = None
     """Its place in another line, which it leaves in the same transaction."""
 
@@ -197,8 +201,19 @@ class Lot(Protocol):
         """
         ...
 
-    async def call(self, lines: Sequence[bytes] | None = None, /) -> None:
-        """Have numbered lines looked at soon, all of them if none is named: streams have moved."""
+    async def call(self, lines: Sequence[bytes] | None = None, /) -> frozenset[bytes]:
+        """Have numbered lines looked at soon, all of them if none is named: streams have moved.
+
+        Returns those that there are.
+        """
+        ...
+
+    async def sweep(self, limit: int, /) -> int:
+        """Call numbered lines whose stream has reached what comes first in them; return how many.
+
+        Who moved the stream may not have known of the line, or have died before it called. At most
+        *limit*, of those that nobody works on and nobody has called.
+        """
         ...
 
     async def newest(self, line: Line, /) -> int:

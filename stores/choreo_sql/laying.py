@@ -96,6 +96,8 @@ async def _open(
         attempts=0,
         due=None if due is None else now() + duration(due),
         numbered=head.number is not None,
+        source=compact(head.source),
+        stream=compact(head.stream),
         calls=0,
         heard=0,
         released=False,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, RowMapping, case, func, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, case, exists, func, or_, select, tuple_, update
 
 from choreo.errors import ConfigurationError
 from choreo.store.frames import unpack
@@ -14,6 +14,9 @@ from choreo_sql.lot import LINE, LOT, ORDER, drop, leave, line_table, lot_table
 from choreo_sql.moments import duration, moment, now
 from choreo_sql.scopes import Scopes, handlers, services
 from choreo_sql.settings import shown
+from choreo_sql.streams import stream_table
+
+STREAM = stream_table.c
 
 
 class SqlLot:
@@ -147,13 +150,36 @@ class SqlLot:
         async with self._connections.writing() as connection:
             return (await connection.execute(statement)).rowcount
 
-    async def call(self, lines: Sequence[bytes] | None = None, /) -> None:
-        """Have numbered lines looked at soon, all of them if none is named."""
+    async def call(self, lines: Sequence[bytes] | None = None, /) -> frozenset[bytes]:
+        """Have numbered lines looked at soon, all of them if none is named; return those there."""
         called = update(line_table).where(self._own, LINE.numbered)
         if lines is not None:
             called = called.where(LINE.line.in_(lines))
+        called = called.values(calls=LINE.calls + 1)
         async with self._connections.writing() as connection:
-            await connection.execute(called.values(calls=LINE.calls + 1))
+            rows = await connection.execute(called.returning(LINE.line))
+            return frozenset(rows.scalars())
+
+    async def sweep(self, limit: int, /) -> int:
+        """Call numbered lines whose stream has reached what comes first in them."""
+        within = (LOT.service == LINE.service) & (LOT.line == LINE.line)
+        stands = tuple_(STREAM.epoch, STREAM.next)
+        reached = exists().where(within, tuple_(LOT.epoch, LOT.number) <= stands)
+        missed = (
+            select(LINE.line)
+            .join(
+                stream_table,
+                (STREAM.scope == LINE.scope)
+                & (STREAM.source == LINE.source)
+                & (STREAM.stream == LINE.stream),
+            )
+            .where(self._own, self._known, LINE.numbered, LINE.calls == LINE.heard)
+            .where(LINE.until <= now(), reached)
+            .limit(limit)
+        )
+        async with self._connections.reading() as connection:  # writing takes a transaction
+            lines = (await connection.execute(missed)).scalars().all()
+        return len(await self.call(lines)) if lines else 0
 
     async def newest(self, line: Line, /) -> int:
         """Tell the highest epoch in a numbered line; 0 if there is nothing in it."""

@@ -39,6 +39,9 @@ line_table = Table(
     Column("due", BigInteger),
     # Its events are in the order of their numbers; and how often it was called, or that was heard.
     Column("numbered", Boolean, nullable=False),
+    # The stream that it waits for: its row, with the scope, in the table of streams.
+    Column("source", Name),
+    Column("stream", Name),
     Column("calls", BigInteger, nullable=False),
     Column("heard", BigInteger, nullable=False),
     Column("released", Boolean, nullable=False),

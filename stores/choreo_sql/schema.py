@@ -1,6 +1,6 @@
 """The tables, their version, and how they are made: safe to run twice, and by two at once."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import URL, Column, Integer, Table, insert, inspect, select, text, update
 from sqlalchemy.engine import Connection
@@ -8,14 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from choreo.errors import SchemaError
 from choreo.store.schema import Standing
-from choreo_sql import flights, inbox, lot, outbox, scopes, streams
+from choreo_sql import flights, inbox, lot, migrations, outbox, scopes, streams
 from choreo_sql.connections import Connections
 from choreo_sql.metadata import metadata
 from choreo_sql.settings import shown
 
 PARTS = (scopes, inbox, outbox, streams, lot, flights)
 """Modules that hold tables; importing them is what fills the metadata."""
-VERSION = 1
+VERSION = 2
 LOCK = 0x63686F72656F
 """Advisory lock of PostgreSQL under which tables are made: the letters "choreo"."""
 
@@ -26,8 +26,7 @@ versions = Table(
     Column("version", Integer, nullable=False),
 )
 
-Migrate = Callable[[AsyncConnection], Awaitable[None]]
-MIGRATIONS: Sequence[tuple[int, Migrate]] = ()
+MIGRATIONS: Sequence[tuple[int, migrations.Migrate]] = migrations.ALL
 """By the version they lead to, in order; the tables as they are now are version ``VERSION``."""
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from choreo.store.lot import Laid, Line, Lot, Parking, Ticket, line_of
 from choreo.store.port import Ledger
+from choreo.store.streams import Advance
 from tests.order.test_lot import LEASE, NOW, A, delivery
 from tests.order.test_lot import parking as unnumbered
 
@@ -12,7 +13,7 @@ OTHER = line_of("first", b"gap", b"urn:source", b"b")
 LATER = timedelta(hours=1)
 
 
-def parking(number: int, *, epoch: int = 0, line: bytes = GAP) -> Parking:
+def parking(number: int, *, epoch: int = 0, line: bytes = GAP, stream: str = "a") -> Parking:
     return Parking(
         line=line,
         handler=0,
@@ -21,6 +22,18 @@ def parking(number: int, *, epoch: int = 0, line: bytes = GAP) -> Parking:
         generation=0,
         delivery=delivery(number),
         number=(epoch, number),
+        stream=stream,
+    )
+
+
+def step(expected: int, following: int, *, epoch: int = 0, stream: str = "a") -> Advance:
+    return Advance(
+        handler=0,
+        source="urn:source",
+        stream=stream,
+        epoch=epoch,
+        expected=expected,
+        next=following,
     )
 
 
@@ -108,6 +121,64 @@ async def test_a_call_is_not_lost_with_who_took_the_line_for_it(ledger: Ledger[o
 
     assert await lot.take(10, LEASE) == []
     assert await lot.next_due() is None
+
+
+async def test_a_line_whose_stream_has_reached_it_is_found_though_nobody_called(
+    ledger: Ledger[object],
+) -> None:
+    """Who moved the stream did not know of the line, or died before it called."""
+    lot, streams = ledger.order.lot, ledger.order.streams
+    await lot.park(parking(5), [parking(9)], None)
+    await lot.park(parking(6, line=OTHER, stream="b"), (), None)
+    await lot.park(unnumbered(1), (), None)
+    await streams.move([step(0, 4), step(0, 5, stream="c")])
+    assert await lot.sweep(10) == 0
+
+    await streams.move([step(4, 5), step(0, 4, stream="b")])
+    assert await lot.sweep(10) == 1
+    assert await lot.sweep(10) == 0  # it is called by now
+    line = await taken(lot)
+    assert line.line == GAP
+
+    await streams.move([step(4, 6, stream="b")])
+    assert await lot.sweep(10) == 1
+    assert (await taken(lot)).line == OTHER
+    assert await lot.sweep(10) == 0  # both are worked on
+
+
+async def test_a_line_of_an_epoch_that_is_over_is_found_and_one_of_the_next_is_not(
+    ledger: Ledger[object],
+) -> None:
+    """R4: what is stale is not waited for."""
+    lot, streams = ledger.order.lot, ledger.order.streams
+    await lot.park(parking(5, epoch=2), (), None)
+    await lot.park(parking(6, epoch=4, line=OTHER, stream="b"), (), None)
+
+    await streams.move([step(0, 2, epoch=3), step(0, 9, epoch=3, stream="b")])
+
+    assert await lot.sweep(10) == 1
+    assert (await taken(lot)).line == GAP
+
+
+async def test_so_many_lines_are_called_at_once_and_the_others_then(
+    ledger: Ledger[object],
+) -> None:
+    lot, streams = ledger.order.lot, ledger.order.streams
+    await lot.park(parking(5), (), None)
+    await lot.park(parking(6, line=OTHER, stream="b"), (), None)
+    await streams.move([step(0, 6), step(0, 6, stream="b")])
+
+    assert [await lot.sweep(1), await lot.sweep(1), await lot.sweep(1)] == [1, 1, 0]
+
+
+async def test_who_calls_is_told_which_lines_there_are(ledger: Ledger[object]) -> None:
+    lot = ledger.order.lot
+    await lot.park(parking(5), (), None)
+    await lot.park(unnumbered(1), (), None)
+
+    assert await lot.call([GAP, OTHER, A]) == {GAP}
+    assert await lot.call([]) == frozenset()
+    assert await lot.call() == {GAP}
 
 
 async def test_a_gap_is_let_go_of_by_name_and_not_by_a_start(ledger: Ledger[object]) -> None:

@@ -12,12 +12,16 @@ from choreo import Context, Gaps, Service
 from choreo.broker import Binding, Broker
 from choreo.cloudevents import EnvelopeWriter
 from choreo.gaps import Policy
-from choreo.runner import started
+from choreo.runner import Running, started
 from choreo_memory import MemoryBroker
+from choreo_sql import SqlStore
 from tests.order.events import Plain, Reading, envelope
 from tests.order.plant import Forgetful
 
-pytestmark = pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
+pytestmark = [
+    pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True),
+    pytest.mark.timeout(60),  # a new database takes some seconds on a busy machine
+]
 
 
 WAIT = Gaps(policy="wait")
@@ -93,6 +97,49 @@ async def test_two_owners_of_one_stream_keep_its_order_between_them(url: str) ->
 
     # Both may run a handler, whose end only one of them writes; what follows, follows that end.
     assert list(dict.fromkeys(seen)) == list(range(1, 41))
+
+
+@pytest.mark.parametrize("policy", ["wait", "park"])
+async def test_who_moves_a_stream_need_not_know_what_another_owner_has_laid_into_the_store(
+    url: str, policy: Policy
+) -> None:
+    """R13: one has the number that is missing, the other has written what is behind it."""
+    seen = list[int]()
+    kind = Forgetful if policy == "wait" else MemoryBroker
+    brokers = [f"memory://{uuid4()}" for _ in range(2)]
+    gaps = Gaps(policy=policy, patience=timedelta(milliseconds=10))
+    writer = EnvelopeWriter(Binding.KAFKA)
+    async with AsyncExitStack() as stack:
+        for broker in brokers:
+            await stack.enter_async_context(started(service(url, kind(broker), seen, gaps)))
+        first, second = [
+            await stack.enter_async_context(started(Service("device", broker=broker)))
+            for broker in brokers
+        ]
+        books = await stack.enter_async_context(SqlStore(url))
+
+        async def send(device: Running, *numbers: int) -> None:
+            await device.send(
+                [writer.write(envelope(str(number)), "plain", None) for number in numbers]
+            )
+
+        async def laid(count: int) -> None:
+            lot = await books.lot("plant")
+            while [line.events for line in await lot.lines(10)] != [count]:
+                await asyncio.sleep(0.01)
+
+        await send(first, 1)
+        await until(seen, 1)
+        await send(second, 3)
+        await laid(1)
+        await send(first, 2)
+        await until(seen, 3)
+        await send(first, 6)
+        await laid(1)
+        await send(second, 4, 5)
+        await until(seen, 6)
+
+    assert seen == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("policy", ["wait", "park"])

@@ -9,6 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from choreo.errors import SchemaError
+from choreo.message import Delivery
+from choreo.store.lot import Parking
+from choreo.store.streams import Advance
 from choreo_sql import SqlStore, schema
 from choreo_sql.connections import connections
 from choreo_sql.settings import SqlSettings
@@ -25,11 +28,20 @@ asyncio.run(main())
 """
 
 
-async def set_version(url: str, version: int) -> None:
-    """Let the tables bear another version."""
-    async with SqlStore(url) as store, store.connections.writing() as connection:
+async def set_version_behind(url: str, version: int) -> None:
+    """Change the version without what a store checks when it is entered."""
+    pools = connections(*SqlSettings.parse(url))
+    async with pools.writing() as connection:
         change = text("UPDATE choreo_schema SET version = :version")
         await connection.execute(change, {"version": version})
+    await pools.close()
+
+
+async def set_version(url: str, version: int) -> None:
+    """Let the tables bear another version."""
+    async with SqlStore(url):
+        pass  # which makes them
+    await set_version_behind(url, version)
 
 
 async def test_sqlite_makes_its_tables_by_itself(tmp_path: Path) -> None:
@@ -54,10 +66,7 @@ async def test_older_and_newer_tables_are_refused(url: str) -> None:
         async with SqlStore(url):
             pass
 
-    pools = connections(*SqlSettings.parse(url))
-    async with pools.writing() as connection:
-        await connection.execute(text("UPDATE choreo_schema SET version = 1000"))
-    await pools.close()
+    await set_version_behind(url, 1000)
     with pytest.raises(SchemaError, match="upgrade choreo"):
         async with SqlStore(url):
             pass
@@ -97,6 +106,35 @@ async def test_migrations_run_once_in_order(url: str, monkeypatch: pytest.Monkey
     await pools.close()
 
     assert ran == [1]
+
+
+async def test_tables_of_the_first_version_are_brought_to_this_one(url: str) -> None:
+    async with SqlStore(url) as store, store.connections.writing() as connection:
+        for column in ("source", "stream"):
+            await connection.execute(text(f"ALTER TABLE choreo_line DROP COLUMN {column}"))
+    await set_version_behind(url, 1)
+
+    pools = connections(*SqlSettings.parse(url))
+    standing = await schema.upgrade(pools)
+    await pools.close()
+
+    assert standing.current
+    async with SqlStore(url) as store:
+        ledger = await store.ledger("shop", ["one"])
+        head = Parking(
+            line=b"line" * 4,
+            handler=0,
+            source="urn:source",
+            id="1",
+            generation=0,
+            delivery=Delivery("topic", b"body"),
+            number=(0, 5),
+            stream="a",
+        )
+        await ledger.order.lot.park(head, (), None)
+        step = Advance(handler=0, source="urn:source", stream="a", epoch=0, expected=0, next=5)
+        await ledger.order.streams.move([step])
+        assert await ledger.order.lot.sweep(10) == 1
 
 
 @pytest.mark.timeout(60)

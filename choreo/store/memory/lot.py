@@ -2,84 +2,14 @@
 
 from bisect import insort
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from itertools import count
+from datetime import timedelta
 
-from choreo.clock import Clock
 from choreo.errors import IdConflict
 from choreo.store.lot import Laid, Line, Parked, Parking, Ticket, Waiting
 from choreo.store.memory.books import Scope
-from choreo.store.memory.streams import StreamRows
-from choreo.store.port import End, Verdict
+from choreo.store.memory.lines import Entry, LotRows, Row
+from choreo.store.memory.streams import place
 from choreo.store.streams import Advance, StreamKey
-
-Entry = tuple[int, str, Parking]
-"""Place, handler, and what is parked."""
-
-
-@dataclass(slots=True)
-class Row:
-    """One line."""
-
-    handler: str
-    since: datetime
-    until: datetime
-    due: datetime | None
-    note: str
-    numbered: bool = False
-    fence: int = 0
-    attempts: int = 0
-    calls: int = 0
-    heard: int = 0
-    released: bool = False
-    entries: list[Entry] = field(default_factory=list[Entry])
-    """In order."""
-
-    @property
-    def called(self) -> bool:
-        """Say whether somebody has called it and was not heard."""
-        return self.calls != self.heard
-
-
-class LotRows:
-    """The lines in one memory store: the part of an end that takes an event out of its line."""
-
-    def __init__(self, streams: StreamRows, clock: Clock) -> None:
-        self.streams = streams
-        self.clock = clock
-        self.lines: dict[tuple[str, bytes], Row] = {}
-        self.places = count(1)
-
-    def refuse(self, scope: Scope, end: End, /) -> Verdict | None:
-        """Say if the place that *end* leaves is not there, or not held, any more."""
-        if end.parked is None or self.held(scope, end.parked) is not None:
-            return None
-        return Verdict.MOVED
-
-    def write(self, scope: Scope, end: End, /) -> None:
-        """Take the event of *end* out."""
-        if end.parked is not None:
-            self.leave(scope, end.parked)
-
-    def leave(self, scope: Scope, ticket: Ticket) -> bool:
-        """Take an event out; False if it is not there, or not held."""
-        found = self.held(scope, ticket)
-        if found is None:
-            return False
-        key, row = found
-        row.entries = [entry for entry in row.entries if entry[0] != ticket.place]
-        row.attempts, row.note = 0, ""
-        if not row.entries:
-            del self.lines[key]
-        return True
-
-    def held(self, scope: Scope, ticket: Ticket) -> tuple[tuple[str, bytes], Row] | None:
-        """Find the line in which a ticket's place is, and is held."""
-        for key, row in self.lines.items():
-            if key[0] == scope.service and any(entry[0] == ticket.place for entry in row.entries):
-                return (key, row) if row.fence == ticket.fence else None
-        return None
 
 
 class MemoryLot:
@@ -206,11 +136,28 @@ class MemoryLot:
             row.released = row.numbered and lines is not None
         return len(rows)
 
-    async def call(self, lines: Sequence[bytes] | None = None, /) -> None:
-        """Have numbered lines looked at soon, all of them if none is named."""
-        for line, row in self._own():
-            if row.numbered and (lines is None or line in lines):
-                row.calls += 1
+    async def call(self, lines: Sequence[bytes] | None = None, /) -> frozenset[bytes]:
+        """Have numbered lines looked at soon, all of them if none is named; return those there."""
+        called = [
+            (line, row)
+            for line, row in self._own()
+            if row.numbered and (lines is None or line in lines)
+        ]
+        for _, row in called:
+            row.calls += 1
+        return frozenset(line for line, _ in called)
+
+    async def sweep(self, limit: int, /) -> int:
+        """Call numbered lines whose stream has reached what comes first in them."""
+        now = self._rows.clock.now()
+        missed = [
+            row
+            for _, row in self._known()
+            if row.numbered and not row.called and row.until <= now and self._reached(row)
+        ]
+        for row in missed[:limit]:
+            row.calls += 1
+        return len(missed[:limit])
 
     async def newest(self, line: Line, /) -> int:
         """Tell the highest epoch in a numbered line; 0 if there is nothing in it."""
@@ -290,6 +237,13 @@ class MemoryLot:
         row.attempts, row.released = attempts, False
         row.due, row.until, row.note = None if due is None else now + due, now, note
         return True
+
+    def _reached(self, row: Row) -> bool:
+        """Say whether the stream of a numbered line stands at its first event, or behind it."""
+        event = row.entries[0][2]
+        key = (event.handler, event.source, event.stream)
+        stands = self._rows.streams.positions.get(place(self._scope, key))
+        return stands is not None and _order(row.entries[0])[:2] <= stands
 
     def _number(self, handler: str) -> int | None:
         return self._scope.handlers.index(handler) if handler in self._scope.handlers else None

@@ -3,7 +3,8 @@
 from choreo.clock import Clock
 from choreo.store.memory.books import Books, Scope
 from choreo.store.memory.flights import FlightRows, MemoryFlights
-from choreo.store.memory.lot import LotRows, MemoryLot
+from choreo.store.memory.lines import LotRows
+from choreo.store.memory.lot import MemoryLot
 from choreo.store.memory.streams import MemoryStreams, StreamRows
 from choreo.store.order import Order
 from choreo.store.port import End, Verdict

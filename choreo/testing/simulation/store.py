@@ -17,7 +17,7 @@ from choreo.clock import Clock
 from choreo.errors import StoreError
 from choreo.store.memory.books import Books, RowKey, Scope
 from choreo.store.memory.ledger import MemoryEffect, MemoryLedger
-from choreo.store.memory.lot import LotRows
+from choreo.store.memory.lines import LotRows
 from choreo.store.memory.order import OrderRows
 from choreo.store.memory.outbox import Shelf, Shelves
 from choreo.store.memory.transaction import MemoryTransaction
