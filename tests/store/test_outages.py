@@ -2,9 +2,11 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import pytest
 from sqlalchemy import text
@@ -20,6 +22,7 @@ from tests.store.setups import sqlite_url
 from tests.store.severing import severed
 
 WRITTEN, DUPLICATE = Verdict.WRITTEN, Verdict.DUPLICATE
+T = TypeVar("T")
 StartPostgres = Callable[[dict[str, str]], Postgres]
 
 
@@ -164,8 +167,41 @@ async def test_a_session_that_the_server_ends_is_replaced(postgres_url: str) -> 
                 )
             )
 
-        assert await finish(ledger, "a", "c") == [DUPLICATE, WRITTEN]
-        assert await handle(ledger, "d", lambda transaction: pay(transaction, "d")) is WRITTEN
+        assert await again(lambda: finish(ledger, "a", "c")) == [DUPLICATE, WRITTEN]
+        assert await again(lambda: handle(ledger, "d", pay_d)) is WRITTEN
+        assert sorted(await payments(store)) == ["d", "paid"]
+
+
+async def pay_d(transaction: SqlTransaction) -> None:
+    await pay(transaction, "d")
+
+
+async def again(work: Callable[[], Awaitable[T]]) -> T:
+    """Do as who uses a store does: a session may end in the middle of what is said on it."""
+    async with asyncio.timeout(5):
+        while True:
+            with suppress(StoreError):
+                return await work()
+
+
+async def test_a_handler_whose_session_the_server_ends_is_not_to_blame(postgres_url: str) -> None:
+    """Its statement finds the session closed, closing, or about to be: all are the store's."""
+    async with books(postgres_url) as (store, ledger):
+
+        async def ended(transaction: SqlTransaction, turns: int) -> None:
+            pid = await transaction.connection.scalar(text("SELECT pg_backend_pid()"))
+            async with store.connections.writing() as other:
+                await other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await pay(transaction)
+
+        for turns in range(4):
+            with pytest.raises((StoreError, DBAPIError)) as caught:
+                await handle(ledger, f"{turns}", partial(ended, turns=turns))
+            assert store.unavailable(caught.value)
+
+        assert await payments(store) == []
 
 
 async def test_a_handler_that_is_stopped_for_long_loses_its_transaction(
