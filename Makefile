@@ -12,8 +12,14 @@ setup: $(STAMP) ## make .venv with the pinned tools and choreo itself
 demo: setup ## run the example on memory://
 	$(BIN)/python -m examples.order_fulfilment
 
+# Most tests wait for brokers: so many processes share them, each with brokers of its own.
+TESTERS ?= 3
+
 test: setup ## run everything that the brokers at hand can show
-	$(BIN)/pytest
+	@status=0; \
+	$(BIN)/pytest -q -m "not alone" --numprocesses $(TESTERS) --dist worksteal || status=1; \
+	$(BIN)/pytest -q -m alone || status=1; \
+	exit $$status
 
 SEEDS ?= 2000
 

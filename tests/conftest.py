@@ -28,6 +28,8 @@ from tests.local import (
 T = TypeVar("T")
 
 REAL_BROKER_TIMEOUT = 60.0
+PATIENCE_IN_CI = 3
+"""A limit is there to end what hangs; CI, whose machine may be busy, gets so many times as much."""
 NOT_HERE = "not here: "
 MARKERS = {
     "kafka": {"kafka", "real_kafka", "secured_kafka", "kafka_cluster"},
@@ -35,6 +37,8 @@ MARKERS = {
     "postgres": {"postgres", "postgres_server"},
 }
 PARTS = pytest.StashKey[Parts]()
+WHY_MOCK = pytest.StashKey[str | None]()
+"""Why a mock stood in for Kafka, as far as the processes that ran the tests have told."""
 
 
 class StartKafka(Protocol):
@@ -48,6 +52,13 @@ class StartKafka(Protocol):
         heap: str = "384m",
         properties: dict[str, str] | None = None,
     ) -> KafkaCluster: ...
+
+
+class Worker(Protocol):
+    """A process that runs a share of the tests, as whoever shares them out knows it."""
+
+    config: pytest.Config
+    workeroutput: dict[str, str | None]
 
 
 StartMosquitto = Callable[[MosquittoOptions], Mosquitto]
@@ -149,6 +160,7 @@ def fresh_name() -> Callable[[str], str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[PARTS] = Parts()
+    config.stash[WHY_MOCK] = None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -164,6 +176,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(marker)
         if touched and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(REAL_BROKER_TIMEOUT))
+        if _in_ci():
+            limit = item.get_closest_marker("timeout")
+            seconds = float(limit.args[0] if limit else item.config.getini("timeout"))
+            item.add_marker(pytest.mark.timeout(PATIENCE_IN_CI * seconds), append=False)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -185,6 +201,20 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     return (yield)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Worker) -> None:
+    """Hear from a process that ran a share of the tests what stood in for Kafka there."""
+    why = node.workeroutput.get("why_mock")
+    node.config.stash[WHY_MOCK] = node.config.stash[WHY_MOCK] or why
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that shares the tests out, if there is one."""
+    told: dict[str, str | None] | None = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told["why_mock"] = _parts(session.config).why_mock
+
+
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
@@ -194,7 +224,7 @@ def pytest_terminal_summary(
         _, found, reason = _reason(report).partition(NOT_HERE)
         if found:
             skipped.setdefault(reason, []).append(report.nodeid)
-    why_mock = _parts(config).why_mock
+    why_mock = _parts(config).why_mock or config.stash[WHY_MOCK]
     if not skipped and why_mock is None:
         return
     terminalreporter.section("NOT SHOWN BY THIS RUN", sep="!", red=True, bold=True)

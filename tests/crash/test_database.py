@@ -20,7 +20,7 @@ LATER = 200
 HEALED = 60.0
 CUTS = 20
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(150)]
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from choreo.failpoints import POINTS
 from tests.crash.conftest import Ground
 from tests.crash.world import World
 
+pytestmark = pytest.mark.alone
+
 AT_ONCE = 13
 """Runs at a time: most of each is waiting for a session, or a lease, to run out."""
 HIT = 20.0

@@ -14,6 +14,8 @@ from choreo_sql import SqlStore
 from choreo_sql.frozen import BOOKS
 from tests.crash.conftest import Ground
 
+pytestmark = pytest.mark.alone
+
 TIMEOUT = 1.0
 OPEN = (
     "SELECT count(*) FROM pg_stat_activity"

@@ -12,6 +12,8 @@ from tests.crash.conftest import Ground
 from tests.crash.processes import Child
 from tests.crash.world import World
 
+pytestmark = pytest.mark.alone
+
 KEYS = [f"key-{number}" for number in range(50)]
 EACH = 100
 KILLS = 5

@@ -10,6 +10,8 @@ from choreo import Event, Service
 from choreo.runner import started
 from choreo_sql import SqlStore
 
+pytestmark = pytest.mark.alone
+
 
 class Order(Event, topic="starting-orders", key="key"):
     key: str

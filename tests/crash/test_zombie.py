@@ -23,7 +23,7 @@ IDLE = 4.0
 """Seconds after which PostgreSQL ends the transaction of a process that says nothing."""
 TAKEN_OVER = 60.0
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(150)]
 
 
 class Scene(NamedTuple):

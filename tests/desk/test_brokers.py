@@ -18,6 +18,8 @@ from choreo.message import Message
 from tests.desk.shop import Shop, opened
 from tests.local import KafkaPart, MqttPart
 
+pytestmark = pytest.mark.alone
+
 KEYS = 20
 LETTERS = 500
 LIVE = 10_000

@@ -17,7 +17,7 @@ from tests.local.parts import KafkaPart
 
 OPTIONS = "&close_timeout=1"
 EVENTS = 4_000
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(150)]
 
 
 class Work(Ear):

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 ROUND_TRIP = "tests/local/test_kafka.py::test_what_is_produced_is_consumed_in_a_group"
 NEEDS_REAL = "tests/local/test_kafka.py::test_a_frozen_node_is_silent_until_it_is_thawed"
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 def test_on_a_laptop_the_mock_cluster_stands_in_and_the_rest_is_named_as_not_shown() -> None:
@@ -42,5 +42,5 @@ def pytest_without_java(*tests: str, ci: str) -> subprocess.CompletedProcess[str
         text=True,
         cwd=ROOT,
         env={**inherited, "CI": ci, "PATH": "/nowhere"},
-        timeout=60.0,
+        timeout=170.0,
     )

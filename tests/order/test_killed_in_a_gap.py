@@ -18,6 +18,8 @@ from choreo.store.opening import open_store
 from tests.local.parts import MqttPart
 from tests.order.gapped import EVENTS, handled, step
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).parents[2]
 
 

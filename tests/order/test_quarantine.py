@@ -19,6 +19,8 @@ from choreo.reason import Reason
 from choreo.runner import started as running
 from tests.order.poison import EVENTS, POISON, handled, item
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -16,6 +16,8 @@ from choreo_kafka import KafkaBroker
 from tests.local.parts import KafkaPart
 from tests.local.process import Process, StartError, wait_until
 
+pytestmark = pytest.mark.alone
+
 LEASE = 5.0
 TRANSACTIONS = 100
 WRITERS = 4

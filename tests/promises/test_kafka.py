@@ -24,6 +24,8 @@ from tests.promises.ledger import Ledger, Line
 from tests.promises.program import step_on
 from tests.promises.workers import Workers
 
+pytestmark = pytest.mark.alone
+
 TRACKS = 200
 EACH = 100
 INTERVAL = KafkaSettings.parse("kafka://any").commit_interval.total_seconds()

@@ -14,6 +14,8 @@ from tests.promises.program import step_on
 from tests.promises.proxy import Proxy
 from tests.promises.workers import Workers
 
+pytestmark = pytest.mark.alone
+
 TRACKS = 200
 EACH = 100
 WINDOW = 1_000

@@ -14,6 +14,8 @@ from choreo.testing import Harness
 from tests.local import KafkaCluster, KafkaPart, MqttPart
 from tests.local.kafka_security import PASSWORD, USER
 
+pytestmark = pytest.mark.alone
+
 
 class Step(Event, topic="steps", key="track", domain="poison"):
     track: str
