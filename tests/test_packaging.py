@@ -77,21 +77,21 @@ def test_pins_are_exact_and_name_no_place_to_fetch_from(pins: str) -> None:
     assert [line for line in lines if not PIN.fullmatch(line)] == []
 
 
-def test_everything_asked_for_is_pinned_and_run_agrees_with_dev() -> None:
+@pytest.mark.parametrize("group", ["dev", "bench"])
+def test_everything_asked_for_is_pinned_and_run_agrees_with_each_group(group: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    asked = {normal(each) for each in asked_for(project)}
+    asked = {normal(each) for each in asked_for(project, group)}
 
-    development, production = requirement_lines("dev.txt"), requirement_lines("run.txt")
+    pinned, production = requirement_lines(f"{group}.txt"), requirement_lines("run.txt")
 
-    assert asked - {normal(line) for line in development} == {"choreo"}
-    assert set(production) <= set(development)
+    assert asked - {normal(line) for line in pinned} == {"choreo"}
+    assert set(production) <= set(pinned)
 
 
-def asked_for(project: dict[str, Any]) -> list[str]:
+def asked_for(project: dict[str, Any], group: str) -> list[str]:
     metadata = project["project"]
-    extras = metadata["optional-dependencies"].values()
-    groups = project["dependency-groups"].values()
-    return [*metadata["dependencies"], *(each for group in [*extras, *groups] for each in group)]
+    wanted = [*metadata["optional-dependencies"].values(), project["dependency-groups"][group]]
+    return [*metadata["dependencies"], *(each for some in wanted for each in some)]
 
 
 def requirement_lines(pins: str) -> list[str]:

@@ -135,5 +135,6 @@ class Parts:
     def _postgres(self) -> PostgresPart:
         if given := os.environ.get("CHOREO_TEST_POSTGRES"):
             return PostgresPart(given)
-        server = self._running.enter_context(Postgres.running())
+        # Nothing kills this one, and even then the kernel would have what was written.
+        server = self._running.enter_context(Postgres.running({"fsync": "off"}))
         return PostgresPart(server.dsn, server=server)

@@ -22,7 +22,7 @@ async def postgres_url(
     try:
         await server.execute(f"CREATE DATABASE {name}")
         yield f"{postgres.dsn.rpartition('/')[0]}/{name}?create=true"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await server.close()
