@@ -18,9 +18,11 @@ from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.pipeline import Parts, compose
 from choreo.delivery.replays import Replays
 from choreo.delivery.tracing import Tracer
+from choreo.envelope import Envelope
 from choreo.environment import Environment
 from choreo.errors import ConfigurationError
-from choreo.event import Newer, event_type
+from choreo.event import Event, Newer, event_type
+from choreo.observer import observer
 from choreo.plan import Plan
 from choreo.replay import replay_filter, replay_topic
 from choreo.resend import ResendRequested
@@ -94,7 +96,24 @@ def assemble(
 def _process(
     plan: Plan, formats: Codecs, provided: Mapping[type[object], object], parts: Parts
 ) -> Process:
-    return compose(plan, formats.decoder(plan.event), _arguments(plan, provided), parts)
+    decode = _observed(plan, formats.decoder(plan.event), parts.service)
+    return compose(plan, decode, _arguments(plan, provided), parts)
+
+
+def _observed(
+    plan: Plan, decode: Callable[[Envelope], Event], service: str
+) -> Callable[[Envelope], Event]:
+    """Have whoever looks on told of each event; where nobody does it costs nothing."""
+    onlooker = observer.get()
+    if onlooker is None:
+        return decode
+
+    def observed(envelope: Envelope) -> Event:
+        event = decode(envelope)
+        onlooker.handed(service, plan, event)
+        return event
+
+    return observed
 
 
 def _handler(

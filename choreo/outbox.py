@@ -11,6 +11,7 @@ from choreo.envelope import Envelope
 from choreo.environment import Environment
 from choreo.errors import ConfigurationError
 from choreo.event import Event
+from choreo.observer import tell_published
 from choreo.service import Service
 from choreo.store.outbox import Emission, Guest
 
@@ -115,6 +116,7 @@ class Outbox:
 
     def _emitted(self, events: Sequence[Event], delay: timedelta | None) -> Sequence[Emitted]:
         checked = checked_delay(delay)
+        tell_published(self._name, events)
         return [Emitted(self._environment.ids.new(), event, checked) for event in events]
 
     def _written(

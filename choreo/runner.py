@@ -34,6 +34,7 @@ from choreo.environment import Environment
 from choreo.errors import ConnectionLost
 from choreo.event import Event
 from choreo.message import Message
+from choreo.observer import tell_published
 from choreo.provision import provide
 from choreo.retry import FOREVER
 from choreo.service import Service
@@ -80,6 +81,7 @@ class Running:
         ids = [self._environment.ids.new() for _ in events]
         messages = self.outgoing.roots(list(zip(ids, events, strict=True)))
         await self._publisher.publish(messages)
+        tell_published(self.service.name, events)
         return ids
 
     def wake(self) -> None:

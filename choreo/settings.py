@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from choreo.contracts.mode import Mode
 from choreo.duration import Duration
 from choreo.errors import ConfigurationError
 from choreo.event import Newer
@@ -47,6 +48,10 @@ class Settings(BaseModel):
     )
     schemas: Path = Field(
         default=Path("schemas"), description="Folder of the committed Avro contracts."
+    )
+    compatibility: Mode = Field(
+        default=Mode.FULL_TRANSITIVE,
+        description="Who must be able to read whom, among versions of a contract.",
     )
     concurrency: int = Field(default=100, ge=1, description="Handlers running at once.")
     threads: int = Field(default=16, ge=1, description="Threads for plain functions as handlers.")

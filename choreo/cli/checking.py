@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from choreo.cli.acceptance import write_acceptance
 from choreo.cli.consuming import misfits, show_misfit
+from choreo.cli.deploying import check_locks
 from choreo.cli.evolution import Change, Question, changes, folder_of, key_of, rewritten
 from choreo.cli.evolution_report import show_change, show_difference, show_rewritten
 from choreo.cli.failure import NothingFound
@@ -29,8 +30,11 @@ class Comparison:
 
     targets: Sequence[str] = ()
     schemas: Path | None = None
-    mode: Mode = Mode.FULL_TRANSITIVE
+    mode: Mode | None = None
+    """None: as the settings say."""
     against: str | None = None
+    locks: Sequence[Path] = ()
+    """What other projects emit and take."""
     json: bool = False
 
 
@@ -52,6 +56,9 @@ def check(comparison: Comparison) -> None:
     for change in changes(question):
         show_change(change, json=comparison.json)
         broken += bool(change.open)
+    if comparison.locks:
+        found = check_locks(comparison.targets, comparison.locks, json=comparison.json)
+        broken += not found.safe
     if broken:
         raise ConfigurationError(
             f"{broken} contract{'s do' if broken > 1 else ' does'} not hold: choreo contracts "
@@ -79,7 +86,7 @@ def accept(comparison: Comparison, events: Sequence[str], because: str) -> None:
     for event in events:
         mine = [change for change in found if change.folder.name == event and change.open]
         if not mine:
-            raise NothingFound(f"{event} breaks with nothing in mode {comparison.mode}")
+            raise NothingFound(f"{event} breaks with nothing in mode {question.mode}")
         for change in mine:
             _accept(change, because, question.roots, json=comparison.json)
 
@@ -110,11 +117,11 @@ def _question(comparison: Comparison, standings: Sequence[Standing]) -> Question
     roots += [one.settings(schemas=comparison.schemas).schemas for one in services]
     if not comparison.targets:
         roots.append(Settings.load(schemas=comparison.schemas).schemas)
-        if not in_folder(roots[0]) and comparison.against is None:
+        if not in_folder(roots[0]) and comparison.against is None and not comparison.locks:
             raise NothingFound(f"there are no contracts in {roots[0]}")
     return Question(
         roots=list(dict.fromkeys(roots)),
-        mode=comparison.mode,
+        mode=comparison.mode or Settings.load().compatibility,
         against=comparison.against,
         derived=dict(map(_derived, (one for one in standings if one.state is State.MISSING))),
         services=services,

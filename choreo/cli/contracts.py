@@ -35,11 +35,20 @@ Schemas = Annotated[
     typer.Option("--schemas", help="Folder of the contracts, in place of the settings' one."),
 ]
 OfMode = Annotated[
-    Mode, typer.Option("--mode", help="Who must be able to read whom, among versions.")
+    Mode | None,
+    typer.Option("--mode", help="Who must be able to read whom; by default as the settings say."),
 ]
 Against = Annotated[
     str | None,
     typer.Option("--against", help="Git reference whose contracts are in use, such as main."),
+]
+AgainstAny = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--against",
+        help="Git reference whose contracts are in use, or the lock of another project "
+        "(../billing/choreo.lock); may be repeated.",
+    ),
 ]
 
 
@@ -64,8 +73,8 @@ def export(
 def check(
     targets: Compared = None,
     schemas: Schemas = None,
-    mode: OfMode = Mode.FULL_TRANSITIVE,
-    against: Against = None,
+    mode: OfMode = None,
+    against: AgainstAny = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -76,10 +85,43 @@ def check(
     with reporting(json=json, debug=debug):
         from choreo.cli import checking
 
+        locks = [Path(one) for one in against or () if Path(one).is_file()]
+        references = [one for one in against or () if Path(one) not in locks]
+        if len(references) > 1:
+            raise typer.BadParameter(f"--against: {references[1]} is no file, and a second commit")
         checking.check(
             checking.Comparison(
-                targets=targets or (), schemas=schemas, mode=mode, against=against, json=json
+                targets=targets or (),
+                schemas=schemas,
+                mode=mode,
+                against=next(iter(references), None),
+                locks=locks,
+                json=json,
             )
+        )
+
+
+@app.command("can-deploy")
+def can_deploy(
+    locks: Annotated[
+        list[Path], typer.Argument(metavar="LOCK…", help="Locks of what is to be deployed.")
+    ],
+    deployed: Annotated[
+        list[Path] | None,
+        typer.Option("--deployed", help="Lock, or folder of locks, of what runs; repeatable."),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option("--against", help="Git reference whose locks are what runs.")
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Tell whether services go with those that run, and in which order; end with 3 if not."""
+    with reporting(json=json, debug=debug):
+        from choreo.cli import deploying
+
+        deploying.deploy(
+            deploying.Request(candidates=locks, deployed=deployed or (), against=against, json=json)
         )
 
 
@@ -105,7 +147,7 @@ def accept(
     events: Annotated[list[str], typer.Argument(metavar="EVENT…", help="Names of events.")],
     because: Annotated[str, typer.Option("--because", help="The reason, kept in the file.")],
     schemas: Schemas = None,
-    mode: OfMode = Mode.FULL_TRANSITIVE,
+    mode: OfMode = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

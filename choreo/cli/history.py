@@ -47,8 +47,7 @@ def in_folder(root: Path) -> Histories:
 
 def in_commit(root: Path, ref: str) -> Histories:
     """Read what was in the folder at *ref*; raise ConfigurationError if git does not tell."""
-    commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
-    commit = commit.strip()
+    commit = _commit(root, ref)
     names = _git(root, "ls-tree", "-r", "-z", "--name-only", commit, "--", ".").split("\0")
     paths = [PurePosixPath(name) for name in names if name]
     return _histories(
@@ -56,6 +55,17 @@ def in_commit(root: Path, ref: str) -> Histories:
         for path in paths
         if len(path.parts) == len(("topic", "event", "version")) and path.suffix == ".avsc"
     )
+
+
+def at_commit(path: Path, ref: str) -> str | None:
+    """Read a file as it was at *ref*; None if it was not there.
+
+    Raises ConfigurationError if git does not tell.
+    """
+    folder = path.absolute().parent
+    commit = _commit(folder, ref)
+    names = _git(folder, "ls-tree", "-z", "--name-only", commit, "--", f"./{path.name}")
+    return _git(folder, "show", f"{commit}:./{path.name}") if names else None
 
 
 def release(number: int, schema: JsonValue, origin: str) -> Release:
@@ -77,6 +87,11 @@ def _histories(files: Iterable[tuple[PurePosixPath, str, str]]) -> Histories:
     return {
         folder: sorted(releases, key=lambda one: one.number) for folder, releases in found.items()
     }
+
+
+def _commit(root: Path, ref: str) -> str:
+    asked = ("--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+    return _git(root, "rev-parse", *asked).strip()
 
 
 def _text(path: Path) -> str:

@@ -19,6 +19,8 @@ class Use(StrEnum):
     READS = "reads it"
     PASSES_ON = "passes the event on, and may read it"
     TAKES = "takes the event, and does not read it"
+    WHOLE = "takes the event"
+    UNSEEN = "takes the event, and no test has shown what it reads"
 
 
 @dataclass(frozen=True, slots=True)

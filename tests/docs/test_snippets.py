@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from choreo.cli import application
 from choreo.settings import Settings
+from choreo.testing import plugin
 from tests.docs.pages import ROOT, Block, Page, pages
 
 PAGES = pages()
@@ -91,6 +92,10 @@ def check_command(line: str) -> None:
             check_choreo(arguments)
         case ["python", "-m", module, *_]:
             assert importlib.util.find_spec(module), line
+        case ["pytest", *arguments]:
+            parser = pytest.Parser(_ispytest=True)
+            plugin.pytest_addoption(parser)
+            parser.parse(arguments)
         case ["pip", "install", requirement]:
             check_extras(requirement)
         case ["docker", "compose", *_]:
