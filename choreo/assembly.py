@@ -79,7 +79,12 @@ def assemble(
     )
     handlers = [
         _handler(
-            index, plan, ground, service.retry, formats, _process(plan, formats, provided, parts)
+            index,
+            plan,
+            ground,
+            service.retry,
+            formats,
+            _process(plan, formats.decoder(plan.event), provided, parts),
         )
         for index, plan in enumerate(service.plans)
     ]
@@ -94,9 +99,12 @@ def assemble(
 
 
 def _process(
-    plan: Plan, formats: Codecs, provided: Mapping[type[object], object], parts: Parts
+    plan: Plan,
+    decode: Callable[[Envelope], Event],
+    provided: Mapping[type[object], object],
+    parts: Parts,
 ) -> Process:
-    decode = _observed(plan, formats.decoder(plan.event), parts.service)
+    decode = _observed(plan, decode, parts.service)
     return compose(plan, decode, _arguments(plan, provided), parts)
 
 
@@ -163,9 +171,7 @@ def _variant(
         folder = SchemaFolder(settings.schemas)
         reader = NewerReader(event, formats.decoder(event), folder, policy)
         ways = [
-            replace(
-                one, process=compose(one.plan, reader.read, _arguments(one.plan, provided), parts)
-            )
+            replace(one, process=_process(one.plan, reader.read, provided, parts))
             for one in handlers
         ]
         return Newcomers(ways, reader.admit)

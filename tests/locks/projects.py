@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.cli.program import Commands
 
@@ -138,14 +139,14 @@ BILLING_TEST = TEST.format(
 def orders(folder: Path) -> Project:
     """Make the project that writes orders, with its contract and its lock."""
     project = Project(folder, "orders")
-    project.write(ORDERS)
     locked_orders(project)
     return project
 
 
-def locked_orders(project: Project) -> None:
-    """Export what orders writes, and lock it."""
-    assert project.commands.run("contracts", "export", "app:orders").code == 0
+def locked_orders(project: Project, **change: Any) -> None:  # noqa: ANN401 -- as write has it
+    """Change what orders writes, export it and lock it."""
+    project.write(ORDERS, **change)
+    assert project.commands.run("contracts", "export", "app:orders", "--force").code == 0
     done = project.tested(ORDERS_TEST, "--choreo-lock=write")
     assert done.returncode == 0, done.stdout
 
