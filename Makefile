@@ -15,6 +15,7 @@ demo: setup ## run the example on memory://
 # Most tests wait for brokers: so many processes share them, each with brokers of its own.
 TESTERS ?= 3
 
+test: export CHOREO_TEST_PATIENCE ?= 3
 test: setup ## run everything that the brokers at hand can show
 	@status=0; \
 	$(BIN)/pytest -q -m "not alone" --numprocesses $(TESTERS) --dist worksteal || status=1; \

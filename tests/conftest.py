@@ -24,12 +24,11 @@ from tests.local import (
     PostgresPart,
     StartError,
 )
+from tests.patience import patient
 
 T = TypeVar("T")
 
 REAL_BROKER_TIMEOUT = 60.0
-PATIENCE_IN_CI = 3
-"""A limit is there to end what hangs; CI, whose machine may be busy, gets so many times as much."""
 NOT_HERE = "not here: "
 MARKERS = {
     "kafka": {"kafka", "real_kafka", "secured_kafka", "kafka_cluster"},
@@ -176,10 +175,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(marker)
         if touched and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(REAL_BROKER_TIMEOUT))
-        if _in_ci():
-            limit = item.get_closest_marker("timeout")
-            seconds = float(limit.args[0] if limit else item.config.getini("timeout"))
-            item.add_marker(pytest.mark.timeout(PATIENCE_IN_CI * seconds), append=False)
+        limit = item.get_closest_marker("timeout")
+        seconds = float(limit.args[0] if limit else item.config.getini("timeout"))
+        item.add_marker(pytest.mark.timeout(patient(seconds)), append=False)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

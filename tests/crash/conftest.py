@@ -16,6 +16,7 @@ from choreo_sql import SqlStore
 from tests.crash.processes import Nursery
 from tests.crash.world import Plan, World, make_table
 from tests.local import KafkaPart, MqttPart, PostgresPart
+from tests.patience import patient
 
 SESSION = 6.0
 """Seconds after which Kafka takes a silent process for dead: its shortest."""
@@ -96,7 +97,7 @@ async def database(postgres: PostgresPart, name: str) -> AsyncGenerator[str]:
 
 
 async def _order(postgres: PostgresPart, statement: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patient(20)):
         server = await asyncpg.connect(postgres.dsn)
         try:
             await server.execute(statement)

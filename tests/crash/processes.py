@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.crash.program import Task
+from tests.patience import patient
 
 ROOT = Path(__file__).parents[2]
 LOOK = 0.05
@@ -69,7 +70,7 @@ class Child:
     async def until(self, reached: Callable[["Child"], bool], what: str, within: float) -> None:
         """Return once *reached* holds; raise RuntimeError with its log if it does not."""
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(patient(within)):
                 while not reached(self):
                     await asyncio.sleep(LOOK)
         except TimeoutError:

@@ -17,6 +17,7 @@ from choreo.runner import Running
 from choreo_sql import SqlStore
 from tests.crash.processes import Child, Nursery
 from tests.crash.program import Task
+from tests.patience import patient
 
 HANDLERS = ("charge", "announce", "remind", "deliver")
 UNTROUBLED: Mapping[str, Any] = {"flaky": "", "refused": "", "parked": "", "spoilt": 0}
@@ -153,7 +154,7 @@ class World:
         """Return once everything that must be there is; raise AssertionError with what is not."""
         lacking = "nothing was looked at"
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(patient(within)):
                 while lacking := await self.lacking():
                     await asyncio.sleep(LOOK)
         except TimeoutError:
@@ -176,7 +177,7 @@ class World:
 
     async def until_effects(self, role: str, count: int, within: float) -> None:
         """Return once a service has so many effects."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(patient(within)):
             while len(await self.effects(role)) < count:
                 await asyncio.sleep(LOOK)
 

@@ -14,6 +14,7 @@ from choreo.desk.place import of_service
 from choreo.desk.ruling import Wish, rule
 from choreo.desk.selection import Selection
 from choreo.runner import Running, started
+from tests.patience import patient
 
 
 @dataclass
@@ -61,7 +62,7 @@ class Shop:
 
     async def until(self, condition: Callable[[], object], within: float = 8.0) -> None:
         """Wait for *condition*."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(patient(within)):
             while not condition():
                 await asyncio.sleep(0.005)
 

@@ -17,6 +17,7 @@ from choreo.desk.selection import EVERY, Selection
 from choreo.message import Message
 from tests.desk.shop import Shop, opened
 from tests.local import KafkaPart, MqttPart
+from tests.patience import patient
 
 pytestmark = pytest.mark.alone
 
@@ -31,7 +32,7 @@ async def bury_all(shop: Shop) -> None:
     orders = [(f"key-{number % KEYS}", number // KEYS) for number in range(LETTERS)]
     await shop.place(*orders)
     await shop.until(lambda: len(shop.till.seen) == LETTERS, within=40)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patient(20)):
         while len(await shop.cases()) < LETTERS:
             await asyncio.sleep(0.1)
     shop.till.broken = False

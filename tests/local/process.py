@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from tests.patience import patient
+
 LOOPBACK = "127.0.0.1"
 STOP_BUDGET = 30.0
 POLL_INTERVAL = 0.02
@@ -103,10 +105,11 @@ def wait_until(
     condition: Callable[[], bool],
     what: str,
     *,
-    within: float = 30.0,
+    within: float | None = None,
     needs: Sequence[Process] = (),
 ) -> None:
     """Return once the condition holds; raise StartError when time or a needed process is gone."""
+    within = patient(30.0) if within is None else within
     deadline = time.monotonic() + within
     while not condition():
         for process in needs:

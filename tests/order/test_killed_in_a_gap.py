@@ -17,6 +17,7 @@ from choreo.store.lot import Attended
 from choreo.store.opening import open_store
 from tests.local.parts import MqttPart
 from tests.order.gapped import EVENTS, handled, step
+from tests.patience import patient
 
 pytestmark = pytest.mark.alone
 
@@ -41,7 +42,7 @@ class Lives:
             env={**os.environ, "CHOREO_FAILPOINT": failpoint},
         )
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(patient(60)):
                 return await process.wait()
         finally:
             if process.returncode is None:

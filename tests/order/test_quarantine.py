@@ -18,6 +18,7 @@ from choreo.message import Message
 from choreo.reason import Reason
 from choreo.runner import started as running
 from tests.order.poison import EVENTS, POISON, handled, item
+from tests.patience import patient
 
 pytestmark = pytest.mark.alone
 
@@ -58,7 +59,7 @@ async def ended(arguments: Sequence[str]) -> int:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(patient(30)):
             return await process.wait()
     finally:
         if process.returncode is None:

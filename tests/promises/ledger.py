@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.patience import patient
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -54,7 +56,7 @@ class Ledger:
     async def until(self, reached: Callable[["Ledger"], bool], within: float) -> None:
         """Return once *reached* holds; raise TimeoutError with the counts after *within* s."""
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(patient(within)):
                 while not reached(self):
                     await asyncio.sleep(0.05)
         except TimeoutError:

@@ -13,6 +13,7 @@ from choreo.runner import Running, started
 from choreo.testing import Harness
 from tests.local import KafkaCluster, KafkaPart, MqttPart
 from tests.local.kafka_security import PASSWORD, USER
+from tests.patience import patient
 
 pytestmark = pytest.mark.alone
 
@@ -129,7 +130,7 @@ async def _held(running: Running, others_done: Callable[[], bool]) -> None:
     worker, consumer = running.worker, running.consumer
     assert worker is not None
     assert consumer is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patient(20)):
         while not others_done() or worker.waiting.next_due is None:
             await asyncio.sleep(0.05)
     assert worker.held == 1
@@ -170,7 +171,7 @@ async def test_dead_letters_that_kafka_refuses_are_held_until_it_takes_them_d1(
         finally:
             secured_kafka.admin.allow_writing(dead)
         assert running.worker is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(patient(30)):
             await running.worker.idle()
 
     async with open_broker(url) as broker:
