@@ -70,7 +70,8 @@ def guard(engine: AsyncEngine) -> None:
     """Let nobody but choreo end the transactions that handlers get on *engine*."""
 
     def refuse(connection: Connection) -> None:
-        if IN_HAND in connection.info:
+        # One that is cut short has no information any more, and is nobody's.
+        if not connection.invalidated and IN_HAND in connection.info:
             raise TransactionMisused(
                 "the handler's transaction is committed by choreo when the handler returns, and "
                 "rolled back when it raises: leave out commit() and rollback(), or use "

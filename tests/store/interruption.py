@@ -43,6 +43,6 @@ async def interrupted(work: Coroutine[Any, Any, object], turn: int) -> bool:
 
     task = asyncio.create_task(run(), name=f"interrupted at {turn}")
     await asyncio.wait([task])
-    if not task.cancelled() and task.exception() is not None and not awaitable.struck:
-        task.result()
+    if not task.cancelled():
+        task.result()  # whoever is cancelled hears of that and of nothing else
     return awaitable.struck

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from choreo.message import Delivery
+from choreo.store.lot import Parking
 from choreo.store.port import Attempt, End, Lease, Verdict
 from choreo_sql import SqlStore, SqlTransaction
 from choreo_sql.connections import PostgresConnections, SqliteConnections
@@ -14,6 +16,7 @@ from choreo_sql.ledger import SqlLedger
 from tests.store.handling import books, claim, handle, pay, payments
 from tests.store.interruption import interrupted
 
+LINE = b"sixteen-bytes-id"
 Work = Callable[[SqlLedger, str], Coroutine[Any, Any, object]]
 
 
@@ -59,8 +62,24 @@ async def _read(ledger: SqlLedger, identity: str) -> None:
     await ledger.expire(datetime.now(UTC) - timedelta(days=1), 10)
 
 
+async def _lot(ledger: SqlLedger, identity: str) -> None:
+    event = Parking(
+        line=LINE,
+        handler=0,
+        source="urn:source",
+        id=identity,
+        generation=0,
+        delivery=Delivery("topic", b"body"),
+        number=(0, 5),
+        stream="a",
+    )
+    await ledger.order.lot.park(event, (), None)
+    await ledger.order.lot.call([LINE])
+    await ledger.order.lot.drop([LINE], None)
+
+
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("work", [_effect, _session, _finish, _lease, _read])
+@pytest.mark.parametrize("work", [_effect, _session, _finish, _lease, _read, _lot])
 async def test_wherever_a_task_is_cancelled_the_store_is_whole(url: str, work: Work) -> None:
     async with books(url) as (store, ledger):
         turn, struck = 0, True
