@@ -20,7 +20,8 @@ from choreo.store.streams import StreamKey
 logger = logging.getLogger(__name__)
 
 AGAIN = 1.0
-"""Seconds until a gap is looked at again that could not be decided about."""
+"""Seconds until a gap is looked at again that could not be decided about, and between two looks at
+gaps that are waited for however long it takes: another owner may have filled them."""
 TOLD = {
     "skip": "giving up",
     "wait": "waiting for",
@@ -73,6 +74,8 @@ class Patience:
         self._timer: Timer | None = None
         self._armed: float | None = None
         self._due = asyncio.Event()
+        self._endless: set[StreamKey] = set()
+        self._look: Timer | None = None
         self.deciding = 0
         """Gaps that are being decided about."""
 
@@ -85,6 +88,8 @@ class Patience:
             yield
         finally:
             task.cancel()
+            if self._look is not None:
+                self._look.cancel()
 
     def arm(self) -> None:
         """Wait for the next deadline there is."""
@@ -116,8 +121,33 @@ class Patience:
             for stream in due:
                 await self._decide(stream)
                 self.deciding -= 1
+            await self._look_around()
             self.arm()
             self._owner.waited()
+
+    async def _look_around(self) -> None:
+        """See in one query whether others have moved streams that are waited for without end."""
+        if not self._endless or self._look is not None:
+            return
+        self._look = self._clock.call_later(AGAIN, self._look_again)
+        asked = sorted(self._endless)
+        try:
+            found = await self._streams.positions(asked)
+        except StoreError as error:
+            names = {"streams": len(asked), "error": str(error)}
+            logger.warning("gaps that are waited for cannot be looked at", extra=names)
+            return
+        for stream in asked:
+            stands, position = self._sequencer.stands(stream), found.get(stream)
+            moved = stands is not None and position is not None and position > stands
+            if moved:
+                self._owner.doubt(stream)
+            if moved or stands is None:
+                self._endless.discard(stream)
+
+    def _look_again(self) -> None:
+        self._look = None
+        self._due.set()
 
     async def _decide(self, stream: StreamKey) -> None:
         try:
@@ -139,6 +169,8 @@ class Patience:
             if overdue.decision == "lay":
                 self._owner.lay(overdue)
                 return
+            if overdue.decision == "wait":
+                self._endless.add(stream)
             self._journal.notice(told(overdue.gap, overdue.decision))
             self._owner.take(overdue.moves)
 

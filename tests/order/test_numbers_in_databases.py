@@ -142,6 +142,36 @@ async def test_who_moves_a_stream_need_not_know_what_another_owner_has_laid_into
     assert seen == [1, 2, 3, 4, 5, 6]
 
 
+async def test_what_one_owner_waits_for_without_end_may_be_what_another_has_handled(
+    url: str,
+) -> None:
+    """R13: both wait at a broker that remembers, each with numbers that follow the other's."""
+    seen = list[int]()
+    brokers = [f"memory://{uuid4()}" for _ in range(2)]
+    gaps = Gaps(policy="wait", patience=timedelta(milliseconds=10))
+    writer = EnvelopeWriter(Binding.KAFKA)
+    async with AsyncExitStack() as stack:
+        workers = [
+            await stack.enter_async_context(started(service(url, broker, seen, gaps)))
+            for broker in brokers
+        ]
+        devices = [
+            await stack.enter_async_context(started(Service("device", broker=broker)))
+            for broker in brokers
+        ]
+        for number in (6, 5, 4, 3, 2):
+            message = writer.write(envelope(str(number)), "plain", None)
+            await devices[number % 2].send([message])
+        while [worker.worker and worker.worker.held for worker in workers] != [3, 2]:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)  # patience is over, and nothing is decided any more
+
+        await devices[1].send([writer.write(envelope("1"), "plain", None)])
+        await until(seen, 6)
+
+    assert seen == [1, 2, 3, 4, 5, 6]
+
+
 @pytest.mark.parametrize("policy", ["wait", "park"])
 async def test_two_owners_who_share_what_waits_in_the_store_keep_its_order(
     url: str, policy: Policy
