@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: setup demo test sim bench check format lock brokers up down clean
+.PHONY: setup demo test sim prove bench check format lock brokers up down clean
 
 setup: $(STAMP) ## make .venv with the pinned tools and choreo itself
 
@@ -33,6 +33,12 @@ MEASURES ?=
 bench: setup ## every measure beside its peer, on real brokers: make bench MEASURES="memory kafka_consume"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/bench.txt
 	$(BIN)/python -m bench $(MEASURES)
+
+MINUTES ?= 15
+SEED ?= $(shell date +%s)
+
+prove: setup ## real brokers, databases and kills: make prove MINUTES=60; MINUTES=4 is a sample
+	$(BIN)/python -m tests.prove --minutes $(MINUTES) --seed $(SEED)
 
 check: setup ## lint, format, types, architecture: all of them, whichever fails
 	@status=0; for tool in "ruff check" "ruff format --check" mypy pyright lint-imports; do \

@@ -1,10 +1,11 @@
-"""Makes processes of the program quickly: it has imported everything, and forks.
+"""Makes processes of a program quickly: it has imported everything, and forks.
 
     python -m tests.crash.nursery
 
-reads one task in JSON per line, and writes what becomes of its children, one JSON line each:
-``{"started": name, "pid": …}``, ``{"ready": pid}``, ``{"ended": pid, "status": …}``, where a
-negative status is the signal that ended it.  At the end of its input it kills what still runs.
+reads one task in JSON per line, of a program that is a module with ``Task`` and ``serve``, and
+writes what becomes of its children, one JSON line each: ``{"started": name, "pid": …}``,
+``{"ready": pid}``, ``{"ended": pid, "status": …}``, where a negative status is the signal that
+ended it.  At the end of its input it kills what still runs.
 """
 
 import asyncio
@@ -20,7 +21,6 @@ from typing import Any, NoReturn
 
 from choreo import failpoints
 from choreo.logs import configure
-from tests.crash.program import Task, serve
 
 USED = (
     *("aiosqlite", "asyncpg", "choreo_kafka", "choreo_mqtt"),
@@ -52,6 +52,7 @@ def main() -> None:
 
 
 def _fork(order: dict[str, Any]) -> int:
+    import_module(order["program"])  # once, for all children to come
     child = os.fork()
     if child == 0:
         _be(order)
@@ -67,9 +68,10 @@ def _be(order: dict[str, Any]) -> NoReturn:
         log = os.open(Path(order["log"]), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         os.dup2(log, 2)
         configure(json=False)
-        task = Task(**{field.name: order[field.name] for field in fields(Task)})
+        program = import_module(order["program"])
+        task = program.Task(**{field.name: order[field.name] for field in fields(program.Task)})
         failpoints._armed = failpoints.from_environment(task.environment)
-        asyncio.run(serve(task, lambda: _say({"ready": os.getpid()})))
+        asyncio.run(program.serve(task, lambda: _say({"ready": os.getpid()})))
         status = 0
     except BaseException:
         logging.getLogger(__name__).exception("the child failed")

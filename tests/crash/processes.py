@@ -7,18 +7,23 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import Field, asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Protocol, Self
 
-from tests.crash.program import Task
 from tests.patience import patient
 
 ROOT = Path(__file__).parents[2]
 LOOK = 0.05
 START = 20.0
 """Seconds within which a child must exist."""
+
+
+class Order(Protocol):
+    """A dataclass ``Task`` of the program that a child runs."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
 
 class Child:
@@ -113,14 +118,15 @@ class Nursery:
         await asyncio.wait_for(self._process.wait(), 20)
         await self._reader
 
-    async def child(self, task: Task, log: Path, arrivals: Path) -> Child:
+    async def child(self, task: Order, log: Path, arrivals: Path) -> Child:
         """Start a process for *task* that writes its log to *log*, and where it was."""
         assert self._process is not None
         assert self._process.stdin is not None
         name = f"{len(self._born)}"
         child = Child(log, arrivals)
         self._born[name] = asyncio.get_running_loop().create_future()
-        order = {**asdict(task), "name": name, "log": str(log)}
+        program = type(task).__module__
+        order = {**asdict(task), "program": program, "name": name, "log": str(log)}
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         child.pid = await asyncio.wait_for(self._born[name], START)
         self._children[child.pid] = child

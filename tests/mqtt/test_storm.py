@@ -9,12 +9,12 @@ import pytest
 from choreo.broker import Consumer
 from choreo.errors import PublishError
 from choreo.message import Delivery, Message
+from choreo.testing.faults.proxy import Proxy
 from choreo_mqtt import MqttBroker
 from tests.local import MosquittoOptions
 from tests.local.process import LOOPBACK
 from tests.mqtt.faults import QUICK, Start, kill_client
 from tests.mqtt.listener import Recorder, numbers, subscription
-from tests.mqtt.proxy import Proxy
 
 TOPICS = [f"storm/{n}" for n in range(5)]
 EACH = 600

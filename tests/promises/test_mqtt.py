@@ -8,10 +8,10 @@ import pytest
 
 from choreo import Service
 from choreo.runner import started
+from choreo.testing.faults.proxy import Proxy
 from tests.local import MqttPart
 from tests.promises.ledger import Ledger
 from tests.promises.program import step_on
-from tests.promises.proxy import Proxy
 from tests.promises.workers import Workers
 
 pytestmark = pytest.mark.alone
@@ -43,7 +43,7 @@ async def test_kills_and_cuts_lose_nothing_keep_order_and_repeat_only_the_unackn
     topic, name = fresh_name("promises"), fresh_name("walker")
     ledger = Ledger(tmp_path / "ledger")
 
-    async with Proxy(mosquitto.port) as proxy:
+    async with Proxy.running("127.0.0.1", mosquitto.port) as proxy:
         url = f"mqtt://127.0.0.1:{proxy.port}?receive_maximum={WINDOW}"
         with Workers(url, ledger.file, name, topic, 12) as workers:
             process = workers.start()

@@ -28,7 +28,7 @@ def _edges(evidence: Evidence) -> Iterator[Violation]:
             continue
         if record.corr != (cause.corr or cause.id):
             yield _of(record, f"id={record.id} has left the conversation of {cause.id}")
-        makers = [one for one in evidence.subscribers if record.type in one.emits]
+        makers = [one for one in evidence.subscribers if one.makes(record.type)]
         if makers and not any(_through(evidence, one, cause.id) for one in makers):
             yield _of(record, f"id={record.id} was caused by {cause.id}, which has no such effect")
 

@@ -69,7 +69,7 @@ def _emitted(evidence: Evidence, record: Logged) -> bool:
     if record.id in evidence.parents:
         return True
     return any(
-        record.type in one.emits
+        one.makes(record.type)
         and (
             (one.service, one.handler, record.cause) in evidence.effective
             or (not one.durable and record.cause in evidence.first)

@@ -33,12 +33,18 @@ class Subscriber:
     ordered: bool = True
     emits: Sequence[str] = ()
     """Types of exactly the events that each effect leads to, in their order."""
+    may_emit: Sequence[str] = ()
+    """Types of events that an effect may lead to, or not."""
     attempts: int = 0
     """How often it may try; 0: not limited."""
     quarantine: int = 0
     """Deaths of processes after which an event may not be begun again; 0: not limited."""
     derive: Callable[[str, int], str] | None = None
     """The id of the n-th event emitted because of an id, where ids are derived."""
+
+    def makes(self, kind: str) -> bool:
+        """Say whether events of a type may come from it."""
+        return kind in self.emits or kind in self.may_emit
 
     @property
     def name(self) -> str:

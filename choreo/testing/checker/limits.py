@@ -51,22 +51,35 @@ def vacuity(evidence: Evidence) -> Iterator[Violation]:
 
 def sightings(evidence: Evidence) -> Mapping[Sight, int]:
     """Count what makes a run worth looking at."""
-    delivered = Counter(
-        (entry.service, entry.tp, entry.offset, entry.id) for entry in evidence.of("deliver")
-    )
+    delivered = Counter((entry.service, entry.id) for entry in evidence.of("deliver"))
+    copies = Counter(record.id for record in evidence.log)
     unknown = {identity for identity, fates in evidence.fates.items() if fates == {"unknown"}}
     return {
-        "redelivery": sum(times - 1 for times in delivered.values()),
+        "redelivery": sum(
+            max(0, times - max(1, copies[identity])) for (_, identity), times in delivered.items()
+        ),
         "dedupe hit": sum(1 for _ in evidence.of("dedupe_hit")),
         "rebalance": sum(1 for _ in evidence.of("revoke")),
         "kill between effect and ack": _killed_between(evidence),
         "stale-epoch ack": sum(1 for _ in evidence.of("stale_ack")),
         "dead letter": len(evidence.dead),
-        "gap filled": sum(1 for _ in evidence.of("buffer_out")),
+        "gap filled": sum(1 for _ in evidence.of("buffer_out")) or _put_in_order(evidence),
         "gap skipped": sum(1 for entry in evidence.of("skip") if entry.text == "gap"),
         "unknown publish that existed": len(unknown & evidence.first.keys()),
         "unknown publish that did not": len(unknown - evidence.first.keys()),
     }
+
+
+def _put_in_order(evidence: Evidence) -> int:
+    """Count the numbered events that are in the log behind their successors."""
+    newest: dict[tuple[str, str, str], int] = {}
+    behind = 0
+    for record in evidence.first.values():
+        if record.seq:
+            lane = (record.tp, record.type, record.key)
+            behind += record.seq < newest.get(lane, 0)
+            newest[lane] = max(record.seq, newest.get(lane, 0))
+    return behind
 
 
 def _killed_between(evidence: Evidence) -> int:
