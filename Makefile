@@ -22,11 +22,12 @@ test: setup ## run everything that the brokers at hand can show
 	$(BIN)/pytest -q -m alone || status=1; \
 	exit $$status
 
-SEEDS ?= 2000
+SEEDS ?= 10000
+FIRST ?= $(shell date +%s)
+WORLDS := $(foreach name,till till post shop,tests.simulation.$(name):few)
 
-sim: setup ## run three services in simulated worlds: make sim SEEDS=10000
-	$(BIN)/pytest -q tests/simulation/test_found.py
-	$(BIN)/choreo simulate tests.simulation.shop:orders --seeds $(SEEDS)
+sim: setup ## run simulated worlds, on all cores, what failed once first: make sim SEEDS=10000
+	$(BIN)/choreo simulate $(WORLDS) --first $(FIRST) --seeds $(SEEDS) --corpus tests/simulation/corpus.jsonl
 
 MEASURES ?=
 

@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -193,8 +194,15 @@ def _from_pyproject(folder: Path) -> dict[str, object]:
         file = parent / "pyproject.toml"
         if file.is_file():
             try:
-                table = tomllib.loads(file.read_text(encoding="utf-8"))
+                table = _table(file.read_text(encoding="utf-8"))
             except tomllib.TOMLDecodeError as error:
                 raise ConfigurationError(f"{file} is not valid TOML: {error}") from error
-            return dict(table.get("tool", {}).get(TABLE, {}))
+            return dict(table)
     return {}
+
+
+@lru_cache(maxsize=1)
+def _table(text: str) -> Mapping[str, object]:
+    """Read ``[tool.choreo]`` out of *text*, whose parsing takes longer than all else of a start."""
+    table: Mapping[str, object] = tomllib.loads(text).get("tool", {}).get(TABLE, {})
+    return table

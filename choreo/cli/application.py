@@ -6,6 +6,7 @@ a table: hence the imports inside functions.
 
 # ruff: noqa: PLC0415, PLR0913, PLR0917 -- as said above; Typer reads options from parameters
 
+import os
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -197,13 +198,20 @@ def tail(
 
 @app.command()
 def simulate(
-    scenario: Annotated[
-        str, typer.Argument(metavar="MODULE:SCENARIO", help="Its module also names its services.")
+    scenarios: Annotated[
+        list[str],
+        typer.Argument(metavar="MODULE:SCENARIO…", help="Each module also names its services."),
     ],
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds to run.")] = 100,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds to run, in all.")] = 100,
     first: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
     seed: Annotated[int | None, typer.Option(min=0, help="Only this one.")] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Print its whole history.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="Processes; one a core, if not told.")
+    ] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(help="File of what failed once: runs first, and is added to.")
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -214,7 +222,14 @@ def simulate(
         from choreo.cli import simulate as simulating
 
         request = simulating.Request(
-            target=scenario, seeds=seeds, first=first, seed=seed, trace=trace, json=json
+            targets=scenarios,
+            seeds=seeds,
+            first=first,
+            seed=seed,
+            trace=trace,
+            json=json,
+            jobs=jobs or os.cpu_count() or 1,
+            corpus=corpus,
         )
         raise typer.Exit(simulating.run(request))
 

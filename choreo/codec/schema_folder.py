@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,14 @@ def schema_text(schema: JsonValue) -> str:
 def read_contract(path: Path) -> Contract:
     """Read one committed contract; raise ConfigurationError if it is none."""
     try:
-        schema: JsonValue = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return _contract(text, str(path))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"the contract {path} cannot be read: {error}") from error
-    return contract(schema, str(path))
+
+
+@lru_cache(maxsize=256)
+def _contract(text: str, origin: str) -> Contract:
+    """Make the contract in *text* ready: once, however often a service starts in this process."""
+    schema: JsonValue = json.loads(text)
+    return contract(schema, origin)

@@ -20,7 +20,7 @@ def services():
     return [service]
 
 async def shopping(world):
-    for number in range(12):
+    for number in range(4):
         await world.publish(Placed(order=str(number)))
         await world.sleep(world.random.random())
 """
@@ -46,7 +46,7 @@ def test_a_seed_that_shows_nothing_says_so(choreo: Commands) -> None:
 def test_what_a_seed_shows_is_shrunk_and_told_and_fails_the_command(choreo: Commands) -> None:
     (choreo.folder / "shop.py").write_text(SHOP + ONCE)
 
-    outcome = choreo.run("simulate", "shop:shopping", "--seeds", "100", "--json")
+    outcome = choreo.run("simulate", "shop:shopping", "--seeds", "100", "--jobs", "1", "--json")
     (found,) = outcome.objects
     again = choreo.run("simulate", "shop:shopping", "--seed", str(found["seed"]), "--trace")
 
@@ -54,6 +54,17 @@ def test_what_a_seed_shows_is_shrunk_and_told_and_fails_the_command(choreo: Comm
     assert found["violations"][0] == "once: somebody was charged twice"
     assert f"seed {found['seed']}: once: somebody was charged twice" in again.out
     assert "observed key=0 charged" in again.out
+
+
+def test_what_failed_once_is_kept_and_runs_first(choreo: Commands) -> None:
+    (choreo.folder / "shop.py").write_text(SHOP + ONCE)
+    arguments = ("simulate", "shop:shopping", "--corpus", "corpus.jsonl", "--jobs", "1", "--json")
+
+    (found,) = choreo.run(*arguments, "--seeds", "100").objects
+    (again,) = choreo.run(*arguments, "--seeds", "1", "--first", "100000").objects
+
+    assert again == {**found, "tries": again["tries"]}
+    assert (choreo.folder / "corpus.jsonl").read_text().count("\n") == 1
 
 
 def test_a_trace_is_of_one_seed(choreo: Commands) -> None:

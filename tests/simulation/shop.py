@@ -109,5 +109,10 @@ async def orders(world: World, count: int = 24) -> None:
         await world.sleep(world.random.expovariate(2.0))
 
 
+async def few(world: World) -> None:
+    """Place one order, or a handful: many small worlds show more than few large ones."""
+    await orders(world, world.random.randint(1, 10))
+
+
 services = shop
 """What ``choreo simulate tests.simulation.shop:orders`` runs."""

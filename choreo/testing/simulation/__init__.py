@@ -7,15 +7,12 @@ broker, the database, time and chance are not.  A seed that shows something wron
 faults and events that it takes.
 """
 
+from choreo.testing.simulation.case import Case, Corpus
 from choreo.testing.simulation.history import Entry, History, Invariant
 from choreo.testing.simulation.invariants import BUILT_IN
-from choreo.testing.simulation.simulation import (
-    Finding,
-    Report,
-    Simulation,
-    SimulationFailed,
-    simulate,
-)
+from choreo.testing.simulation.report import Finding, Report, SimulationFailed
+from choreo.testing.simulation.seeds import simulate
+from choreo.testing.simulation.simulation import Simulation
 from choreo.testing.simulation.weather import CALM, Climate, Fault, Rates, Weather
 from choreo.testing.simulation.witness import observe
 from choreo.testing.simulation.world import Scenario, World
@@ -23,7 +20,9 @@ from choreo.testing.simulation.world import Scenario, World
 __all__ = [
     "BUILT_IN",
     "CALM",
+    "Case",
     "Climate",
+    "Corpus",
     "Entry",
     "Fault",
     "Finding",

@@ -10,7 +10,7 @@ from uuid import UUID
 from choreo.clock import Clock, Timer
 from choreo.environment import Environment
 from choreo.ids import Ids
-from choreo.testing.simulation.loop import SimulationLoop
+from choreo.testing.simulation.loop import Call, SimulationLoop
 
 Moment = Literal["before", "after"]
 """Whether a call has counted when its caller dies."""
@@ -69,7 +69,7 @@ class Host:
         self.life = life
         """1 for the first."""
         self.dead = False
-        self.held: list[asyncio.Handle] | None = None
+        self.held: list[Call] | None = None
         self._loop = loop
         self._pauses = 0
         self._ambush: tuple[Moment, Callable[[], None]] | None = None
@@ -108,6 +108,10 @@ class Host:
     def lie_in_wait(self, moment: Moment, kill: Callable[[], None]) -> None:
         """Have *kill* called at its next call of a server, before or after that has counted."""
         self._ambush = (moment, kill)
+
+    def walk_free(self) -> None:
+        """Have nobody lie in wait any more."""
+        self._ambush = None
 
     def struck(self, moment: Moment) -> bool:
         """Say whether it is dead, having it killed if somebody lies in wait for this."""

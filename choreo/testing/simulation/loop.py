@@ -16,6 +16,7 @@ from asyncio import events
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import Executor
 from contextlib import suppress
+from contextvars import copy_context
 from heapq import heappop, heappush
 from itertools import count
 from random import Random
@@ -44,13 +45,46 @@ class Owner(Protocol):
         ...
 
     @property
-    def held(self) -> list[asyncio.Handle] | None:
+    def held(self) -> "list[Call] | None":
         """Where its callbacks wait while it is paused; None while it runs."""
         ...
 
 
 OWNER: contextvars.ContextVar[Owner | None] = contextvars.ContextVar("owner", default=None)
 """The host, or the world around all hosts, in whose context code runs; None if nobody set one."""
+
+
+class Call(asyncio.TimerHandle):
+    """A callback that is to run: what asyncio's handles are, without what only debugging needs."""
+
+    __slots__ = ("args", "callback", "context", "moment")
+
+    def __init__(  # the parent's would look at the loop, and at where it was called from
+        self,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        moment: float,
+        context: contextvars.Context,
+    ) -> None:
+        self.callback: Callable[..., object] | None = callback
+        self.args = args
+        self.moment = moment
+        self.context = context
+
+    def __repr__(self) -> str:
+        return f"<{self.callback!r} at {self.moment:.4f}>"
+
+    def cancel(self) -> None:
+        """Have it not run."""
+        self.callback, self.args = None, ()
+
+    def cancelled(self) -> bool:
+        """Say whether it is not to run."""
+        return self.callback is None
+
+    def when(self) -> float:
+        """Tell its virtual time."""
+        return self.moment
 
 
 class SimulatedTask(asyncio.Task[T], Generic[T]):
@@ -69,11 +103,11 @@ class SimulationLoop(asyncio.AbstractEventLoop):
         """Draw what runs next; without *random* it is what was ready first."""
         self._random = random
         self._now = start
-        self._ready: list[asyncio.Handle] = []
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._ready: list[Call] = []
+        self._timers: list[tuple[float, int, Call]] = []
         self._order = count()
         self._tasks: list[asyncio.Task[Any]] = []
-        self._left: list[asyncio.Handle] = []
+        self._left: list[Call] = []
         self._closed = self._running = False
         self._made = 0
         self._crowd = CROWD
@@ -95,7 +129,10 @@ class SimulationLoop(asyncio.AbstractEventLoop):
         self._running = True
         try:
             while not main.done():
-                self._step()
+                if self._ready:
+                    self._step()
+                else:
+                    self._pass_time()
         finally:
             self._running = False
             events._set_running_loop(around)  # noqa: SLF001 -- as above
@@ -104,43 +141,46 @@ class SimulationLoop(asyncio.AbstractEventLoop):
 
     def _step(self) -> None:
         ready = self._ready
-        if not ready:
-            self._pass_time()
-            return
+        last = ready.pop()
+        count = len(ready)
         if self._random is None:
-            handle = ready.pop(0)
+            ready.append(last)
+            call = ready.pop(0)
+        elif (place := int(self._random.random() * (count + 1))) == count:
+            call = last
         else:
-            place = int(self._random.random() * len(ready))
-            handle = ready[place]
-            ready[place] = ready[-1]
-            ready.pop()
-        if handle.cancelled():
+            call, ready[place] = ready[place], last
+        callback = call.callback
+        if callback is None:
             return
-        owner: Owner | None = _context_of(handle).get(OWNER)
+        owner: Owner | None = call.context.get(OWNER)
         if owner is not None:
             if owner.dead:
-                self._left.append(handle)
+                self._left.append(call)
                 return
             if owner.held is not None:
-                owner.held.append(handle)
+                owner.held.append(call)
                 return
         self.steps += 1
         if self.steps > STEPS:
             raise Deadlock(f"{STEPS} callbacks have run and there is no end: somebody spins")
-        handle._run()  # noqa: SLF001 -- what every loop does
+        try:
+            call.context.run(callback, *call.args)
+        except Exception as error:  # noqa: BLE001 -- as every loop does
+            self.call_exception_handler({"message": f"in {callback!r}", "exception": error})
 
     def _pass_time(self) -> None:
         timers = self._timers
-        while timers and timers[0][2].cancelled():
+        while timers and timers[0][2].callback is None:
             heappop(timers)
         if not timers:
             names = sorted(task.get_name() for task in self._tasks if not task.done())
             raise Deadlock(f"everybody waits for somebody else: {', '.join(names)}")
-        self._now = max(self._now, timers[0][0])
-        while timers and timers[0][0] <= self._now:
-            handle = heappop(timers)[2]
-            if not handle.cancelled():
-                self._ready.append(handle)
+        now = self._now = max(self._now, timers[0][0])
+        while timers and timers[0][0] <= now:
+            call = heappop(timers)[2]
+            if call.callback is not None:
+                self._ready.append(call)
 
     def time(self) -> float:
         """Tell the virtual seconds."""
@@ -155,9 +195,9 @@ class SimulationLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
         """Have *callback* run in some later step."""
-        handle = asyncio.Handle(callback, args, self, context)
-        self._ready.append(handle)
-        return handle
+        call = Call(callback, args, self._now, copy_context() if context is None else context)
+        self._ready.append(call)
+        return call
 
     def call_at(  # type: ignore[override]
         self,
@@ -167,9 +207,9 @@ class SimulationLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """Have *callback* run when virtual time has come to *when*."""
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
-        heappush(self._timers, (when, next(self._order), handle))
-        return handle
+        call = Call(callback, args, when, copy_context() if context is None else context)
+        heappush(self._timers, (when, next(self._order), call))
+        return call
 
     def call_later(  # type: ignore[override]
         self,
@@ -179,11 +219,12 @@ class SimulationLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """Have *callback* run after *delay* virtual seconds."""
-        return self.call_at(self._now + max(0.0, delay), callback, *args, context=context)
+        when = self._now + delay if delay > 0 else self._now
+        return self.call_at(when, callback, *args, context=context)
 
-    def again(self, handles: list[asyncio.Handle]) -> None:
+    def again(self, calls: list["Call"]) -> None:
         """Take up callbacks that a paused host held."""
-        self._ready.extend(handles)
+        self._ready.extend(calls)
 
     def create_future(self) -> asyncio.Future[Any]:
         """Make a future of this loop."""
@@ -283,13 +324,6 @@ class SimulationLoop(asyncio.AbstractEventLoop):
     def is_closed(self) -> bool:
         """Say no: what ends after the end must not fail."""
         return False
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Leave it where it is until its time comes."""
-
-
-def _context_of(handle: asyncio.Handle) -> contextvars.Context:
-    return cast("contextvars.Context", getattr(handle, "_context"))  # noqa: B009 -- no attribute of its type
 
 
 def _let_go(generator: AsyncGenerator[Any, Any]) -> None:

@@ -34,7 +34,10 @@ class Nemesis:
             self._strike(fault)
 
     async def relent(self) -> None:
-        """Return when all that was begun is over."""
+        """Lie in wait for nobody any more, and return when all that was begun is over."""
+        for process in self._processes:
+            if process.host is not None:
+                process.host.walk_free()
         while (rest := self._over - self._ground.loop.time()) > 0:  # noqa: ASYNC110 -- virtual time
             await asyncio.sleep(rest)
 

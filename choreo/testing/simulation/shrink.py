@@ -20,8 +20,13 @@ BUDGET = 300
 """Runs that shrinking may take."""
 
 
-def shrunk(weather: Weather, events: int, fails: Fails) -> tuple[Weather, frozenset[int], int]:
-    """Return a weather and events to leave out that still fail, and the number of runs it took."""
+def shrunk(
+    weather: Weather, events: int, without: frozenset[int], fails: Fails
+) -> tuple[Weather, frozenset[int], int]:
+    """Return a weather and events to leave out that still fail, and the number of runs it took.
+
+    The events of *without* are left out already.
+    """
     tries = 0
 
     def still(weather: Weather, without: frozenset[int]) -> bool:
@@ -29,7 +34,6 @@ def shrunk(weather: Weather, events: int, fails: Fails) -> tuple[Weather, frozen
         tries += 1
         return tries <= BUDGET and fails(weather, without)
 
-    without: frozenset[int] = frozenset()
     for _ in range(ROUNDS):
         weather = _calmer(weather, without, still)
         without = _rarer(weather, events, without, still)

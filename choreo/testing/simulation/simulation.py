@@ -1,90 +1,33 @@
-"""Seeds, one after the other: run a world for each, judge its history, shrink what is wrong."""
+"""One seed: run a world for it, judge its history, shrink what is wrong."""
 
 import gc
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from copy import copy
+from pathlib import Path
 from random import Random
-from time import perf_counter
 from typing import Any
 
 from choreo.service import Service
 from choreo.settings import Settings
 from choreo.testing.simulation.broker import URL
+from choreo.testing.simulation.case import Case
 from choreo.testing.simulation.history import History, Invariant
 from choreo.testing.simulation.invariants import BUILT_IN, violations
+from choreo.testing.simulation.report import Finding, Report
 from choreo.testing.simulation.shrink import shrunk
 from choreo.testing.simulation.weather import Climate, Weather
 from choreo.testing.simulation.world import Scenario, World
 
 Services = Sequence[Service[Any]] | Callable[[], Sequence[Service[Any]]]
 """The services, or what makes them anew for each seed, with whatever they hold of the outside."""
-FULL_COLLECTION = 50
-"""Seeds after which garbage is collected."""
-
-
-class SimulationFailed(AssertionError):
-    """Some seed's history is wrong; the text tells which, and how little it takes."""
-
-    def __init__(self, finding: "Finding") -> None:
-        super().__init__(str(finding))
-        self.finding = finding
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What one seed shows, with as little weather and as few events as show it."""
-
-    seed: int
-    violations: Sequence[str]
-    weather: Weather
-    without: frozenset[int]
-    """Events of the scenario that are not needed, by their number."""
-    history: History
-    tries: int = 0
-    """Runs that it took to shrink it."""
-
-    def __str__(self) -> str:
-        """Tell what is wrong, the faults that it takes, and the story of the first event."""
-        first = self.violations[0]
-        words = {word.strip(",.:") for word in first.split()}
-        troubles = self.weather.troubles or ["none: the order in which things run is enough"]
-        lines = [
-            f"seed {self.seed}: {first}",
-            *(f"  and {text}" for text in self.violations[1:4]),
-            f"it takes these faults ({self.tries} runs, {len(self.without)} events left out):",
-            *(f"  {trouble}" for trouble in troubles),
-            "what happened:",
-            *(f"  {entry}" for entry in self.history.around(words)),
-        ]
-        return "\n".join(lines)
-
-
-@dataclass(slots=True, kw_only=True)
-class Report:
-    """What a simulation has shown."""
-
-    seeds: int = 0
-    seconds: float = 0.0
-    steps: int = 0
-    entries: dict[str, int] = field(default_factory=dict[str, int])
-    """How often what kind of thing happened, in all histories: nothing seen is nothing shown."""
-    findings: list[Finding] = field(default_factory=list["Finding"])
-
-    @property
-    def rate(self) -> float:
-        """Seeds a second."""
-        return self.seeds / self.seconds if self.seconds else 0.0
-
-    def __str__(self) -> str:
-        """Tell it in one line."""
-        return (
-            f"{self.seeds} seeds, {len(self.findings)} failed, {self.rate:.1f} seeds/s, "
-            f"{self.steps / max(self.seconds, 1e-9):,.0f} steps/s"
-        )
+FULL_COLLECTION = 40
+"""Runs after which all garbage is collected, and not only the youngest."""
+NOWHERE = Path("no schemas")
+"""Where no contracts are: who writes JSON and reads nothing needs none."""
 
 
 class Simulation:
@@ -104,8 +47,17 @@ class Simulation:
         self._climate = climate or Climate()
         self._invariants = (*built_in, *invariants)
         self._settings: dict[str, Settings] = {}
+        self._client: Service[Any] = Service("scenario", broker=URL)
+        outside = self._client.settings(telemetry=False)
+        if outside.codec == "json":
+            outside = outside.model_copy(update={"schemas": NOWHERE})
+        self._outside = outside
         self._count = len(self._made())
-        self.last: World | None = None
+        self._runs = 0
+        self.events = 0
+        """Events that the scenario published in the last world, or would have."""
+        self.steps = 0
+        """Callbacks that ran in the last world."""
 
     def weather(self, seed: int) -> Weather:
         """Draw what *seed* has in store."""
@@ -115,44 +67,58 @@ class Simulation:
         self, seed: int, weather: Weather | None = None, without: frozenset[int] = frozenset()
     ) -> History:
         """Live through one seed: the same seed gives the same history, bit for bit."""
-        services = [(service, self._settings_of(service)) for service in self._made()]
-        world = World(seed, weather or self.weather(seed), services, without=without)
-        self.last = world
-        with _undisturbed():
-            return world.run(self._scenario)
+        self._runs += 1
+        with _undisturbed(thoroughly=self._runs % FULL_COLLECTION == 0):
+            return self._lived(seed, weather or self.weather(seed), without)
 
     def judge(self, history: History) -> list[str]:
         """List what is wrong with *history*."""
         return violations(history, self._invariants)
 
-    def find(self, seed: int, *, shrink: bool = True) -> Finding | None:
-        """Run *seed*; if its history is wrong, tell how little it takes."""
-        weather = self.weather(seed)
-        history = self.run(seed, weather)
+    def tried(self, case: Case, report: Report) -> Finding | None:
+        """Run *case*, count what it shows in *report*, and shrink it if its history is wrong."""
+        history = self.run(case.seed, case.weather, case.without)
+        report.steps += self.steps
+        for entry in history:
+            name = f"{entry.kind} {entry.text}" if entry.kind == "ended" else entry.kind
+            report.entries[name] = report.entries.get(name, 0) + 1
         wrong = self.judge(history)
         if not wrong:
             return None
-        count = self.last.count if self.last else 0
-        tries = 0
-        without: frozenset[int] = frozenset()
-        if shrink:
-            kind = wrong[0].partition(":")[0]
+        finding = self._shrunk(case, wrong[0].partition(":")[0])
+        report.findings.append(finding)
+        return finding
 
-            def fails(weather: Weather, without: frozenset[int]) -> bool:
-                found = self.judge(self.run(seed, weather, without))
-                return any(text.startswith(f"{kind}:") for text in found)
+    def _shrunk(self, case: Case, kind: str) -> Finding:
+        """Find out how little of *case* still breaks the invariant that is called *kind*."""
+        events = self.events
 
-            weather, without, tries = shrunk(weather, count, fails)
-            history = self.run(seed, weather, without)
-            wrong = self.judge(history)
+        def fails(weather: Weather, without: frozenset[int]) -> bool:
+            found = self.judge(self.run(case.seed, weather, without))
+            return any(text.startswith(f"{kind}:") for text in found)
+
+        weather = case.weather or self.weather(case.seed)
+        weather, without, tries = shrunk(weather, events, case.without, fails)
+        history = self.run(case.seed, weather, without)
+        wrong = self.judge(history)
+        assert wrong, f"seed {case.seed} is not the same twice: {kind}"  # noqa: S101 -- our bug
         return Finding(
-            seed=seed,
+            seed=case.seed,
             violations=wrong,
             weather=weather,
             without=without,
             history=history,
             tries=tries,
         )
+
+    def _lived(self, seed: int, weather: Weather, without: frozenset[int]) -> History:
+        """Make a world and live through it; on return nobody has it any more."""
+        services = [(service, self._settings_of(service)) for service in self._made()]
+        client = (copy(self._client), self._outside)
+        world = World(seed, weather, services, client, without=without)
+        history = world.run(self._scenario)
+        self.events, self.steps = world.count, world.loop.steps
+        return history
 
     def _made(self) -> Sequence[Service[Any]]:
         return self._services() if callable(self._services) else self._services
@@ -165,55 +131,8 @@ class Simulation:
         return self._settings[service.name]
 
 
-def simulate(
-    services: Services,
-    scenario: Scenario,
-    *,
-    seeds: Iterable[int] = range(100),
-    invariants: Sequence[Invariant] = (),
-    climate: Climate | None = None,
-    told: Callable[[Report], None] | None = None,
-) -> Report:
-    """Run *scenario* against *services* under each seed; raise SimulationFailed at the first wrong.
-
-    Every seed is a world of its own, with other faults and another order of things. *told* hears
-    after each.
-    """
-    simulation = Simulation(services, scenario, invariants=invariants, climate=climate)
-    report = Report()
-    for seed in seeds:
-        finding = tried(simulation, seed, report)
-        if told is not None:
-            told(report)
-        if finding is not None:
-            raise SimulationFailed(finding)
-    return report
-
-
-def tried(simulation: Simulation, seed: int, report: Report) -> Finding | None:
-    """Run one seed, and count what it shows in *report*."""
-    began = perf_counter()
-    history = simulation.run(seed)
-    wrong = simulation.judge(history)
-    report.seeds += 1
-    report.seconds += perf_counter() - began
-    if simulation.last is not None:
-        report.steps += simulation.last.loop.steps
-    for entry in history:
-        name = f"{entry.kind} {entry.text}" if entry.kind == "ended" else entry.kind
-        report.entries[name] = report.entries.get(name, 0) + 1
-    if report.seeds % FULL_COLLECTION == 0:
-        gc.collect()
-    if not wrong:
-        return None
-    finding = simulation.find(seed)
-    assert finding is not None, f"seed {seed} is not the same twice: {wrong[0]}"  # noqa: S101 -- our bug
-    report.findings.append(finding)
-    return finding
-
-
 @contextmanager
-def _undisturbed() -> Generator[None]:
+def _undisturbed(*, thoroughly: bool) -> Generator[None]:
     """Write no logs of a world, and collect no garbage within it: its finalisers are not seeded.
 
     What it leaves behind is collected here, in silence: coroutines of dead processes complain when
@@ -228,7 +147,7 @@ def _undisturbed() -> Generator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             yield
-            gc.collect(0)
+            gc.collect(2 if thoroughly else 0)
     finally:
         sys.unraisablehook = complain
         logging.disable(level)

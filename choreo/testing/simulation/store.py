@@ -7,7 +7,7 @@ be answered for.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -39,6 +39,10 @@ class ToldBooks(Books):
         super().__init__(clock)
         self._history = history
         self._time = time
+
+    def vacant(self, keys: list[RowKey]) -> bool:
+        """Say whether nobody has an open transaction at any of *keys*."""
+        return not any(key in self._busy for key in keys)
 
     def write(self, scope: Scope, end: End) -> None:
         """Write *end*, and tell."""
@@ -72,7 +76,7 @@ class Database:
     """What one service's processes share."""
 
     def __init__(self, conditions: Conditions, clock: Clock, history: History) -> None:
-        self.books: Books = ToldBooks(clock, history, conditions.loop.time)
+        self.books = ToldBooks(clock, history, conditions.loop.time)
         self.server = Server(conditions, StoreError, counts="unstored", doubts="doubtful")
         self._conditions = conditions
         self._opened: list[Opened] = []
@@ -91,11 +95,9 @@ class Database:
     async def begin(self, opened: Opened, scope: Scope, claim: Claim) -> Verdict:
         """Open a transaction that claims; one at a time does."""
         keys = list(scope.rows(claim))
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await self.books.free(keys)
-        except TimeoutError:
-            raise StoreError("another transaction holds the event") from None
+        if not self.books.vacant(keys):
+            # A call begins outside of any task, and a timeout wants one.
+            await self._conditions.spawn(self._wait(keys), "lock wait")
         if opened.ended or opened.host.dead:
             raise StoreError("the connection is closed")
         verdict = self.books.judge(scope, claim, None)
@@ -106,6 +108,13 @@ class Database:
             self._opened.append(opened)
             self._conditions.later(IDLE, lambda: self.end(opened))
         return verdict
+
+    async def _wait(self, keys: list[RowKey]) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self.books.free(keys)
+        except TimeoutError:
+            raise StoreError("another transaction holds the event") from None
 
     async def commit(self, opened: Opened) -> None:
         """Commit, unless it was ended."""
@@ -138,7 +147,7 @@ class Remote:
         self._inner = inner
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        method: Callable[..., Awaitable[Any]] = getattr(self._inner, name)
+        method: Callable[..., Coroutine[Any, None, object]] = getattr(self._inner, name)
 
         async def call(*arguments: object) -> object:
             return await self._wire.call(lambda: method(*arguments))

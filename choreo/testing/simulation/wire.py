@@ -1,17 +1,18 @@
 """The way from a host to a server: slow, lossy, and cut off where the host's life ends.
 
-Theory of operation.  A call is carried out by a task of the world's, not by the caller's: what a
-host has sent goes on when the host has given up waiting, stands still or is dead, and what it had
-not sent by then never happens.  That is the fence: a dead host's code does not run, and
-nothing that it had under way reaches it any more.
+Theory of operation.  A call is carried out by the world, not by the caller: what a host has sent
+goes on when the host has given up waiting, stands still or is dead, and what it had not sent by
+then never happens.  Most work of a server never waits, and is done in the step in which the call
+arrives; what does wait is given a task of the world's.  That is the fence: a dead host's code does
+not run, and nothing that it had under way reaches it any more.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from math import log
 from random import Random
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from choreo.testing.simulation.host import Host
 from choreo.testing.simulation.loop import SimulationLoop
@@ -38,6 +39,8 @@ class Conditions:
         self._latency = latency
         self._context = context
         """The world's own, for what no host's end may stop."""
+        self._calling = context.copy()
+        """The same, entered by one callback at a time."""
 
     def chance(self, name: str) -> float:
         """Draw from 0 to 1, for *name* alone: what one thing draws moves no other."""
@@ -61,7 +64,7 @@ class Conditions:
 
     def later(self, seconds: float, callback: Callable[[], None]) -> None:
         """Have the world call *callback* after *seconds*."""
-        self.loop.call_later(seconds, callback, context=self._context.copy())
+        self.loop.call_later(seconds, callback, context=self._calling)
 
 
 class Server:
@@ -96,7 +99,7 @@ class Wire:
         self._host = host
         self._server = server
 
-    async def call(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def call(self, work: Callable[[], Coroutine[Any, None, T]]) -> T:
         """Have the server do *work*; raise the server's failure if there is no answer."""
         conditions = self._server.conditions
         if self._host.struck("before"):
@@ -105,7 +108,9 @@ class Wire:
         conditions.later(conditions.lag(self._host.name), lambda: self._arrive(work, reply))
         return await reply
 
-    def _arrive(self, work: Callable[[], Awaitable[T]], reply: "asyncio.Future[T]") -> None:
+    def _arrive(
+        self, work: Callable[[], Coroutine[Any, None, T]], reply: "asyncio.Future[T]"
+    ) -> None:
         server, conditions = self._server, self._server.conditions
         if server.down:
             error = server.failed("it does not answer")
@@ -114,24 +119,54 @@ class Wire:
         before, after = server.draw()
         if before:
             _answer(reply, None, server.failed("it failed"))
+            return
+        coroutine = work()
+        try:
+            waiting = coroutine.send(None)
+        except StopIteration as done:
+            self._served(reply, done.value, None, doubted=after)
+        except Exception as error:  # noqa: BLE001 -- it is the caller's
+            self._served(reply, None, error, doubted=after)
         else:
-            _ = conditions.spawn(self._serve(work, reply, after=after), "call")
+            begun = _Begun(coroutine, waiting)
+            _ = conditions.spawn(self._serve(begun, reply, doubted=after), "call")
 
-    async def _serve(
-        self, work: Callable[[], Awaitable[T]], reply: "asyncio.Future[T]", *, after: bool
-    ) -> None:
+    async def _serve(self, work: "_Begun[T]", reply: "asyncio.Future[T]", *, doubted: bool) -> None:
         result: T | None = None
         error: Exception | None = None
         try:
-            result = await work()
+            result = await work
         except Exception as problem:  # noqa: BLE001 -- it is the caller's
             error = problem
+        self._served(reply, result, error, doubted=doubted)
+
+    def _served(
+        self,
+        reply: "asyncio.Future[T]",
+        result: T | None,
+        error: Exception | None,
+        *,
+        doubted: bool,
+    ) -> None:
         if self._host.struck("after"):
             return
-        if after:
+        if doubted:
             error = self._server.failed("the connection broke before there was an answer")
         conditions = self._server.conditions
         conditions.later(conditions.lag(self._host.name), lambda: _answer(reply, result, error))
+
+
+class _Begun(Generic[T]):
+    """A coroutine that waits for something already."""
+
+    def __init__(self, coroutine: Coroutine[Any, None, T], waiting: object) -> None:
+        self._coroutine = coroutine
+        self._waiting = waiting
+
+    def __await__(self) -> Generator[object, None, T]:
+        """Go on waiting for the same."""
+        yield self._waiting
+        return (yield from self._coroutine.__await__())
 
 
 def _answer(reply: "asyncio.Future[T]", result: T | None, error: Exception | None) -> None:

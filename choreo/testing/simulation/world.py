@@ -12,7 +12,7 @@ from choreo.event import Event, event_type
 from choreo.runner import Running, started
 from choreo.service import Service
 from choreo.settings import Settings
-from choreo.testing.simulation.broker import URL, Cluster, SimulatedBroker
+from choreo.testing.simulation.broker import Cluster, SimulatedBroker
 from choreo.testing.simulation.history import Entry, History, Kind, Subscriber, Told, described
 from choreo.testing.simulation.host import Host, HostClock
 from choreo.testing.simulation.loop import OWNER, SimulationLoop
@@ -28,11 +28,11 @@ Scenario = Callable[["World"], Awaitable[None]]
 
 PATIENCE = 900.0
 """Virtual seconds after the last fault within which everything must be at its end."""
-LOOK = 0.5
+LOOK = 0.25
 """Virtual seconds between two looks whether it is."""
 QUIET = 4
 """Looks in a row that must find it so."""
-AFTER = 10.0
+AFTER = 3.0
 """Virtual seconds for which fresh processes run at the end: what had lived in memory is gone."""
 PUBLISHING = 8
 """Times that a scenario publishes one event until it knows its fate."""
@@ -46,16 +46,21 @@ class World:
         seed: int,
         weather: Weather,
         services: Sequence[tuple[Service[Any], Settings]],
+        outside: tuple[Service[Any], Settings],
         *,
         without: frozenset[int] = frozenset(),
     ) -> None:
-        """Leave out what is published as one of the numbers in *without*, the first being 0."""
+        """Leave out what is published as one of the numbers in *without*, the first being 0.
+
+        *outside* is what the scenario publishes with.
+        """
         self.random = Random(f"{seed} scenario")
         """For what the scenario draws."""
         subscribers = [one for service, settings in services for one in told(service, settings)]
         self.history = History(seed, subscribers)
         self._weather = weather
         self._without = without
+        self._outside = outside
         self.count = 0
         """Events that the scenario has published, or would have."""
         schedule = Random(f"{seed} schedule") if weather.shuffled else None
@@ -154,11 +159,11 @@ class World:
 
     async def _open_client(self, stack: AsyncExitStack) -> None:
         host = Host("scenario", 1, self.loop, Random(f"{self._ground.seed} client"))
-        service: Service[Any] = Service("scenario", broker=URL)
+        service, settings = self._outside
         self._client = await stack.enter_async_context(
             started(
                 service,
-                settings=service.settings(telemetry=False),
+                settings=settings,
                 environment=host.environment,
                 connect=lambda _: SimulatedBroker(self._ground.cluster, host),
             )
