@@ -12,9 +12,10 @@ import os
 import re
 import signal
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 from choreo.errors import ConfigurationError
 
@@ -104,10 +105,34 @@ def from_environment(environment: Mapping[str, str]) -> Failpoints | None:
     return Failpoints(orders, Path(log) if log else None)
 
 
-_armed: Failpoints | None = from_environment(os.environ)
+class Armed(Protocol):
+    """What hears of every arrival."""
+
+    def arrive(self, point: str, /) -> None:
+        """Do what is to happen there."""
+        ...
+
+
+_armed: Armed | None = from_environment(os.environ)
 
 
 def reached(point: Point, /) -> None:
     """Arrive at *point*; without an order for this process that is one look at a constant."""
     if _armed is not None:
         _armed.arrive(point)
+
+
+@contextmanager
+def watched(arrive: Callable[[str], None], /) -> Generator[None]:
+    """Have *arrive* hear of every arrival within the block, and nobody else: a simulation's way."""
+    global _armed  # noqa: PLW0603 -- a look at a constant is all that a point may cost
+    before, _armed = _armed, _Watch(arrive)
+    try:
+        yield
+    finally:
+        _armed = before
+
+
+class _Watch:
+    def __init__(self, arrive: Callable[[str], None]) -> None:
+        self.arrive = arrive

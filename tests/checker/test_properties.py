@@ -5,7 +5,17 @@ from dataclasses import replace
 import pytest
 
 from choreo.testing.checker import PROPERTIES, Bounds, Code, Effect, Evidence, Letter, check
-from tests.checker.runs import changed, charged, clean, entry, paid, placed, shipped
+from tests.checker.runs import (
+    PAYMENT,
+    SHIPPING,
+    changed,
+    charged,
+    clean,
+    entry,
+    paid,
+    placed,
+    shipped,
+)
 
 RUN = clean()
 START = {"id": "o3", "key": "a", "seq": 3, "handler": "charge"}
@@ -92,6 +102,19 @@ ANOMALIES: list[tuple[str, str, Evidence]] = [
         changed(
             log=[one if one.id != "o3/paid" else replace(one, id="random") for one in LOG],
             effects=[*EFFECTS[:3], replace(shipped(3), id="random")],
+        ),
+    ),
+    (
+        "an emitted event that is in no log",
+        "causality",
+        changed(effects=[replace(EFFECTS[0], emitted=("o1/gone",)), *EFFECTS[1:]]),
+    ),
+    (
+        "other events when it was handled again",
+        "causality",
+        replace(
+            changed(effects=[*EFFECTS, replace(shipped(1), emitted=("o1/paid",))]),
+            subscribers=(PAYMENT, replace(SHIPPING, durable=False)),
         ),
     ),
     (

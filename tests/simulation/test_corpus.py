@@ -66,4 +66,4 @@ def test_what_other_processes_cannot_have_is_refused() -> None:
         """Publish nothing."""
 
     with pytest.raises(ConfigurationError, match="functions of a module"):
-        simulate(till.services, nothing, seeds=range(2), jobs=2)
+        simulate(till.services, nothing, seeds=range(50), jobs=2)

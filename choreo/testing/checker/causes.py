@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from choreo.testing.checker.evidence import Evidence, Logged, Subscriber
+from choreo.testing.checker.evidence import Effect, Evidence, Logged, Subscriber
 from choreo.testing.checker.violation import Violation
 
 
@@ -12,6 +12,7 @@ def causality(evidence: Evidence) -> Iterator[Violation]:
     yield from _edges(evidence)
     yield from _cycles(evidence)
     yield from _fans(evidence)
+    yield from _repeated(evidence)
 
 
 def _edges(evidence: Evidence) -> Iterator[Violation]:
@@ -61,6 +62,7 @@ def _fans(evidence: Evidence) -> Iterator[Violation]:
         if record.cause:
             children[record.cause, record.type].append(record)
     for share, effect in evidence.effective.items():
+        yield from _unheard(evidence, effect)
         one = evidence.handlers.get((share[0], share[1]))
         if one is None:
             continue
@@ -77,6 +79,24 @@ def _fans(evidence: Evidence) -> Iterator[Violation]:
                 text = f"{name} has led to {len(found)} {kind}, not {expected}"
                 yield Violation(text=text, id=effect.id, handler=one.handler, key=effect.key)
         yield from _derived(evidence, one, effect.id)
+
+
+def _repeated(evidence: Evidence) -> Iterator[Violation]:
+    """Compare what an event led to with what it led to when it was handled before."""
+    first: dict[tuple[str, str, str], Effect] = {}
+    for effect in evidence.effects:
+        known = first.setdefault((effect.service, effect.handler, effect.id), effect)
+        if known.generation == effect.generation and set(known.emitted) != set(effect.emitted):
+            text = f"id={effect.id} handler={effect.handler} led to other events when handled again"
+            yield Violation(text=text, id=effect.id, handler=effect.handler, key=effect.key)
+
+
+def _unheard(evidence: Evidence, effect: Effect) -> Iterator[Violation]:
+    """Look for what the effect has emitted."""
+    for identity in effect.emitted if evidence.final else ():
+        if identity not in evidence.first:
+            text = f"id={effect.id} handler={effect.handler} emitted {identity}, which is in no log"
+            yield Violation(text=text, id=effect.id, handler=effect.handler, key=effect.key)
 
 
 def _derived(evidence: Evidence, one: Subscriber, identity: str) -> Iterator[Violation]:

@@ -13,7 +13,7 @@ from choreo.testing.simulation.invariants import BUILT_IN
 from choreo.testing.simulation.report import Finding, Report, SimulationFailed
 from choreo.testing.simulation.seeds import simulate
 from choreo.testing.simulation.simulation import Simulation
-from choreo.testing.simulation.weather import CALM, Climate, Fault, Rates, Weather
+from choreo.testing.simulation.weather import CALM, Climate, Fault, Rates, Trap, Weather
 from choreo.testing.simulation.witness import observe
 from choreo.testing.simulation.world import Scenario, World
 
@@ -33,6 +33,7 @@ __all__ = [
     "Scenario",
     "Simulation",
     "SimulationFailed",
+    "Trap",
     "Weather",
     "World",
     "observe",

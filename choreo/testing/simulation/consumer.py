@@ -14,6 +14,7 @@ from typing import Literal
 from choreo.broker import Consumer, Listener, Notice, Progress, Subscription
 from choreo.delivery.watermark import Finished, Watermark
 from choreo.errors import BrokerError
+from choreo.failpoints import reached
 from choreo.message import Delivery
 from choreo.testing.simulation.group import Group, Order, Place
 from choreo.testing.simulation.host import Host
@@ -223,7 +224,9 @@ class SimulatedConsumer:
                 return
             epoch = epochs.pop()
             try:
+                reached("acknowledging")
                 await self._wire.call(lambda: self._group.commit(self, epoch, places))
+                reached("acknowledged")
             except BrokerError:
                 if not self._stopped and not self._dirty:
                     self._dirty = True

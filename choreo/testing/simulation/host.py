@@ -70,6 +70,11 @@ class Host:
         """1 for the first."""
         self.dead = False
         self.held: list[Call] | None = None
+        self.doom: Callable[[], None] | None = None
+        """What befalls it when the callback that runs has run: code cannot be left half way.
+
+        Whatever it still does by then is its own: its next call of a server comes too late.
+        """
         self._loop = loop
         self._pauses = 0
         self._ambush: tuple[Moment, Callable[[], None]] | None = None

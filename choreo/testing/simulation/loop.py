@@ -49,6 +49,11 @@ class Owner(Protocol):
         """Where its callbacks wait while it is paused; None while it runs."""
         ...
 
+    @property
+    def doom(self) -> Callable[[], None] | None:
+        """What is to befall it at the end of the callback that runs; None if nothing is."""
+        ...
+
 
 OWNER: contextvars.ContextVar[Owner | None] = contextvars.ContextVar("owner", default=None)
 """The host, or the world around all hosts, in whose context code runs; None if nobody set one."""
@@ -168,6 +173,8 @@ class SimulationLoop(asyncio.AbstractEventLoop):
             call.context.run(callback, *call.args)
         except Exception as error:  # noqa: BLE001 -- as every loop does
             self.call_exception_handler({"message": f"in {callback!r}", "exception": error})
+        if owner is not None and (befall := owner.doom) is not None:
+            befall()
 
     def _pass_time(self) -> None:
         timers = self._timers

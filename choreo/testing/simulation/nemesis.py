@@ -1,31 +1,65 @@
 """Whoever strikes: carries out the faults of one seed at their times."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from choreo.testing.simulation.host import Host, Moment
+from choreo.testing.simulation.loop import OWNER
 from choreo.testing.simulation.process import Ground, Process
-from choreo.testing.simulation.weather import Fault
+from choreo.testing.simulation.weather import Fault, Trap
 from choreo.testing.simulation.wire import Conditions
 
 BEFORE = 0.5
 """Share of ambushes that strike before a call has counted."""
+LINGER = 2.0
+"""Seconds after the scenario for which traps stay where they are."""
 DOWN = 5.0
 """Seconds after which a killed process is there again, at most."""
 
 
 class Nemesis:
-    """The faults of one world."""
+    """The faults and the traps of one world."""
 
     def __init__(
-        self, processes: Sequence[Process], ground: Ground, conditions: Conditions
+        self,
+        processes: Sequence[Process],
+        ground: Ground,
+        conditions: Conditions,
+        traps: Sequence[Trap],
     ) -> None:
         self._processes = processes
+        self._traps = [(trap, f"trap {number}") for number, trap in enumerate(traps)]
+        self._sprung: Counter[str] = Counter()
         self._ground = ground
         self._conditions = conditions
         self._over = 0.0
         """When the last of what was begun ends."""
+
+    def arrive(self, point: str) -> None:
+        """Hear that a process has come to *point*, and strike it if a trap is there."""
+        for trap, name in self._traps:
+            if trap.point == point and self._sprung[name] < trap.times:
+                host = OWNER.get()
+                if isinstance(host, Host) and not host.dead and host.doom is None:
+                    self._spring(trap, name, host)
+
+    def _spring(self, trap: Trap, name: str, host: Host) -> None:
+        process = next((one for one in self._processes if one.host is host), None)
+        if process is None or self._conditions.chance(name) >= trap.rate:
+            return
+        self._sprung[name] += 1
+        fault = Fault(at=self._ground.loop.time(), kind=trap.kind, seconds=trap.seconds)
+
+        def befall() -> None:
+            host.doom = None
+            if not host.dead:
+                self._tell(str(host), f"has come to {trap.point}")
+                strike = self._crash if trap.kind == "crash" else self._pause
+                strike(process, fault)
+
+        host.doom = befall
 
     async def rage(self, faults: Sequence[Fault]) -> None:
         """Strike whenever it is time."""
@@ -35,6 +69,9 @@ class Nemesis:
 
     async def relent(self) -> None:
         """Lie in wait for nobody any more, and return when all that was begun is over."""
+        if self._traps:  # for what the last events of a scenario come by
+            await asyncio.sleep(LINGER)
+            self._traps = []
         for process in self._processes:
             if process.host is not None:
                 process.host.walk_free()

@@ -1,7 +1,7 @@
 """How little of a seed's weather, and how few of its events, still show what is wrong.
 
 Delta debugging after Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input"
-(TSE 2002), with chunks that halve: whole rates first, then single faults, then events.
+(TSE 2002), with chunks that halve: whole rates first, then single faults and traps, then events.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,7 +48,9 @@ def _calmer(weather: Weather, without: frozenset[int], fails: Fails) -> Weather:
     faults = _fewer(
         weather.faults, lambda kept: fails(replace(weather, faults=tuple(kept)), without)
     )
-    return replace(weather, faults=tuple(faults))
+    weather = replace(weather, faults=tuple(faults))
+    traps = _fewer(weather.traps, lambda kept: fails(replace(weather, traps=tuple(kept)), without))
+    return replace(weather, traps=tuple(traps))
 
 
 def _rarer(weather: Weather, events: int, without: frozenset[int], fails: Fails) -> frozenset[int]:
@@ -66,6 +68,7 @@ def _plainer(weather: Weather) -> list[Callable[[Weather], Weather]]:
     return [
         lambda weather: replace(weather, rates=Rates()),
         lambda weather: replace(weather, faults=()),
+        lambda weather: replace(weather, traps=()),
         *(without(one.name) for one in fields(weather.rates) if getattr(weather.rates, one.name)),
         lambda weather: replace(weather, processes=1),
         lambda weather: replace(weather, partitions=1),

@@ -6,7 +6,9 @@ runs in which everything goes wrong at once hide what goes wrong by itself.
 
 from dataclasses import dataclass, fields, replace
 from random import Random
-from typing import Literal
+from typing import Literal, get_args
+
+from choreo.failpoints import Point
 
 Nemesis = Literal[
     "crash",  # power cut; comes back after a while
@@ -35,6 +37,25 @@ class Fault:
     def __str__(self) -> str:
         """Tell it in a line."""
         return f"{self.kind} at {self.at:.3f} s, host {self.target}, {self.seconds:.2f} s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trap:
+    """A blow at a point of the machinery: at a failpoint, whoever comes by."""
+
+    point: Point
+    rate: float
+    """Probability of each arrival there."""
+    kind: Literal["crash", "pause"] = "crash"
+    seconds: float = 0.0
+    """How long what is struck stands still, or is gone."""
+    times: int = 1
+    """How often it strikes, at most."""
+
+    def __str__(self) -> str:
+        """Tell it in a line."""
+        often = "" if self.times == 1 else f" up to {self.times} times"
+        return f"{self.kind} at {self.point}{often}, rate {self.rate:.2f}, {self.seconds:.2f} s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +95,7 @@ class Weather:
     """The broker remembers what was settled above what is not."""
     rates: Rates = Rates()
     faults: tuple[Fault, ...] = ()
+    traps: tuple[Trap, ...] = ()
 
     @property
     def troubles(self) -> list[str]:
@@ -83,7 +105,7 @@ class Weather:
             for one in fields(self.rates)
             if (rate := getattr(self.rates, one.name))
         ]
-        return [*rates, *map(str, self.faults)]
+        return [*rates, *map(str, self.faults), *map(str, self.traps)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +139,8 @@ class Climate:
     """Virtual time within which they fall."""
     processes: int = 2
     """Most processes of one service."""
+    traps: int = 3
+    """Most points of the machinery at which a seed strikes whoever comes by."""
 
     def draw(self, random: Random, services: int) -> Weather:
         """Draw the weather of one seed for so many services."""
@@ -145,13 +169,27 @@ class Climate:
             remembers=random.random() < SHARE,
             rates=replace(Rates(), **rates),
             faults=tuple(sorted(drawn, key=lambda fault: fault.at)),
+            traps=tuple(self._trap(random) for _ in range(random.randint(0, self.traps))),
+        )
+
+    def _trap(self, random: Random) -> Trap:
+        return Trap(
+            point=random.choice(PLACES),
+            rate=random.choice((0.05, 0.3, 1.0)),
+            kind="crash" if random.random() < CRASHES else "pause",
+            seconds=_duration(random),
+            times=random.randint(1, 3),
         )
 
 
-CALM = Climate(kinds=(), rates=Rates(), faults=0)
+CALM = Climate(kinds=(), rates=Rates(), faults=0, traps=0)
 """Nothing goes wrong; only the order in which things run is drawn."""
 SHARE = 0.5
 SHUFFLED = 0.8
+CRASHES = 0.75
+"""Share of the traps that kill."""
+PLACES: tuple[Point, ...] = tuple(one for one in get_args(Point) if one != "recorded")
+"""The points that are on the way of a simulated service."""
 
 
 def _duration(random: Random) -> float:

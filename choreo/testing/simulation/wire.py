@@ -102,6 +102,9 @@ class Wire:
     async def call(self, work: Callable[[], Coroutine[Any, None, T]]) -> T:
         """Have the server do *work*; raise the server's failure if there is no answer."""
         conditions = self._server.conditions
+        if self._host.doom is not None:
+            self._host.doom()
+            await asyncio.sleep(0)  # a dead one never comes back, a paused one when it goes on
         if self._host.struck("before"):
             await conditions.loop.create_future()
         reply: asyncio.Future[T] = conditions.loop.create_future()

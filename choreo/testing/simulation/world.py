@@ -9,6 +9,7 @@ from typing import Any
 
 from choreo.errors import PublishError
 from choreo.event import Event, event_type
+from choreo.failpoints import watched
 from choreo.runner import Running, started
 from choreo.service import Service
 from choreo.settings import Settings
@@ -141,9 +142,11 @@ class World:
     async def _main(self, scenario: Scenario) -> None:
         async with AsyncExitStack() as stack:
             await self._open_client(stack)
+            traps = self._weather.traps
+            nemesis = Nemesis(self._processes, self._ground, self._conditions, traps)
+            stack.enter_context(watched(nemesis.arrive))
             for process in self._processes:
                 process.start()
-            nemesis = Nemesis(self._processes, self._ground, self._conditions)
             blows = self.loop.create_task(nemesis.rage(self._weather.faults), name="nemesis")
             await scenario(self)
             await blows
@@ -255,6 +258,7 @@ class _Around:
 
     dead = False
     held = None
+    doom = None
 
 
 def stored(service: Service[Any], settings: Settings) -> bool:
