@@ -115,7 +115,7 @@ class Gate:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.leave()
-            else:
+            elif (alone, turn) in self._queue:  # whoever let others in has not passed it over yet
                 self._queue.remove((alone, turn))
                 self._advance()
             raise

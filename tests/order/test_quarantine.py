@@ -146,3 +146,19 @@ async def test_who_gives_up_waiting_lets_others_pass() -> None:
 
     assert alone.cancelled()
     assert many.done()
+
+
+async def test_several_may_give_up_waiting_at_once() -> None:
+    """The first one that hears of it lets others pass, and finds those that are yet to hear."""
+    gate = Gate()
+    await gate.enter(alone=True)
+    waiting = [asyncio.create_task(gate.enter(alone=False)) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    for task in waiting:
+        task.cancel()
+    gate.leave()
+    await asyncio.wait(waiting)
+
+    assert [task.cancelled() for task in waiting] == [True, True, True]
+    await asyncio.wait_for(gate.enter(alone=True), 1)

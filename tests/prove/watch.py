@@ -89,7 +89,7 @@ class Watch:
     def _commits(self) -> None:
         try:
             places = truth.committed(self.site.bootstrap, self.groups)
-        except KafkaException:  # the broker is gone, as it should be
+        except (KafkaException, TimeoutError):  # the broker is gone, as it should be
             return
         now = time.monotonic()
         entries = [
