@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from choreo.broker import Capabilities, Subscription, TopicFilter, TopicSpec
@@ -43,6 +44,7 @@ class Assembly:
     subscription: Subscription | None
     """None for a service that only publishes."""
     topics: Sequence[TopicSpec]
+    formats: Codecs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,8 @@ class Ground:
     environment: Environment
     threads: Executor
     tracer: Tracer | None = None
+    formats: Codecs | None = None
+    """The payload formats, where they are not those that the settings alone tell."""
 
 
 def assemble(
@@ -67,7 +71,7 @@ def assemble(
     *keep* opens the books, given what writes this service's events.
     """
     settings, capabilities = ground.settings, ground.capabilities
-    formats = codecs(settings)
+    formats = ground.formats or codecs(settings)
     outgoing = _outgoing(service, ground, formats)
     parts = Parts(
         service=service.name,
@@ -77,16 +81,11 @@ def assemble(
         threads=ground.threads,
         tracer=ground.tracer,
     )
+    decoders = [formats.decoder(plan.event) for plan in service.plans]
+    processes = map(partial(_process, provided=provided, parts=parts), service.plans, decoders)
     handlers = [
-        _handler(
-            index,
-            plan,
-            ground,
-            service.retry,
-            formats,
-            _process(plan, formats.decoder(plan.event), provided, parts),
-        )
-        for index, plan in enumerate(service.plans)
+        _handler(index, service.plans[index], ground, service.retry, formats, process)
+        for index, process in enumerate(processes)
     ]
     newer = NewerRoutes(handlers, settings.newer, _variant(formats, settings, provided, parts))
     return Assembly(
@@ -95,6 +94,7 @@ def assemble(
         handlers=handlers,
         subscription=_subscription(service, settings, capabilities),
         topics=_topics(service, settings, capabilities),
+        formats=formats,
     )
 
 

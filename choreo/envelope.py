@@ -56,6 +56,8 @@ class Envelope:
     """Every other attribute, kept as it came."""
     foreign: bool = False
     """Built by declaration from a record that is no CloudEvent."""
+    schema_header: bytes | None = None
+    """What a header says in place of the payload of where its schema is in a registry."""
 
     @property
     def occurred(self) -> datetime | None:

@@ -7,6 +7,10 @@ ChoreoError
 │  ├─ ConnectionLost       try again later; nothing is known to be wrong
 │  └─ PublishError         some messages were refused, or their fate is unknown
 ├─ StoreError              the store, or the way to it; the event is not to blame
+├─ RegistryError           the schema registry refused, or answered what cannot be
+│  ├─ RegistryUnavailable  it cannot be reached now, or fails; try again later
+│  ├─ NotRegistered        it does not know that schema, subject or version
+│  └─ IncompatibleSchema   it forbids that schema beside the earlier ones
 ├─ OutOfOrder              an event's number has no place in its stream
 ├─ CodecError              bytes and event do not fit
 │  ├─ EncodeError          this event cannot be written
@@ -78,6 +82,22 @@ class StoreError(ChoreoError):
 
 class Overtaken(StoreError):
     """The event's numbered stream, or its place in the parking lot, went to another process."""
+
+
+class RegistryError(ChoreoError):
+    """The schema registry refused a call, or gave an answer that cannot be."""
+
+
+class RegistryUnavailable(RegistryError):
+    """The schema registry cannot be reached now, or fails; the same call may succeed later."""
+
+
+class NotRegistered(RegistryError):
+    """The schema registry does not know that schema, subject or version."""
+
+
+class IncompatibleSchema(RegistryError):
+    """The schema registry forbids that schema beside the earlier ones of its subject."""
 
 
 class OutOfOrder(ChoreoError):

@@ -19,9 +19,10 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from choreo.assembly import Assembly, Ground, assemble
+from choreo.assembly import Assembly, Ground, assemble, codecs
 from choreo.bookkeeping import Bookkeeping, opened
 from choreo.broker import Broker, Consumer, open_broker
+from choreo.codec.choice import Codecs
 from choreo.delivery.attempts import Records
 from choreo.delivery.burial import Burial
 from choreo.delivery.journal import Journal
@@ -36,6 +37,7 @@ from choreo.event import Event
 from choreo.message import Message
 from choreo.observer import tell_published
 from choreo.provision import provide
+from choreo.registry.port import fetching
 from choreo.retry import FOREVER
 from choreo.service import Service
 from choreo.settings import Settings
@@ -79,7 +81,7 @@ class Running:
     async def publish(self, events: Sequence[Event], /) -> list[str]:
         """Publish root events; return their ids once the broker has them all."""
         ids = [self._environment.ids.new() for _ in events]
-        messages = self.outgoing.roots(list(zip(ids, events, strict=True)))
+        messages = await fetching(partial(self.outgoing.roots, list(zip(ids, events, strict=True))))
         await self._publisher.publish(messages)
         tell_published(self.service.name, events)
         return ids
@@ -176,12 +178,14 @@ async def started(
         keeping = await stack.enter_async_context(opened(service, settings, environment))
         telemetry = telemetry or Telemetry.detect() or Telemetry()
         watch = telemetry.of(service, broker, settings, environment)
+        formats = await stack.enter_async_context(_formats(service, settings, environment))
         ground = Ground(
             capabilities=broker.capabilities,
             settings=settings,
             environment=environment,
             threads=_threads(service, settings, stack),
             tracer=watch.tracer,
+            formats=formats,
         )
         publisher = Publisher(broker, _published(journals), watch.tracer)
         running = await _assembled(service, broker, ground, publisher, keeping, stack)
@@ -293,6 +297,20 @@ async def _opened(
                 logger.warning("broker cannot be reached yet", extra=names)
                 await environment.clock.sleep(delay)
         yield opened
+
+
+@asynccontextmanager
+async def _formats(
+    service: Service[Any], settings: Settings, environment: Environment
+) -> AsyncGenerator[Codecs]:
+    """Build the payload formats, and attach the schema registry where there is one."""
+    if settings.registry is None:
+        yield codecs(settings)
+        return
+    from choreo.registry.attached import attached, written_by  # noqa: PLC0415 -- fastavro when used
+
+    async with attached(settings, environment, written_by(service)) as formats:
+        yield formats
 
 
 def _published(journals: Sequence[Journal]) -> Callable[[Sequence[Message]], None] | None:

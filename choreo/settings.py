@@ -54,6 +54,23 @@ class Settings(BaseModel):
         default=Mode.FULL_TRANSITIVE,
         description="Who must be able to read whom, among versions of a contract.",
     )
+    registry: str | None = Field(
+        default=None,
+        description="URL of a schema registry, http://… or https://user:password@…; none uses the "
+        "committed contracts alone.",
+    )
+    framing: Literal["single_object", "confluent"] | None = Field(
+        default=None,
+        description="How an Avro payload names its schema: by a fingerprint or by the registry's "
+        "id; by default the latter where there is a registry.",
+    )
+    subjects: Literal["topic", "record", "topic_record"] = Field(
+        default="topic_record",
+        description="How the registry's subjects are named: TOPIC-value, EVENT or TOPIC-EVENT.",
+    )
+    register_schemas: bool = Field(
+        default=False, description="Register at start what is written and not registered."
+    )
     concurrency: int = Field(default=100, ge=1, description="Handlers running at once.")
     threads: int = Field(default=16, ge=1, description="Threads for plain functions as handlers.")
     prefetch: int = Field(default=500, ge=1, description="Deliveries ready or running at once.")

@@ -9,13 +9,14 @@ import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("choreo", "brokers", "stores", "examples", "bench", "tests")
+SOURCES = ("choreo", "brokers", "registries", "stores", "examples", "bench", "tests")
 LONGEST_FILE = 350
 LONGEST_FUNCTION = 40
 
 
 @pytest.mark.parametrize(
-    "package", ["choreo", "choreo_kafka", "choreo_memory", "choreo_mqtt", "choreo_sql"]
+    "package",
+    ["choreo", "choreo_kafka", "choreo_memory", "choreo_mqtt", "choreo_registry", "choreo_sql"],
 )
 def test_no_module_imports_itself_by_way_of_others(package: str) -> None:
     """Imports that only type checkers see count: a reader sees them too."""

@@ -15,7 +15,7 @@ from typing import Annotated, cast
 
 import typer
 
-from choreo.cli import contracts, dlq, outbox, parked, store
+from choreo.cli import contracts, dlq, outbox, parked, registry, store
 from choreo.cli.exit_codes import SIGNALLED, ExitCode
 from choreo.cli.failure import is_usage, reporting, say
 from choreo.cli.options import BrokerUrl, Debug, Json, Limit, complete
@@ -33,6 +33,7 @@ app.add_typer(outbox.app, name="outbox")
 app.add_typer(parked.app, name="parked")
 app.add_typer(store.app, name="store")
 app.add_typer(contracts.app, name="contracts")
+app.add_typer(registry.app, name="registry")
 
 
 class Level(StrEnum):

@@ -18,6 +18,8 @@ from choreo.errors import (
     ConfigurationError,
     ConnectionLost,
     HandlerHalted,
+    RegistryError,
+    RegistryUnavailable,
     StoreError,
 )
 
@@ -34,6 +36,8 @@ CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (ConfigurationError, ExitCode.CONFIGURATION),
     (ConnectionLost, ExitCode.UNREACHABLE),
     (StoreError, ExitCode.UNREACHABLE),
+    (RegistryUnavailable, ExitCode.UNREACHABLE),
+    (RegistryError, ExitCode.CONFIGURATION),
     (InvalidInput, ExitCode.INVALID_INPUT),
     (CodecError, ExitCode.INVALID_INPUT),
     (NothingFound, ExitCode.NOT_FOUND),

@@ -10,6 +10,8 @@ from choreo.cloudevents.layout import Layout, Trace
 from choreo.cloudevents.trace import read_baggage, read_traceparent, read_tracestate
 
 CONTENT_TYPE = "content-type"
+SCHEMA_ID = "__value_schema_id"
+"""Header in which Confluent's newer clients name the schema of a bare payload."""
 Values = Sequence[bytes | None]
 
 
@@ -25,6 +27,7 @@ class HeaderPlan:
         "name_bytes",
         "pick",
         "problem",
+        "schema",
         "specversion",
     )
 
@@ -42,6 +45,8 @@ class HeaderPlan:
                 problems += _faults(attribute, attributes)
                 attributes[attribute] = position
         self._place_trace(places)
+        self.schema = names.index(SCHEMA_ID) if SCHEMA_ID in names else -1
+        """Place of the header that names the payload's schema, or -1."""
         self.content_type = places.get(CONTENT_TYPE, [-1])[0]
         """Place of the content type, or -1."""
         if self.content_type >= 0:

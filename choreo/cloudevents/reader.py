@@ -71,7 +71,10 @@ class EnvelopeReader:
         if values[plan.specversion] != b"1.0":
             _refuse_version(values[plan.specversion])
         texts = self._texts(layout, pick(values), plan.name_bytes)
-        return layout.envelope(texts, delivery.body, plan.trace(values))
+        envelope = layout.envelope(texts, delivery.body, plan.trace(values))
+        if plan.schema >= 0:
+            envelope.schema_header = values[plan.schema]
+        return envelope
 
     def _texts(self, layout: Layout, values: Values, name_bytes: int) -> list[str]:
         """Decode all attribute values at once, and one by one only where something looks odd."""
@@ -112,6 +115,7 @@ class EnvelopeReader:
             if envelope is not None:
                 trace = plan.trace(values)
                 envelope.traceparent, envelope.tracestate, envelope.baggage = trace
+                envelope.schema_header = values[plan.schema] if plan.schema >= 0 else None
             return envelope
         raise MalformedEnvelope(f"the envelope {plan.problem}")
 

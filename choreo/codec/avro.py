@@ -1,6 +1,10 @@
-"""Avro payloads in single-object encoding: a mark, the writer's fingerprint, the datum.
+"""Avro payloads: what names the writer's schema, and the datum.
 
-Source: Apache Avro 1.12 specification, "Single-object encoding" and "Schema Resolution".
+Written is single-object encoding, or the registry's frame where one is to be used; both are read,
+and a registry's header in place of them.
+
+Sources: Apache Avro 1.12 specification, "Single-object encoding" and "Schema Resolution";
+Confluent's wire format, a zero byte and the schema's id, or a header of the record with its GUID.
 """
 
 from collections.abc import Callable
@@ -23,7 +27,15 @@ from choreo.contracts.resolution import Kind, obstacles, spell_path
 from choreo.contracts.schema import read_schema
 from choreo.envelope import AVRO, Envelope
 from choreo.errors import ConfigurationError, DecodeError, EncodeError, UnknownSchema
-from choreo.event import event_type
+from choreo.event import Event, event_type
+from choreo.registry.library import (
+    FINGERPRINT_BYTES,
+    GUID_BYTES,
+    GUID_MARK,
+    ID_BYTES,
+    ID_MARK,
+    Library,
+)
 from choreo.upcast import brought_up, chains, newer_version
 
 __all__ = ["AvroCodec", "SchemaFolder"]
@@ -42,11 +54,19 @@ MAX_READERS = 256
 class AvroCodec:
     """Writes events by their committed contracts, and reads them by the writer's.
 
-    A payload whose fingerprint is of no contract in the folder is an UnknownSchema.
+    A payload whose fingerprint is of no contract in the folder is an UnknownSchema, unless the
+    *library* of a registry knows it. What the registry has to be asked for is a SchemaPending.
     """
 
-    def __init__(self, schemas: SchemaFolder | None = None, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        schemas: SchemaFolder | None = None,
+        *,
+        library: Library | None = None,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
         self._schemas = schemas or SchemaFolder()
+        self._library = library
         self._max_bytes = max_bytes
 
     @property
@@ -57,11 +77,14 @@ class AvroCodec:
     def encoder(self, event: type[E], /) -> Callable[[E], Payload]:
         """Compose the function that writes *event*; it raises EncodeError.
 
-        Raises ConfigurationError if the event has no committed contract, or another one.
+        Raises ConfigurationError if the event has no committed contract, or another one, and
+        SchemaPending while the registry has not told the id that goes with it.
         """
         committed = self._schemas.committed(event)
         convert = to_datum(shape_of(event))
         parsed, uri, prefix = committed.parsed, committed.uri, MARK + committed.fingerprint
+        if self._library is not None and self._library.frames:
+            prefix = self._library.prefix(event)
 
         def encode(value: E) -> Payload:
             stream = BytesIO()
@@ -82,7 +105,7 @@ class AvroCodec:
 
         Raises ConfigurationError for a class Avro cannot express, or a contract that is no schema.
         """
-        reading = _Reading(event, self._schemas)
+        reading = _Reading(event, self._schemas, self._library)
         max_bytes = self._max_bytes
 
         def decode(envelope: Envelope) -> E:
@@ -91,20 +114,35 @@ class AvroCodec:
                 raise DecodeError(f"{event.__name__}: there is no data (a tombstone)")
             if len(data) > max_bytes:
                 raise DecodeError(f"{event.__name__}: more than {max_bytes} bytes of Avro")
-            if data[:2] != MARK or len(data) < HEADER:
-                raise DecodeError(f"{event.__name__}: no Avro in single-object encoding")
-            return reading.read(envelope, data)
+            if data[:2] == MARK and len(data) >= HEADER and envelope.schema_header is None:
+                return reading.read(envelope, data, data[2:HEADER], HEADER)
+            mark, start = _frame(event, envelope.schema_header, data)
+            return reading.read(envelope, data, mark, start)
 
         return decode
+
+
+def _frame(event: type[Event], header: bytes | None, data: bytes) -> tuple[bytes, int]:
+    """Tell what names the schema of a payload, and where its datum begins; raise DecodeError."""
+    if header is not None:
+        if (header[:1], len(header)) in {(GUID_MARK, GUID_BYTES), (ID_MARK, ID_BYTES)}:
+            return header, 0
+        raise DecodeError(f"{event.__name__}: the header __value_schema_id names no schema")
+    if data[:1] == ID_MARK and len(data) >= ID_BYTES:
+        return data[:ID_BYTES], ID_BYTES
+    raise DecodeError(
+        f"{event.__name__}: no Avro in single-object encoding or in a registry's frame"
+    )
 
 
 class _Reading(Generic[E]):
     """Everything that reading one event class takes: one reader, and the writers met so far."""
 
-    def __init__(self, event: type[E], schemas: SchemaFolder) -> None:
+    def __init__(self, event: type[E], schemas: SchemaFolder, library: Library | None) -> None:
         shape = shape_of(event)
         self._event = event
         self._schemas = schemas
+        self._library = library
         # Now, not at the first event: a file that is no schema is the operator's to mend at start.
         schemas.load()
         self._own = contract(record_schema(shape), f"class {event.__name__}")
@@ -128,14 +166,17 @@ class _Reading(Generic[E]):
             self._writers[key] = found
         return found
 
-    def read(self, envelope: Envelope, data: bytes) -> E:
-        """Read *data* by the schema that wrote it; raise DecodeError and nothing else."""
-        writer = self._writer(data[2:HEADER], envelope)
+    def read(self, envelope: Envelope, data: bytes, mark: bytes, start: int) -> E:
+        """Read *data* from *start* by the schema that wrote it, which *mark* names.
+
+        Raises DecodeError, or SchemaPending while the schema must be asked for, and nothing else.
+        """
+        writer = self._writer(mark, envelope)
         chain = self._older.get(envelope.type)
         same = chain is None and writer.digest == self._own.digest
         reader = None if same or chain else self._resolved
         stream = BytesIO(data)
-        stream.seek(HEADER)
+        stream.seek(start)
         try:
             datum = read_datum(stream, writer.parsed, reader)
             if stream.tell() == len(data):
@@ -153,13 +194,18 @@ class _Reading(Generic[E]):
         raise DecodeError(problem)
 
     def _choose(self, mark: bytes, dataschema: str | None, kind: str) -> Contract:
-        """Pick the contract with this fingerprint, which leaves out scales and defaults.
+        """Pick the contract that is named, by a registry or by a fingerprint of it.
 
-        Where several share it, ``dataschema`` tells them apart, then the event's name and version.
+        A fingerprint leaves out scales and defaults. Where several contracts share it,
+        ``dataschema`` tells them apart, then the event's name and version.
         """
+        if len(mark) != FINGERPRINT_BYTES:
+            return self._registered(mark)
         found = [*self._schemas.find(mark)]
         if self._own.fingerprint == mark:
             found.append(self._own)
+        if not found and self._library is not None:
+            return self._library.writer(mark, self._event)
         if not found:
             raise UnknownSchema(
                 f"{self._event.__name__}: no contract in {self._schemas.root} has the fingerprint "
@@ -175,6 +221,14 @@ class _Reading(Generic[E]):
                     f"{mark[::-1].hex()}, and nothing in the envelope tells which is meant"
                 )
         return (named or found)[0]
+
+    def _registered(self, mark: bytes) -> Contract:
+        if self._library is None:
+            raise UnknownSchema(
+                f"{self._event.__name__}: its schema is in a registry, and none is known here: set "
+                "registry=http://…"
+            )
+        return self._library.writer(mark, self._event)
 
     def _judge(self, writer: Contract, kind: str) -> None:
         """Refuse what would harm, or be read as something else where nobody converts it.

@@ -14,7 +14,7 @@ from choreo.delivery.job import Job, Outcome, Received
 from choreo.delivery.journal import Journal
 from choreo.delivery.ordering import Ordering
 from choreo.delivery.recovery import Recovery
-from choreo.errors import StoreError
+from choreo.errors import RegistryError, StoreError
 from choreo.failpoints import reached
 from choreo.message import Delivery
 from choreo.reason import Reason
@@ -115,11 +115,12 @@ class Arrival:
                 await self._books.recall(jobs)
                 await self._ordering.learn(jobs)
                 await self._recovery.learn(jobs)
-            except StoreError as error:
+            except (StoreError, RegistryError) as error:
                 tries += 1
                 delay = FOREVER.backoff(tries, self._random)
                 names = {"error": str(error), "delay": delay}
-                logger.warning("store cannot be asked, taking nothing in", extra=names)
+                what = "registry" if isinstance(error, RegistryError) else "store"
+                logger.warning("%s cannot be asked, taking nothing in", what, extra=names)
                 if not await self._demand.rest(delay):
                     return False
             else:

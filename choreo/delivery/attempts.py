@@ -23,8 +23,9 @@ from choreo.delivery.parking import line_for
 from choreo.delivery.sequencing import Sequencing, unsequenced
 from choreo.delivery.slots import Slot
 from choreo.environment import Environment
-from choreo.errors import HandlerTimeout, StoreError, VersionHeld
+from choreo.errors import HandlerTimeout, RegistryError, StoreError, VersionHeld
 from choreo.reason import Reason
+from choreo.registry.port import SchemaPending
 from choreo.store.lot import Lot
 from choreo.store.port import Key
 
@@ -180,6 +181,9 @@ class Attempts:
             job.attempt -= 1
             self._owner.trouble(job, error)
             return
+        if isinstance(error, SchemaPending):
+            await self._fetch(job, error, slot)
+            return
         if isinstance(error, VersionHeld):
             self._hold_version(job, handler, error)
             return
@@ -197,6 +201,17 @@ class Attempts:
             job.reason = reason_for(error, job.attempt)
         else:
             self._owner.later(job, delay)
+
+    async def _fetch(self, job: Job, pending: SchemaPending, slot: Slot) -> None:
+        """Ask the registry for what the event was written by; its handler has not seen it yet."""
+        job.attempt -= 1
+        slot.deadline = None
+        try:
+            await pending.fetch()
+        except RegistryError as error:
+            self._owner.trouble(job, error)
+        else:
+            self._owner.later(job, 0.0)
 
     def _hold_version(self, job: Job, handler: Handler, error: VersionHeld) -> None:
         """Let an event rest with its key until a service comes that reads its version."""

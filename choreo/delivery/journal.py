@@ -1,5 +1,6 @@
 """What the delivery core tells those who watch it: telemetry, the test harness, a decision log."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,12 +8,21 @@ from typing import Protocol
 from choreo.broker import Notice
 from choreo.dead_letter import error_text
 from choreo.delivery.job import Job, Outcome, Received
+from choreo.errors import BrokerError, RegistryError
 from choreo.message import Message
 
 logger = logging.getLogger(__name__)
 
 ROUTINE = ("assigned", "revoked", "reconnected", "no_subscribers")
 """Notices that belong to a normal day."""
+
+
+def awaited(error: BaseException) -> str:
+    """Say what an event is held for."""
+    if isinstance(error, RegistryError):
+        return "registry does not tell its schema"
+    broker = isinstance(error, BrokerError | asyncio.CancelledError)
+    return "broker did not take it" if broker else "store could not write it"
 
 
 class Journal(Protocol):

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from choreo.envelope import Envelope
 from choreo.errors import CodecError
 from choreo.event import Event, event_type
 from choreo.gaps import LARGEST
 from choreo.reason import Reason
+from choreo.registry.port import fetching
 from choreo.store.streams import Advance, StreamKey
 
 DIGITS = re.compile(r"[0-9]{1,40}", re.ASCII)
@@ -67,6 +69,14 @@ def numbered(handler: int, read: Number, envelope: Envelope) -> Numbered | None:
     if stream is None and envelope.sequence is None:
         stream = envelope.key  # the number of the payload counts within the key
     return Numbered((handler, envelope.source, stream or ""), epoch, number)
+
+
+async def placed(handler: int, read: Number, envelope: Envelope) -> Numbered | None:
+    """Place an event in its stream, as ``numbered`` does, and fetch its schema first if need be.
+
+    Raises RegistryError while the registry cannot tell.
+    """
+    return await fetching(partial(numbered, handler, read, envelope))
 
 
 def parse(text: str) -> int:

@@ -13,7 +13,7 @@ from choreo.delivery.job import Job, Outcome
 from choreo.delivery.journal import Journal
 from choreo.delivery.lanes import Lanes
 from choreo.delivery.numbered import Arrival, Fate, Gap, Move, Overdue
-from choreo.delivery.numbering import Numbered, numbered
+from choreo.delivery.numbering import Numbered, placed
 from choreo.delivery.parking import came_back
 from choreo.delivery.patience import Patience
 from choreo.delivery.positions import PassingPositions
@@ -92,14 +92,14 @@ class Ordering:
     # -- taking in ----------------------------------------------------------------------------
 
     async def learn(self, jobs: Iterable[Job]) -> None:
-        """Find the places of *jobs*, and where their streams stand. Raises StoreError."""
+        """Find *jobs*' places, and where their streams stand. Raises StoreError, RegistryError."""
         unknown: dict[StreamKey, Job] = {}
         for job in jobs:
             handler, envelope = job.handler, job.received.envelope
             if handler is None or handler.gaps is None or envelope is None:
                 continue
             if handler.number is not None:
-                job.order = numbered(handler.index, handler.number, envelope)
+                job.order = await placed(handler.index, handler.number, envelope)
             if job.order is not None and not self._stands(job.order.stream):
                 unknown[job.order.stream] = job
         self._read.clear()

@@ -19,7 +19,7 @@ from choreo.delivery.departure import Departure, everything
 from choreo.delivery.endings import Endings
 from choreo.delivery.intake import Intake
 from choreo.delivery.job import Handler, Job, Outcome
-from choreo.delivery.journal import Journal, Journals
+from choreo.delivery.journal import Journal, Journals, awaited
 from choreo.delivery.lanes import Lanes
 from choreo.delivery.limits import Limits
 from choreo.delivery.ordering import Ordering
@@ -299,9 +299,7 @@ class Worker:
             return
         delay = FOREVER.backoff(job.troubles, self._random)
         names = {**job.names, "reason": job.reason, "error": str(error), "delay": delay}
-        broker = isinstance(error, BrokerError | asyncio.CancelledError)
-        what = "broker did not take it" if broker else "store could not write it"
-        logger.warning("%s, holding on", what, extra=names)
+        logger.warning("%s, holding on", awaited(error), extra=names)
         self.later(job, delay)
 
     def later(self, job: Job, seconds: float, /) -> None:

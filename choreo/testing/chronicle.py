@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Concatenate, TypeVar, cast
 
-from choreo.assembly import codecs
 from choreo.broker import Binding
 from choreo.cloudevents import EnvelopeReader
+from choreo.codec.choice import Codecs
 from choreo.dead_letter import DeadLetter, is_dead_letter_topic, read_dead_letter
 from choreo.delivery.job import Outcome
 from choreo.envelope import Envelope
@@ -14,8 +14,8 @@ from choreo.errors import DecodeError
 from choreo.event import Event, event_type
 from choreo.message import Delivery, Message
 from choreo.plan import Plan
+from choreo.registry.port import SchemaPending
 from choreo.service import Service
-from choreo.settings import Settings
 from choreo.testing.record import Record
 from choreo.testing.trail import Reaction, Trail, trails
 
@@ -26,16 +26,20 @@ class Chronicle:
     """Reads one record; nothing is read before it is asked for."""
 
     def __init__(
-        self, record: Record, services: Sequence[Service], binding: Binding, settings: Settings
+        self,
+        record: Record,
+        services: Sequence[Service],
+        binding: Binding,
+        formats: Sequence[Codecs],
     ) -> None:
         self._record = record
         self._plans = [plan for service in services for plan in service.plans]
         self._reader = EnvelopeReader(binding, [plan.event for plan in self._plans])
-        self._codecs = codecs(settings)
+        self._formats = formats
 
     def published(self, event: type[E]) -> list[E]:
         """List what was published of one class, in order of acceptance."""
-        kind, decode = event_type(event).type, self._codecs.decoder(event)
+        kind, decode = event_type(event).type, self._decoder(event)
         found: list[E] = []
         for message in self._record.messages:
             envelope = None if is_dead_letter_topic(message.topic) else self._envelope(message)
@@ -49,7 +53,7 @@ class Chronicle:
     def emitted_by(self, handler: Callable[..., object]) -> list[Event]:
         """List what *handler* emitted."""
         decoders = {
-            event_type(event).type: self._codecs.decoder(event)
+            event_type(event).type: self._decoder(event)
             for plan in self._known(handler)
             for event in plan.emits
         }
@@ -64,8 +68,7 @@ class Chronicle:
     def handled(self, handler: Callable[Concatenate[E, ...], object]) -> list[E]:
         """List the events that *handler* handled."""
         decoders = {
-            event_type(plan.event).type: self._codecs.decoder(plan.event)
-            for plan in self._known(handler)
+            event_type(plan.event).type: self._decoder(plan.event) for plan in self._known(handler)
         }
         return [
             cast("E", decoders[end.envelope.type](end.envelope))
@@ -113,7 +116,7 @@ class Chronicle:
         return trails(envelopes, reactions)
 
     def _id_of(self, event: Event) -> str:
-        decode = self._codecs.decoder(type(event))
+        decode = self._decoder(type(event))
         kind = event_type(event).type
         for message in self._record.messages:
             envelope = self._envelope(message)
@@ -124,6 +127,23 @@ class Chronicle:
                 except DecodeError:
                     continue
         raise LookupError(f"{event!r} was not published in this world")
+
+    def _decoder(self, event: type[E]) -> Callable[[Envelope], E]:
+        """Compose what reads *event* as any of the services does: each knows what it wrote."""
+        decoders = [formats.decoder(event) for formats in self._formats]
+
+        def decode(envelope: Envelope) -> E:
+            problem = DecodeError(f"{event.__name__}: no service here reads it")
+            for decoder in decoders:
+                try:
+                    return decoder(envelope)
+                except DecodeError as error:
+                    problem = error
+                except SchemaPending as error:
+                    problem = DecodeError(str(error))
+            raise problem
+
+        return decode
 
     def _envelope(self, message: Message) -> Envelope | None:
         """Read what a message says of itself; None if it is no event that anyone can read."""

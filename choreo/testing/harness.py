@@ -102,7 +102,10 @@ class Harness:
                 self._join((service,), capabilities)
             self._stack = stack.pop_all()
         self._chronicle = Chronicle(
-            self._record, self._services, capabilities.binding, self._settings(driver)
+            self._record,
+            self._services,
+            capabilities.binding,
+            [running.assembly.formats for running in (self._driver, *self._running)],
         )
         return self
 
