@@ -71,6 +71,9 @@ class Settings(BaseModel):
     register_schemas: bool = Field(
         default=False, description="Register at start what is written and not registered."
     )
+    owner: str | None = Field(
+        default=None, description="Who answers for the service, as catalogues tell."
+    )
     concurrency: int = Field(default=100, ge=1, description="Handlers running at once.")
     threads: int = Field(default=16, ge=1, description="Threads for plain functions as handlers.")
     prefetch: int = Field(default=500, ge=1, description="Deliveries ready or running at once.")

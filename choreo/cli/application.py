@@ -15,10 +15,10 @@ from typing import Annotated, cast
 
 import typer
 
-from choreo.cli import contracts, dlq, outbox, parked, registry, store
+from choreo.cli import catalogue, contracts, dlq, outbox, parked, registry, store
 from choreo.cli.exit_codes import SIGNALLED, ExitCode
 from choreo.cli.failure import is_usage, reporting, say
-from choreo.cli.options import BrokerUrl, Debug, Json, Limit, complete
+from choreo.cli.options import BrokerUrl, Debug, Json, Limit, LockFiles, complete
 
 app = typer.Typer(
     name="choreo",
@@ -34,6 +34,7 @@ app.add_typer(parked.app, name="parked")
 app.add_typer(store.app, name="store")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(registry.app, name="registry")
+app.add_typer(catalogue.app, name="catalogue")
 
 
 class Level(StrEnum):
@@ -233,6 +234,35 @@ def simulate(
             corpus=corpus,
         )
         raise typer.Exit(simulating.run(request))
+
+
+@app.command()
+def asyncapi(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MODULE:SERVICE|MODULE:EVENT…]", help="What is described."),
+    ] = None,
+    locks: LockFiles = None,
+    brokers: Annotated[
+        list[str] | None,
+        typer.Option("--broker", help="URL of a broker they are reached by; repeatable."),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="By default the services' names.")] = None,
+    release: Annotated[str, typer.Option(help="Version of the document.")] = "1.0.0",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File, in place of stdout.")
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write an AsyncAPI 3.1 document of services; it is JSON, with --json on one line."""
+    with reporting(json=json, debug=debug):
+        from choreo.cli import describing
+
+        describing.asyncapi(
+            describing.Request(targets=targets or (), locks=locks or (), json=json),
+            describing.Document(brokers=brokers or (), title=title, release=release, output=output),
+        )
 
 
 def _usage(error: Exception, *, as_json: bool) -> int:

@@ -6,6 +6,7 @@ Nothing here imports a broker, a codec or a table: see ``application``.
 # ruff: noqa: PLC0415 -- as said above
 
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -18,6 +19,10 @@ BrokerUrl = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON: one object a line.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
+LockFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--lock", help="Lock of other services, or a folder of locks; repeatable."),
+]
 Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")]
 
 

@@ -53,6 +53,10 @@ class Contract(_Part):
     sequence: str | None = None
     """The field that numbers the events of one key, or ``auto``."""
     idempotency_key: str | None = None
+    retain: bool = False
+    """The broker keeps the last one of each topic, where it can."""
+    deprecated: str | None = None
+    """Why it should not be used any more."""
     avro: JsonValue = None
     """The schema; none where Avro cannot say the event, which then is known by JSON only."""
 
@@ -95,6 +99,7 @@ class Consumption(Contract):
 class ServiceLock(_Part):
     """Everything that others may rely on, and that relies on others."""
 
+    owner: str | None = None
     codec: str = "json"
     mode: Mode = Mode.FULL_TRANSITIVE
     """What is demanded of new versions of what it emits."""

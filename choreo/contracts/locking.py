@@ -41,6 +41,7 @@ def lock_of(service: Service[Any], root: Path, seen: Seen = UNSEEN) -> ServiceLo
     for plan in service.plans:
         takers.setdefault(plan.event, []).append(plan)
     return ServiceLock(
+        owner=settings.owner,
         codec=settings.codec,
         mode=settings.compatibility,
         emits=[
@@ -134,6 +135,8 @@ def _contract(event: type[Event]) -> dict[str, Any]:
         "key": declared.key,
         "sequence": declared.sequence,
         "idempotency_key": declared.idempotency_key,
+        "retain": declared.retain,
+        "deprecated": vars(event).get("__deprecated__"),
         "avro": _schema(event),
     }
 

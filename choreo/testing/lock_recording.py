@@ -96,23 +96,7 @@ class LockRecording:
         )
 
     def _of(self, service: Service[Any]) -> ServiceLock:
-        plans = {plan.id: plan for plan in service.plans}
-        reads = {
-            handler: self._placed(observed)
-            for (name, handler), observed in self._reads.handlers.items()
-            if name == service.name and handler in plans and _same(observed.plan, plans[handler])
-        }
-        emitted = self._reads.emitted.get(service.name, set())
-        return lock_of(service, self._root, Seen(reads, emitted))
-
-    def _placed(self, observed: Observed) -> Reads:
-        found: dict[str, set[str]] = {}
-        for path, places in observed.reads.items():
-            spelt = "".join(step if step in {"[]", "{}"} else f".{step}" for step in path)
-            found[spelt.removeprefix(".")] = {
-                place_below(self._root, file, line) for file, line in places
-            }
-        return found
+        return lock_of(service, self._root, seen_of(self._reads, service, self._root))
 
     def _written(self, text: str) -> list[str]:
         if self._path.is_file() and self._path.read_text(encoding="utf-8") == text:
@@ -129,6 +113,27 @@ class LockRecording:
             return ["as committed"]
         lines = list(unified_diff(was, now, "committed", "seen", lineterm="", n=2))
         return ["differs: pytest --choreo-lock=write writes it", *lines[:SHOWN]]
+
+
+def seen_of(reads: FieldReads, service: Service[Any], root: Path) -> Seen:
+    """Tell what was seen of *service*, with files named as they lie below *root*."""
+    plans = {plan.id: plan for plan in service.plans}
+    return Seen(
+        {
+            handler: _placed(observed, root)
+            for (name, handler), observed in reads.handlers.items()
+            if name == service.name and handler in plans and _same(observed.plan, plans[handler])
+        },
+        reads.emitted.get(service.name, set()),
+    )
+
+
+def _placed(observed: Observed, root: Path) -> Reads:
+    found: dict[str, set[str]] = {}
+    for path, places in observed.reads.items():
+        spelt = "".join(step if step in {"[]", "{}"} else f".{step}" for step in path)
+        found[spelt.removeprefix(".")] = {place_below(root, file, line) for file, line in places}
+    return found
 
 
 def recording(config: pytest.Config, task: str) -> LockRecording:

@@ -106,7 +106,7 @@ def check_command(line: str) -> None:
 
 def check_choreo(arguments: list[str]) -> None:
     """Ask the subcommand for help, and find every option there."""
-    groups = {"contracts", "dlq", "outbox", "parked", "registry", "store"}
+    groups = {"catalogue", "contracts", "dlq", "outbox", "parked", "registry", "store"}
     subcommand = arguments[: 2 if arguments[0] in groups else 1]
     result = CliRunner().invoke(application.app, [*subcommand, "--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.output

@@ -49,7 +49,7 @@ class Shelf:
         return True
 
 
-inventory = Service("inventory")
+inventory = Service("inventory", owner="warehouse")
 inventory.provide(Shelf, Shelf)
 
 

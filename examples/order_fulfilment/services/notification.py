@@ -10,7 +10,7 @@ class Mailbox(dict[UUID, str]):
     """The one letter that goes out for each order."""
 
 
-notification = Service("notification")
+notification = Service("notification", owner="shop")
 notification.provide(Mailbox, Mailbox)
 
 

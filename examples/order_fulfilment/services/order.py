@@ -25,7 +25,7 @@ class Book:
         return self._ends.setdefault(order_id, end)
 
 
-order = Service("order")
+order = Service("order", owner="shop")
 order.provide(Book, Book)
 
 

@@ -20,7 +20,7 @@ class Ledger(dict[UUID, str | None]):
     """The receipt of each order that was charged, None where the card was declined."""
 
 
-payment = Service("payment")
+payment = Service("payment", owner="money")
 payment.provide(Bank, Bank)
 payment.provide(Ledger, Ledger)
 

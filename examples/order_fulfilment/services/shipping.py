@@ -20,7 +20,7 @@ class Dock:
         return None
 
 
-shipping = Service("shipping")
+shipping = Service("shipping", owner="warehouse")
 shipping.provide(Dock, Dock)
 
 
