@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from time import perf_counter, process_time
 from typing import Literal
 
+from choreo.cli.collector import OLDER, YOUNG
+
 RUN_SECONDS = 60.0
 """Time after which a run is given up: a peer was seen to sit idle in its stop for ever."""
 
@@ -43,8 +45,10 @@ class Stopwatch:
         self._wall = self._cpu = 0.0
 
     def begin(self) -> None:
-        """Begin, unless it has begun."""
+        """Begin, unless it has begun; for both the collector is set as by ``choreo run``."""
         if not self._wall:
+            gc.freeze()
+            gc.set_threshold(YOUNG, OLDER, OLDER)
             self._wall, self._cpu = perf_counter(), process_time()
 
     def took(self, events: int) -> Taken:
@@ -123,6 +127,7 @@ def compared(
 
 
 async def _bounded(run: Run) -> Taken:
+    gc.unfreeze()
     gc.collect()
     async with asyncio.timeout(RUN_SECONDS):
         return await run()

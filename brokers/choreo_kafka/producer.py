@@ -90,7 +90,7 @@ class Producer:
                 self._enqueue(receipt, counts)
                 await receipt.done
         finally:
-            receipt.closed = True
+            receipt.close()
             watched.discard(receipt)
         receipt.raise_unless_accepted()
 

@@ -38,7 +38,8 @@ class Receipt:
 
     def accept(self, items: "Sequence[Item]", count: int) -> None:
         """Note that those *items* were stored, of which *count* are this call's."""
-        self._accepted.append(items)
+        if not self.closed:
+            self._accepted.append(items)
         self._count(count)
 
     def refuse(self, index: int, reason: str) -> None:
@@ -69,6 +70,11 @@ class Receipt:
                 self._unknown[index] = reason
         if not self.done.done():
             self.done.set_result(None)
+
+    def close(self) -> None:
+        """Hear that nobody waits any more: else its messages would wait for the collector."""
+        self.closed = True
+        self._accepted.clear()
 
     def raise_unless_accepted(self) -> None:
         """Raise PublishError if any message was not accepted."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol
 
+from choreo.cli.collector import ease_collector
 from choreo.cli.description import Subject
 from choreo.cli.exit_codes import ExitCode
 from choreo.cli.failure import report
@@ -83,6 +84,7 @@ async def _serve(
 
 
 async def _together(subjects: Sequence[Subject]) -> None:
+    ease_collector()
     async with asyncio.TaskGroup() as group:
         for subject in subjects:
             group.create_task(_one(subject), name=f"choreo service {subject.service.name}")

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from choreo.delivery.job import Job, Outcome
-from choreo.delivery.publisher import Publisher
+from choreo.delivery.publisher import Publisher, Told
 from choreo.envelope import Envelope
 from choreo.errors import IdConflict
 from choreo.store.port import Effect
@@ -50,6 +50,13 @@ class Books(Protocol):
 
     def committed(self, job: Job, /) -> None:
         """Hear that the job's transaction was committed."""
+        ...
+
+    def hand_over(self, job: Job, told: Told, /) -> bool:
+        """Begin to publish what a handler that succeeded has done, and call *told* then.
+
+        False, and nothing is begun, where ``deliver`` is to be awaited.
+        """
         ...
 
     async def deliver(self, job: Job, /) -> Outcome | None:
@@ -102,6 +109,13 @@ class PassingBooks:
 
     def committed(self, job: Job, /) -> None:
         """Have nothing to do."""
+
+    def hand_over(self, job: Job, told: Told, /) -> bool:
+        """Begin to publish what the job emitted, unless this task is to follow it."""
+        if self._publisher.traced:
+            return False
+        self._publisher.hand_in(job.outbound, told)
+        return True
 
     async def deliver(self, job: Job, /) -> Outcome | None:
         """Publish what the job emitted."""

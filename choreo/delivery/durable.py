@@ -21,6 +21,7 @@ from choreo.delivery.inbox import Inbox, replay_of
 from choreo.delivery.job import Job, Outcome
 from choreo.delivery.leases import Leases
 from choreo.delivery.outgoing import Outgoing
+from choreo.delivery.publisher import Told
 from choreo.delivery.tracing import Outbound, followed
 from choreo.envelope import Envelope
 from choreo.errors import Overtaken, StoreError
@@ -117,6 +118,10 @@ class DurableBooks:
             return self._judge(job, effect.verdict)
         reached("ending")
         return self._judge(job, await effect.complete(self._end(job)))
+
+    def hand_over(self, job: Job, told: Told, /) -> bool:  # noqa: ARG002 -- as the port has it
+        """Begin nothing: an end is written together with others, which is awaited."""
+        return False
 
     async def deliver(self, job: Job, /) -> Outcome | None:
         """Write the job's end and all that it emitted, with those of its neighbours."""

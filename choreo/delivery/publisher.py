@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from functools import partial
 
 from choreo.broker import Broker
 from choreo.delivery.tracing import Tracer, followed
@@ -13,7 +14,10 @@ from choreo.message import Message
 MAX_BATCH = 1_000
 """Messages handed to the broker in one call, more only if one caller brings more."""
 
-Request = tuple[Sequence[Message], "asyncio.Future[None]"]
+Told = Callable[[BrokerError | None], None]
+"""Hears how it went, in the publisher's own task: None once the broker has accepted everything."""
+
+Request = tuple[Sequence[Message], Told]
 
 
 class Publisher:
@@ -36,11 +40,26 @@ class Publisher:
 
         Raises PublishError, with indices into *messages*, for those it has not.
         """
-        receipt = self._hand_in(messages)
+        receipt: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.hand_in(messages, partial(_resolve, receipt))
         if self._tracer is None:
             await receipt
         else:
             await followed(self._tracer.send(messages), receipt)
+
+    @property
+    def traced(self) -> bool:
+        """Say whether what is published is followed by the task that publishes it."""
+        return self._tracer is not None
+
+    def hand_in(self, messages: Sequence[Message], told: Told, /) -> None:
+        """Publish *messages* soon, untraced, and call *told* then: nobody need wait in a task."""
+        self._pending.append((messages, told))
+        if self._task is None:
+            # It serves many callers, so it begins with the context of none (A10).
+            self._task = asyncio.get_running_loop().create_task(
+                self._run(), name="choreo publisher", context=Context()
+            )
 
     async def pass_on(self, messages: Sequence[Message], /) -> None:
         """Publish *messages* now, beside whatever is queued, as ``Broker.publish`` does."""
@@ -72,21 +91,16 @@ class Publisher:
         try:
             while self._pending:
                 batch = self._batch()
-                await self._send(batch)
+                outcomes = await self._send(batch)
+                sent, batch = batch, []
+                for (_, told), outcome in zip(sent, outcomes, strict=True):
+                    told(outcome)
         finally:
             self._task = None
-            for part, receipt in (*batch, *self._pending):
-                _fail(receipt, _unknown(part, "the publisher was stopped before it had the answer"))
+            left = (*batch, *self._pending)
             self._pending.clear()
-
-    def _hand_in(self, messages: Sequence[Message]) -> "asyncio.Future[None]":
-        loop = asyncio.get_running_loop()
-        receipt: asyncio.Future[None] = loop.create_future()
-        self._pending.append((messages, receipt))
-        if self._task is None:
-            # It serves many callers, so it begins with the context of none (A10).
-            self._task = loop.create_task(self._run(), name="choreo publisher", context=Context())
-        return receipt
+            for part, told in left:
+                told(_unknown(part, "the publisher was stopped before it had the answer"))
 
     def _batch(self) -> list[Request]:
         batch = [self._pending.popleft()]
@@ -96,26 +110,26 @@ class Publisher:
             size += len(batch[-1][0])
         return batch
 
-    async def _send(self, batch: list[Request]) -> None:
+    async def _send(self, batch: list[Request]) -> Sequence[BrokerError | None]:
+        """Publish the batch; tell how it went for each of its callers."""
         messages = [message for part, _ in batch for message in part]
         try:
             await self._broker.publish(messages)
         except PublishError as error:
-            self._share_out(batch, error)
+            return self._shared_out(batch, error)
         except Exception as error:  # noqa: BLE001 -- the task boundary: whoever waits must be told
-            for part, receipt in batch:
-                _fail(receipt, _unknown(part, f"{type(error).__name__}: {error}"))
-        else:
-            for part, receipt in batch:
-                if self._published:
-                    self._published(part)
-                if not receipt.done():
-                    receipt.set_result(None)
+            return [_unknown(part, f"{type(error).__name__}: {error}") for part, _ in batch]
+        if self._published:
+            for part, _ in batch:
+                self._published(part)
+        return [None] * len(batch)
 
-    def _share_out(self, batch: list[Request], error: PublishError) -> None:
-        """Tell each caller of its own messages, in its own numbers."""
-        start = 0
-        for part, receipt in batch:
+    def _shared_out(
+        self, batch: list[Request], error: PublishError
+    ) -> Sequence[BrokerError | None]:
+        """Tell of each caller's own messages, in its own numbers."""
+        start, outcomes = 0, list[BrokerError | None]()
+        for part, _ in batch:
             end = start + len(part)
             refused = {i - start: why for i, why in error.refused.items() if start <= i < end}
             unknown = {i - start: why for i, why in error.unknown.items() if start <= i < end}
@@ -123,17 +137,22 @@ class Publisher:
                 self._published(
                     [part[i] for i in range(len(part)) if i not in refused and i not in unknown]
                 )
-            if refused or unknown:
-                _fail(receipt, PublishError(str(error), refused=refused, unknown=unknown))
-            elif not receipt.done():
-                receipt.set_result(None)
+            failed = refused or unknown
+            outcomes.append(
+                PublishError(str(error), refused=refused, unknown=unknown) if failed else None
+            )
             start = end
+        return outcomes
 
 
 def _unknown(messages: Sequence[Message], why: str) -> BrokerError:
     return PublishError(why, unknown=dict.fromkeys(range(len(messages)), why))
 
 
-def _fail(receipt: "asyncio.Future[None]", error: Exception) -> None:
-    if not receipt.done():
+def _resolve(receipt: "asyncio.Future[None]", error: BrokerError | None) -> None:
+    if receipt.done():
+        return
+    if error is None:
+        receipt.set_result(None)
+    else:
         receipt.set_exception(error)

@@ -12,6 +12,9 @@ thread returns (A6).
 
 A slot whose job left a context variable set, or a cancellation that its task has not come to yet,
 is replaced by a fresh one, so that nothing leaks from one event into the next (A10).
+
+A job that only waits for the broker's word is set aside, so that many more than there are slots
+share one call to the broker; it still counts as busy until it has ended.
 """
 
 import asyncio
@@ -89,7 +92,8 @@ class Slots:
         self._ready = ready
         self._owner = owner
         self.busy = 0
-        """Number of jobs that slots are at now."""
+        """Number of jobs that slots are at now, or that were set aside."""
+        self._aside: dict[Job, None] = {}
         self._slots: list[Slot] = []
         self._idle: list[asyncio.Future[None]] = []
         self._waking = False
@@ -103,8 +107,8 @@ class Slots:
 
     @property
     def running(self) -> list[Job]:
-        """The jobs that slots are at now."""
-        return [slot.job for slot in self._slots if slot.job is not None]
+        """The jobs that slots are at now, or that were set aside."""
+        return [*(slot.job for slot in self._slots if slot.job is not None), *self._aside]
 
     def wake(self) -> None:
         """See to it that some slot looks for work."""
@@ -119,6 +123,16 @@ class Slots:
         if len(self._slots) < self._size:
             self._waking = True
             self._start()
+
+    def set_aside(self, job: Job) -> None:
+        """Let the slot of *job* go on: it needs nothing any more but to hear from the broker."""
+        self._aside[job] = None
+        self.busy += 1
+
+    def returned(self, job: Job) -> None:
+        """Count no longer a job that was set aside."""
+        del self._aside[job]
+        self._left()
 
     async def until(self, quiet: Callable[[], bool]) -> None:
         """Return once *quiet* holds; looked at whenever a job leaves its slot."""

@@ -54,6 +54,13 @@ class Turns:
             await self.conclude(job, outcome)
         return outcome is None
 
+    def conclude_now(self, job: Job, outcome: Outcome) -> bool:
+        """End the job if a store has no share in that; False, and nothing is done, if one has."""
+        if job.order is not None or job.parked is not None:
+            return False
+        self._endings.end(job, outcome)
+        return True
+
     async def conclude(self, job: Job, outcome: Outcome) -> None:
         """End the job once what most ends write themselves is written, too."""
         order = job.order

@@ -17,6 +17,7 @@ from choreo.delivery.custody import Custody
 from choreo.delivery.demand import Demand
 from choreo.delivery.departure import Departure, everything
 from choreo.delivery.endings import Endings
+from choreo.delivery.handover import Handover
 from choreo.delivery.intake import Intake
 from choreo.delivery.job import Handler, Job, Outcome
 from choreo.delivery.journal import Journal, Journals, awaited
@@ -26,16 +27,14 @@ from choreo.delivery.ordering import Ordering
 from choreo.delivery.recovery import Recovery
 from choreo.delivery.returning import Yard
 from choreo.delivery.slots import Slot, Slots
-from choreo.delivery.turns import Turns, halted
+from choreo.delivery.turns import Turns
 from choreo.delivery.waiting import Waiting
 from choreo.environment import Environment
 from choreo.errors import (
-    BrokerError,
     ChoreoError,
     HandlerHalted,
     Overtaken,
     PublishError,
-    StoreError,
 )
 from choreo.failpoints import reached
 from choreo.reason import Reason
@@ -56,14 +55,13 @@ class Worker:
         environment: Environment,
         journals: Sequence[Journal] = (),
     ) -> None:
-        self._books = records.books
         self._limits = limits
         self._random = environment.random
         self._journal = Journals((*journals, records.guard) if records.guard else journals)
         self._lanes: Lanes[Job] = Lanes()
         self._inbox = records.inbox
         self._attempts = Attempts(records, limits, environment, self._journal, self)
-        self._waiting: Waiting[Job] = Waiting(environment.clock, self._ready_again)
+        self._waiting: Waiting[Job] = Waiting(environment.clock, self.ready_again)
         self._slots = Slots(
             limits.concurrency, limits.grace, environment.clock, self._lanes.ready, self
         )
@@ -76,17 +74,22 @@ class Worker:
             self._lanes, self._inbox, self._waiting, self._slots, self._ordering, self
         )
         self._endings = Endings(
-            records, self._lanes, self._custody, self._ordering, self._journal, self._ready_again
+            records, self._lanes, self._custody, self._ordering, self._journal, self.ready_again
         )
-        yard = self._yard(intake)
-        self._recovery = Recovery(records, yard, self._ordering, environment, self._journal)
+        self._recovery = Recovery(
+            records, self._yard(intake), self._ordering, environment, self._journal
+        )
         self._turns = Turns(
             records, burial, self._ordering, self._recovery, self._endings, self.trouble
         )
-        bounds = Bounds(custody=self._custody, demand=self._demand, departure=self._departure)
+        self._handover = Handover(records, self._turns, self._recovery, self._slots, self)
         orders = (self._ordering, self._recovery)
-        self._arrival = Arrival(intake, records, bounds, *orders, self._journal, self._random)
+        self._arrival = Arrival(intake, records, self._bounds, *orders, self._journal, self._random)
         self._crash: Exception | None = None
+
+    @property
+    def _bounds(self) -> Bounds:
+        return Bounds(custody=self._custody, demand=self._demand, departure=self._departure)
 
     def _yard(self, intake: Intake) -> Yard:
         return Yard(
@@ -224,37 +227,13 @@ class Worker:
             if slot.abandoned or not job.decided:
                 return
         if slot.cancelled and not self._slots.closed:  # this slot ends, another one goes on
-            self._ready_again(job)
+            self.ready_again(job)
         elif job.reason is not None and job.received.dropped:
             self.give_up(job)  # whoever has its stream now decides
-        else:
-            await self._deliver(job)
+        elif not self._handover.begin(job):
+            await self._handover.deliver(job)
 
-    async def _deliver(self, job: Job) -> None:
-        """Hand over what the job has for the books or the broker: its success, or its burial."""
-        try:
-            if job.reason is None:
-                outcome = await self._books.deliver(job)
-            elif self._recovery.wants(job):
-                outcome = await self._recovery.park(job) or await self._turns.bury(job)
-            elif (halt := halted(job)) is not None:
-                self._halt(job, halt)
-                return
-            else:
-                outcome = await self._turns.bury(job)
-        except (BrokerError, StoreError) as error:
-            self.trouble(job, error)
-        except asyncio.CancelledError as error:
-            if self._slots.closed:
-                raise
-            self.trouble(job, error)
-        else:
-            if outcome is None:
-                self._ready_again(job)
-            else:
-                await self._turns.conclude(job, outcome)
-
-    def _halt(self, job: Job, error: HandlerHalted) -> None:
+    def halt(self, job: Job, error: HandlerHalted, /) -> None:
         """Stop the service before an event that its handler must not go past."""
         self.crashed(error)
         self._departure.close()
@@ -266,7 +245,7 @@ class Worker:
         if job.handler is not None:
             self._attempts.note(job, overrun(job.handler), None)
             job.reason = Reason.TIMEOUT
-            self._ready_again(job)
+            self.ready_again(job)
 
     def freed(self) -> None:
         """Ask for more once enough room has come about, or nothing else is left to do."""
@@ -288,14 +267,14 @@ class Worker:
         if isinstance(error, Overtaken) and job.order is not None:
             job.done, job.emitted, job.outbound = False, (), ()
             job.order.overtaken = True
-            self._ready_again(job)
+            self.ready_again(job)
             return
         job.troubles += 1
         refused = isinstance(error, PublishError) and error.refused and not error.unknown
         tries = job.handler.retry.attempts if job.handler else 0
         if refused and job.reason is None and job.troubles >= tries:
             job.reason, job.error, job.outbound, job.troubles = Reason.HANDLER_ERROR, error, (), 0
-            self._ready_again(job)
+            self.ready_again(job)
             return
         delay = FOREVER.backoff(job.troubles, self._random)
         names = {**job.names, "reason": job.reason, "error": str(error), "delay": delay}
@@ -313,7 +292,7 @@ class Worker:
         """Try at once what was held back of *handler* during an outage."""
         for job in self._waiting.drop(lambda job: job.held and job.handler == handler):
             job.held = False
-            self._ready_again(job)
+            self.ready_again(job)
 
     def roused(self) -> None:
         """Have what became ready begin."""
@@ -331,7 +310,8 @@ class Worker:
         """Let those that wait for the job's end go on: it goes back to wait for its own turn."""
         self._endings.rouse_waiters(job)
 
-    def _ready_again(self, job: Job) -> None:
+    def ready_again(self, job: Job, /) -> None:
+        """Let the job, which is out of its lane, have another turn."""
         self._lanes.again(job)
         self._slots.wake()
 

@@ -1,0 +1,104 @@
+"""What follows once a job is decided: what it emitted to books or broker, or its burial."""
+
+import asyncio
+from functools import partial
+from typing import Protocol
+
+from choreo.delivery.attempts import Records
+from choreo.delivery.job import Job, Outcome
+from choreo.delivery.recovery import Recovery
+from choreo.delivery.slots import Slots
+from choreo.delivery.turns import Turns, halted
+from choreo.errors import BrokerError, HandlerHalted, StoreError
+
+
+class Owner(Protocol):
+    """Who holds the jobs that do not end by it."""
+
+    def trouble(self, job: Job, error: BaseException, /) -> None:
+        """Try again after a while that grows; the event is not to blame."""
+        ...
+
+    def ready_again(self, job: Job, /) -> None:
+        """Let the job, which is out of its lane, have another turn."""
+        ...
+
+    def halt(self, job: Job, error: HandlerHalted, /) -> None:
+        """Stop the service before the job's event."""
+        ...
+
+    def roused(self) -> None:
+        """Have what became ready begin."""
+        ...
+
+    def crashed(self, error: BaseException, /) -> None:
+        """Hear of a bug, after which nothing may go on as if all were well."""
+        ...
+
+
+class Handover:
+    """The last step of one worker's jobs, in their slot or, where nothing is left to do, aside."""
+
+    def __init__(
+        self,
+        records: Records,
+        turns: Turns,
+        recovery: Recovery,
+        slots: Slots,
+        owner: Owner,
+    ) -> None:
+        self._books = records.books
+        self._turns = turns
+        self._recovery = recovery
+        self._slots = slots
+        self._owner = owner
+
+    def begin(self, job: Job) -> bool:
+        """Publish what a handler that succeeded emitted, its slot set free; False if it is not so.
+
+        Its lane is held until the broker has accepted it, as it would be by the slot.
+        """
+        if job.reason is not None or not self._books.hand_over(job, partial(self._told, job)):
+            return False
+        self._slots.set_aside(job)
+        return True
+
+    async def deliver(self, job: Job) -> None:
+        """Hand over what the job has for the books or the broker: its success, or its burial."""
+        try:
+            if job.reason is None:
+                outcome = await self._books.deliver(job)
+            elif self._recovery.wants(job):
+                outcome = await self._recovery.park(job) or await self._turns.bury(job)
+            elif (halt := halted(job)) is not None:
+                self._owner.halt(job, halt)
+                return
+            else:
+                outcome = await self._turns.bury(job)
+        except (BrokerError, StoreError) as error:
+            self._owner.trouble(job, error)
+        except asyncio.CancelledError as error:
+            if self._slots.closed:
+                raise
+            self._owner.trouble(job, error)
+        else:
+            if outcome is None:
+                self._owner.ready_again(job)
+            else:
+                await self._turns.conclude(job, outcome)
+
+    def _told(self, job: Job, error: BrokerError | None) -> None:
+        """Hear from the broker about a job that was set aside."""
+        try:
+            if self._slots.closed:  # as what is cancelled in its slot: it stays unsettled
+                self._slots.returned(job)
+                return
+            if error is not None:
+                self._owner.trouble(job, error)
+            elif not self._turns.conclude_now(job, Outcome.HANDLED):
+                job.ending = Outcome.HANDLED
+                self._owner.ready_again(job)
+            self._slots.returned(job)
+            self._owner.roused()
+        except Exception as failure:  # noqa: BLE001 -- in the publisher's task: a bug of ours, not its
+            self._owner.crashed(failure)
