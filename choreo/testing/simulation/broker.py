@@ -1,8 +1,9 @@
 """The simulated broker: a log with consumer groups, as seen by the processes of one world."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import Self
@@ -11,6 +12,7 @@ from choreo.broker import (
     Binding,
     Broker,
     Capabilities,
+    Consumer,
     Listener,
     Subscription,
     TopicFilter,
@@ -20,13 +22,44 @@ from choreo.errors import ConnectionLost, PublishError
 from choreo.message import Delivery, Message
 from choreo.testing.simulation.consumer import SimulatedConsumer
 from choreo.testing.simulation.group import Group
-from choreo.testing.simulation.history import History
+from choreo.testing.simulation.history import History, reads
 from choreo.testing.simulation.host import Host
-from choreo.testing.simulation.log import Log, Partition
+from choreo.testing.simulation.log import Channel, Log, Partition
+from choreo.testing.simulation.sessions import Sessions
+from choreo.testing.simulation.subscriber import SimulatedSubscriber
 from choreo.testing.simulation.weather import Weather
 from choreo.testing.simulation.wire import Conditions, Server, Wire
 
 URL = "simulated://"
+
+
+KAFKA = Capabilities(
+    binding=Binding.KAFKA,
+    system="simulated",
+    keys=True,
+    durable=True,
+    resumes=True,
+    groups=True,
+    binary_headers=True,
+    tombstones=True,
+    topic_levels=False,
+    retained=False,
+    browsable=True,
+)
+MQTT = Capabilities(
+    binding=Binding.MQTT,
+    system="simulated",
+    keys=False,
+    durable=True,
+    resumes=True,
+    groups=False,
+    binary_headers=False,
+    tombstones=False,
+    topic_levels=True,
+    retained=True,
+    browsable=False,
+    remembers=False,
+)
 
 
 class Cluster:
@@ -34,14 +67,20 @@ class Cluster:
 
     def __init__(self, conditions: Conditions, history: History, weather: Weather) -> None:
         self.weather = weather
-        self.log = Log(conditions, history, weather.partitions)
+        self.mqtt = weather.transport == "mqtt"
+        self.log = (
+            Channel(conditions, history)
+            if self.mqtt
+            else Log(conditions, history, weather.partitions)
+        )
         self.groups: dict[str, Group] = {}
         self.publishing = Server(conditions, ConnectionLost, counts="", doubts="")
         self.committing = Server(conditions, ConnectionLost, counts="uncommitted", doubts="")
         self._conditions = conditions
         self._history = history
         self._epochs = count(1)
-        self.log.heard.append(self._heard)
+        self.sessions = Sessions(conditions, history, weather, self._epochs)
+        self.log.heard.append(self.sessions.take if self.mqtt else self._heard)
 
     @property
     def down(self) -> bool:
@@ -51,11 +90,14 @@ class Cluster:
     @down.setter
     def down(self, down: bool) -> None:
         self.publishing.down = self.committing.down = down
+        if down:
+            self.sessions.cut()
 
     @property
     def idle(self) -> bool:
         """Say whether every group has settled everything, and nothing more is to come."""
-        return not self.log.underway and not any(group.lag() for group in self.groups.values())
+        lag = any(group.lag() for group in self.groups.values())
+        return not self.log.underway and not lag and self.sessions.idle
 
     def group(self, name: str) -> Group:
         """Find a group, made if need be."""
@@ -65,10 +107,23 @@ class Cluster:
 
     def silent(self, host: Host) -> None:
         """Have every group wait for *host* no longer than a session lasts."""
+        self.sessions.silent(host)
         for group in self.groups.values():
             group.silent(host)
 
-    def _heard(self, message: Message, _: Partition) -> None:
+    def evict(self, host: Host, unheard: float) -> None:
+        """Take everything from *host*, which hears of it after a while."""
+        self.sessions.evict(host, unheard)
+        for group in self.groups.values():
+            group.evict(host, unheard)
+
+    def rebalance(self) -> None:
+        """Deal all streams anew, and close every connection."""
+        self.sessions.cut()
+        for group in self.groups.values():
+            group.rebalance()
+
+    def _heard(self, message: Message) -> None:
         for group in self.groups.values():
             if message.topic in group.topics:
                 for member in group.members:
@@ -91,21 +146,10 @@ class SimulatedBroker:
 
     @property
     def capabilities(self) -> Capabilities:
-        """As a Kafka's, which may or may not remember what was settled out of order."""
-        return Capabilities(
-            binding=Binding.KAFKA,
-            system="simulated",
-            keys=True,
-            durable=True,
-            resumes=True,
-            groups=True,
-            binary_headers=True,
-            tombstones=True,
-            topic_levels=False,
-            retained=False,
-            browsable=True,
-            remembers=self._cluster.weather.remembers,
-        )
+        """As a Kafka's, which may or may not remember what was settled out of order; or MQTT's."""
+        if self._cluster.mqtt:
+            return MQTT
+        return replace(KAFKA, remembers=self._cluster.weather.remembers)
 
     async def __aenter__(self) -> Self:
         """Connect; raise ConnectionLost while nothing answers."""
@@ -117,6 +161,8 @@ class SimulatedBroker:
 
     async def prepare(self, topics: Sequence[TopicSpec], /) -> None:
         """Create what is missing."""
+        if self._cluster.mqtt:
+            return
         for spec in topics:
             self._cluster.log.topic(spec.name, spec.partitions)
 
@@ -136,8 +182,12 @@ class SimulatedBroker:
     @asynccontextmanager
     async def subscribe(
         self, subscription: Subscription, listener: Listener, /
-    ) -> AsyncGenerator[SimulatedConsumer]:
-        """Join the group; on leaving, drop what is unsettled."""
+    ) -> AsyncGenerator[Consumer]:
+        """Join the group, or resume its session; on leaving, drop what is unsettled."""
+        if self._cluster.mqtt:
+            async with self._resumed(subscription, listener) as subscriber:
+                yield subscriber
+            return
         group = self._cluster.group(subscription.group)
         consumer = SimulatedConsumer(
             subscription,
@@ -159,12 +209,33 @@ class SimulatedBroker:
             await consumer.leave()
 
     @asynccontextmanager
+    async def _resumed(
+        self, subscription: Subscription, listener: Listener
+    ) -> AsyncGenerator[Consumer]:
+        subscriber = SimulatedSubscriber(
+            subscription, listener, self._host, self._cluster.sessions, self._committing
+        )
+        await subscriber.connect()
+        attending = asyncio.get_running_loop().create_task(
+            subscriber.attend(), name=f"simulated subscriber {subscription.group}"
+        )
+        try:
+            yield subscriber
+        finally:
+            attending.cancel()
+            await asyncio.wait({attending})
+            await subscriber.leave()
+
+    @asynccontextmanager
     async def browse(
         self, topic: TopicFilter, /, *, follow: bool = False
     ) -> AsyncGenerator[AsyncIterator[Delivery]]:
         """Read what a topic holds; *follow* is not simulated."""
         if follow:
             raise NotImplementedError("a simulated broker is browsed to its present end")
+        if self._cluster.mqtt:
+            yield _kept(self._cluster.sessions.retained, topic.name)
+            return
         partitions = [(one, one.end) for one in self._cluster.log.topic(topic.name)]
         yield _read([] if topic.fresh else partitions)
 
@@ -173,6 +244,12 @@ async def _read(partitions: Sequence[tuple[Partition, int]]) -> AsyncIterator[De
     for partition, end in partitions:
         for position in range(end):
             yield partition.delivery(position, 0)
+
+
+async def _kept(retained: Mapping[str, Message], name: str) -> AsyncIterator[Delivery]:
+    for topic, message in list(retained.items()):
+        if reads(name, topic):
+            yield Delivery(topic, message.body, None, message.headers, retain=True)
 
 
 async def _nothing() -> None:

@@ -91,7 +91,9 @@ class SimulatedConsumer:
         while not self._stopped:
             batch: list[Delivery] = []
             if not self._giving_up:
-                for reader in self._readers.values():
+                readers = list(self._readers.values())
+                self.host.random.shuffle(readers)  # no order holds between streams
+                for reader in readers:
                     some = self.host.random.randint(1, limit)
                     most = min(limit, len(batch) + some)
                     reader.take(most, self._subscription.max_span, batch)

@@ -21,6 +21,7 @@ Kind = Literal[
     "dead",  # an end was committed: in the dead letters
     "left",  # at the very end something still waits
     "committed",  # a group's place in a stream
+    "dropped",  # a session never gets it, or has it no more
     # what processes and the scenario say
     "published",  # the scenario wants it published
     "refused",
@@ -63,6 +64,8 @@ class Entry:
     correlation: str = ""
     emitted: tuple[str, ...] = ()
     """Of an effect: the ids of what it emitted."""
+    number: int = -1
+    """Its place in its stream, of an event that has one."""
     generation: int = 0
     """Which replay of the event it is about; 0 for the original."""
     text: str = ""
@@ -141,6 +144,16 @@ class History:
         return chosen[:limit]
 
 
+def reads(topic_filter: str, topic: str) -> bool:
+    """Say whether *topic_filter*, in which ``+`` stands for one level, matches *topic*."""
+    if "+" not in topic_filter:
+        return topic_filter == topic
+    wanted, levels = topic_filter.split("/"), topic.split("/")
+    return len(wanted) == len(levels) and all(
+        one in {"+", level} for one, level in zip(wanted, levels, strict=True)
+    )
+
+
 Invariant = Callable[[History], Iterable[str] | None]
 """Looks at a history and tells what is wrong with it, a sentence each; or fails an assertion."""
 
@@ -156,18 +169,22 @@ class Told(TypedDict, total=False):
     key: str
     service: str
     handler: str
+    number: int
 
 
 def described(message: Message) -> Told:
     """Read from the headers of *message* what a history tells of it (CloudEvents' bindings)."""
-    found: dict[str, str] = {}
+    found: dict[str, object] = {}
     headers = [*message.headers]
     if is_dead_letter_topic(message.topic):
         with suppress(DecodeError):  # somebody else's, and no letter after all
             headers += original(message).headers
     for name, value in headers:
-        known = NAMES.get(name.removeprefix("ce_"))
-        if known is not None and value is not None:
+        plain = name.removeprefix("ce_")
+        known = NAMES.get(plain)
+        if plain == "sequence" and value is not None and value.isdigit():
+            found["number"] = int(value)
+        elif known is not None and value is not None:
             found[known] = value.decode("utf-8", "replace")
         elif name in LETTER and value is not None:
             found[LETTER[name]] = value.decode("utf-8", "replace")

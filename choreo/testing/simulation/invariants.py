@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from choreo.dead_letter import is_dead_letter_topic
-from choreo.testing.simulation.history import Entry, History, Invariant, Subscriber
+from choreo.testing.simulation.history import Entry, History, Invariant, Subscriber, reads
 
 Share = tuple[str, str, str, str]
 """Service, handler, source and id: one handler's share of one event."""
@@ -28,9 +28,12 @@ def nothing_broken(history: History) -> Iterator[str]:
 def no_loss(history: History) -> Iterator[str]:
     """Tell the records in the log that have no end with a handler that wants them."""
     ended = _ended(history)
+    dropped = {(one.service, one.source, one.id) for one in history.of("dropped")}
     told: set[Share] = set()
     for entry, subscriber in _wanted(history):
         share = _share(entry, subscriber)
+        if (share[0], share[2], share[3]) in dropped:
+            continue  # the broker has said so, and nobody can handle it
         if share not in ended and share not in told:
             told.add(share)
             yield f"{entry.id} is lost on {subscriber.service}.{subscriber.handler}"
@@ -83,8 +86,31 @@ def same_again(history: History) -> Iterator[str]:
                 yield f"{entry.id} led to other events on {entry.service}.{entry.handler} later"
 
 
+def order_by_number(history: History) -> Iterator[str]:
+    """Tell the events that have their effect after one of their key with a higher number."""
+    numbers = _numbers(history)
+    newest: dict[tuple[str, str, str, str], tuple[int, str]] = {}
+    seen: set[Share] = set()
+    for entry in _ends_in_order(history):
+        place, share = numbers.get((entry.source, entry.id)), _of(entry)
+        if place is None or entry.kind == "dead" or share in seen:
+            continue
+        seen.add(share)
+        key, number = place
+        lane = (entry.service, entry.handler, entry.source, key)
+        before = newest.get(lane)
+        if before is not None and before[0] > number:
+            yield (
+                f"{entry.id}, number {number} of {key!r}, has its effect on "
+                f"{entry.service}.{entry.handler} after {before[1]}, number {before[0]}"
+            )
+        else:
+            newest[lane] = (number, entry.id)
+
+
 def order_per_key(history: History) -> Iterator[str]:
     """Tell the events that ended before others of their key that came into the log before them."""
+    numbers = _numbers(history)
     first: dict[tuple[str, str], tuple[str, str, int]] = {}
     for entry in history.of("accepted"):
         if not is_dead_letter_topic(entry.topic):
@@ -94,7 +120,7 @@ def order_per_key(history: History) -> Iterator[str]:
     for entry in _ends_in_order(history):
         place = first.get((entry.source, entry.id))
         share = _of(entry)
-        if place is None or share in seen:
+        if place is None or share in seen or (entry.source, entry.id) in numbers:
             continue
         seen.add(share)
         stream, key, position = place
@@ -162,6 +188,7 @@ BUILT_IN: tuple[Invariant, ...] = (
     no_phantom,
     same_again,
     order_per_key,
+    order_by_number,
     letters_conserved,
     outbox_drained,
     causality,
@@ -180,10 +207,19 @@ def violations(history: History, invariants: tuple[Invariant, ...]) -> list[str]
     return found
 
 
+def _numbers(history: History) -> dict[tuple[str, str], tuple[str, int]]:
+    """Tell key and number of each event that has one."""
+    return {
+        (entry.source, entry.id): (entry.key, entry.number)
+        for entry in history.of("published", "accepted")
+        if entry.number >= 0 and not is_dead_letter_topic(entry.topic)
+    }
+
+
 def _wanted(history: History) -> Iterator[tuple[Entry, Subscriber]]:
     for entry in history.of("accepted"):
         for subscriber in history.subscribers:
-            if subscriber.type == entry.type and subscriber.topic == entry.topic:
+            if subscriber.type == entry.type and reads(subscriber.topic, entry.topic):
                 yield entry, subscriber
 
 

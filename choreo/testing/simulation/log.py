@@ -54,7 +54,7 @@ class Log:
         self.topics: dict[str, list[Partition]] = {}
         self.underway = 0
         """Duplicates that are not in the log yet."""
-        self.heard: list[Callable[[Message, Partition], None]] = []
+        self.heard: list[Callable[[Message], None]] = []
         """Called with every record, once it is in the log."""
 
     def topic(self, name: str, partitions: int | None = None) -> list[Partition]:
@@ -73,7 +73,7 @@ class Log:
         unknown: dict[int, str] = {}
         stuck: set[str] = set()
         for index, message in enumerate(messages):
-            stream = self._place(message).stream
+            stream = self.stream(message)
             if stream in stuck:
                 unknown[index] = "it came after one that was lost"
             elif happens("refused"):
@@ -85,37 +85,78 @@ class Log:
                 else:
                     stuck.add(stream)
             else:
-                self.append(message)
+                self.accept(message)
         if refused or unknown:
             raise PublishError("not all was accepted", refused=refused, unknown=unknown)
 
+    def accept(self, message: Message) -> None:
+        """Take what the publisher is told to be taken."""
+        self.append(message)
+
     def append(self, message: Message, *, again: bool = False) -> None:
         """Put a record at the end of its partition, and perhaps once more, later."""
-        partition = self._place(message)
         now = self._conditions.loop.time()
-        partition.records.append((message, START.timestamp() + now))
+        stream, position = self.keep(message, now)
         self._history.add(
             Entry(
                 at=now,
                 kind="accepted",
                 topic=message.topic,
-                stream=partition.stream,
-                position=partition.end - 1,
+                stream=stream,
+                position=position,
                 **described(message),
             )
         )
         for hear in self.heard:
-            hear(message, partition)
+            hear(message)
         if not again and self._conditions.happens("duplicated"):
-            self.underway += 1
-            delay = self._conditions.chance("late") * LATE
-            self._conditions.later(delay, lambda: self._repeat(message))
+            self.later(message)
 
-    def _repeat(self, message: Message) -> None:
-        self.underway -= 1
-        self.append(message, again=True)
+    def later(self, message: Message) -> None:
+        """Have *message* be in the log after others."""
+        self.underway += 1
+
+        def append() -> None:
+            self.underway -= 1
+            self.append(message, again=True)
+
+        self._conditions.later(self._conditions.chance("late") * LATE, append)
+
+    def stream(self, message: Message) -> str:
+        """Tell what *message* is kept in order with."""
+        return self._place(message).stream
+
+    def keep(self, message: Message, now: float) -> tuple[str, int]:
+        """Keep *message*, and tell where."""
+        partition = self._place(message)
+        partition.records.append((message, START.timestamp() + now))
+        return partition.stream, partition.end - 1
 
     def _place(self, message: Message) -> Partition:
         partitions = self.topic(message.topic)
         key = message.key if message.key is not None else b""
         return partitions[crc32(key) % len(partitions)]
+
+
+class Channel(Log):
+    """A broker's way from publishers to sessions: it keeps nothing, and may change the order."""
+
+    def __init__(self, conditions: Conditions, history: History) -> None:
+        super().__init__(conditions, history, 1)
+        self._passed = 0
+
+    def accept(self, message: Message) -> None:
+        """Take it; it may come through after what is published later."""
+        if self._conditions.happens("reordered"):
+            self.later(message)
+        else:
+            self.append(message)
+
+    def stream(self, message: Message) -> str:
+        """Tell its topic."""
+        return message.topic
+
+    def keep(self, message: Message, now: float) -> tuple[str, int]:  # noqa: ARG002 -- nothing is kept
+        """Count it."""
+        self._passed += 1
+        return "mqtt", self._passed - 1

@@ -62,9 +62,10 @@ class Nemesis:
         host.doom = befall
 
     async def rage(self, faults: Sequence[Fault]) -> None:
-        """Strike whenever it is time."""
+        """Strike whenever it is time, counted from now."""
+        began = self._ground.loop.time()
         for fault in faults:
-            await asyncio.sleep(max(0.0, fault.at - self._ground.loop.time()))
+            await asyncio.sleep(max(0.0, began + fault.at - self._ground.loop.time()))
             self._strike(fault)
 
     async def relent(self) -> None:
@@ -78,7 +79,7 @@ class Nemesis:
         while (rest := self._over - self._ground.loop.time()) > 0:  # noqa: ASYNC110 -- virtual time
             await asyncio.sleep(rest)
 
-    def _strike(self, fault: Fault) -> None:  # noqa: C901 -- one branch for each kind
+    def _strike(self, fault: Fault) -> None:  # noqa: C901, PLR0912 -- one branch for each kind
         process = self._processes[fault.target % len(self._processes)]
         match fault.kind:
             case "crash":
@@ -90,18 +91,22 @@ class Nemesis:
             case "evict":
                 self._evict(process, fault)
             case "rebalance":
-                for group in self._ground.cluster.groups.values():
-                    group.rebalance()
+                self._ground.cluster.rebalance()
                 self._tell("", "every group is dealt anew")
             case "stop":
                 self._stop(process, fault)
+            case "session":
+                if self._ground.cluster.mqtt:
+                    self._tell("", f"the session of {process.service} is lost")
+                    self._ground.cluster.sessions.lose(process.service)
+            case "lock":
+                self._lock(process, fault)
             case "broker":
                 self._fail_broker(fault)
             case "store":
                 self._fail_store(process, fault)
             case "skew":
-                process.skew(fault.seconds)
-                self._tell(str(process.host), f"has its clock moved by {fault.seconds:.2f} s")
+                self._skew(process, fault)
             case _ as never:
                 assert_never(never)
 
@@ -141,8 +146,7 @@ class Nemesis:
         host = process.host
         if host is not None and not host.dead:
             self._tell(str(host), f"is evicted, and hears of it after {fault.seconds:.2f} s")
-            for group in self._ground.cluster.groups.values():
-                group.evict(host, fault.seconds)
+            self._ground.cluster.evict(host, fault.seconds)
             self._after(fault.seconds, _nothing)
 
     def _stop(self, process: Process, fault: Fault) -> None:
@@ -182,6 +186,20 @@ class Nemesis:
             database.server.down = False
 
         self._after(fault.seconds, up)
+
+    def _skew(self, process: Process, fault: Fault) -> None:
+        """Move a wall clock: by a little or by hours, ahead or back."""
+        seconds = fault.seconds * self._conditions.choice("skew", (1.0, -1.0, 200.0, -200.0))
+        process.skew(seconds)
+        self._tell(str(process.host), f"has its clock moved by {seconds:.2f} s")
+
+    def _lock(self, process: Process, fault: Fault) -> None:
+        database = self._ground.databases.get(process.service)
+        if database is not None:
+            self._tell("", f"the store of {process.service} is locked for {fault.seconds:.2f} s")
+            until = self._ground.loop.time() + fault.seconds
+            database.server.locked = max(database.server.locked, until)
+            self._after(fault.seconds, _nothing)
 
     def _after(self, seconds: float, callback: Callable[[], None]) -> None:
         self._over = max(self._over, self._ground.loop.time() + seconds)

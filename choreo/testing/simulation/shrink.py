@@ -70,6 +70,8 @@ def _plainer(weather: Weather) -> list[Callable[[Weather], Weather]]:
         lambda weather: replace(weather, faults=()),
         lambda weather: replace(weather, traps=()),
         *(without(one.name) for one in fields(weather.rates) if getattr(weather.rates, one.name)),
+        lambda weather: replace(weather, queue=1_000),
+        lambda weather: replace(weather, window=20),
         lambda weather: replace(weather, processes=1),
         lambda weather: replace(weather, partitions=1),
         lambda weather: replace(weather, shuffled=False),

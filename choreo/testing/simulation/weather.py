@@ -17,10 +17,16 @@ Nemesis = Literal[
     "evict",  # loses its streams and does not hear of it at once
     "rebalance",
     "stop",  # ends in order, and comes back
+    "session",  # a session is lost, with all that it holds (MQTT)
+    "lock",  # somebody holds the store's tables for a while
     "broker",  # nothing answers for a while
     "store",  # nothing answers for a while
     "skew",  # a host's wall clock jumps
 ]
+
+
+Transport = Literal["kafka", "mqtt"]
+"""Partitions that are shared and keep keys in order, or sessions of single clients that do not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +74,8 @@ class Rates:
     """A publish has no answer, and is stored in half of all cases."""
     duplicated: float = 0.0
     """A record is in the log twice, the second time some records later."""
+    reordered: float = 0.0
+    """A message overtakes others, of its own key, too (MQTT)."""
     uncommitted: float = 0.0
     """A group's commit is lost."""
     unstored: float = 0.0
@@ -82,9 +90,14 @@ class Rates:
 class Weather:
     """All that one seed decides about a world, beside the order in which things run."""
 
+    transport: Transport = "kafka"
     partitions: int = 1
     processes: int = 1
     """Of each service."""
+    window: int = 20
+    """Messages that a session has unacknowledged, at most (MQTT's Receive Maximum)."""
+    queue: int = 1_000
+    """Messages that wait in a session, at most; more are dropped (MQTT)."""
     latency: float = 0.01
     """Seconds that a call takes on average."""
     commit: float = 0.2
@@ -112,6 +125,8 @@ class Weather:
 class Climate:
     """What may go wrong at all: the limits within which every seed draws its weather."""
 
+    transport: Transport = "kafka"
+    """How the broker behaves: a Kafka's, or an MQTT's."""
     kinds: tuple[Nemesis, ...] = (
         "crash",
         "ambush",
@@ -119,6 +134,8 @@ class Climate:
         "evict",
         "rebalance",
         "stop",
+        "session",
+        "lock",
         "broker",
         "store",
         "skew",
@@ -127,6 +144,7 @@ class Climate:
         refused=0.02,
         unknown=0.1,
         duplicated=0.1,
+        reordered=0.2,
         uncommitted=0.2,
         unstored=0.05,
         doubtful=0.05,
@@ -145,6 +163,8 @@ class Climate:
     def draw(self, random: Random, services: int) -> Weather:
         """Draw the weather of one seed for so many services."""
         processes = random.randint(1, self.processes)
+        if self.transport == "mqtt":
+            processes = 1  # of a group: a session has one client
         kinds: list[Nemesis] = [kind for kind in self.kinds if random.random() < SHARE]
         drawn = [
             Fault(
@@ -161,6 +181,9 @@ class Climate:
             if random.random() < SHARE
         }
         return Weather(
+            transport=self.transport,
+            window=random.choice((1, 3, 20)),
+            queue=random.choice((3, 20, 1_000)),
             partitions=random.randint(1, 3),
             processes=processes,
             latency=random.choice((0.001, 0.01, 0.05)),

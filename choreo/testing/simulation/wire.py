@@ -8,7 +8,7 @@ not run, and nothing that it had under way reaches it any more.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextvars import Context
 from math import log
 from random import Random
@@ -53,6 +53,10 @@ class Conditions:
         rate: float = getattr(self.rates, name)
         return rate > 0 and self.chance(name) < rate
 
+    def choice(self, name: str, among: Sequence[float]) -> float:
+        """Draw one of some."""
+        return among[int(self.chance(name) * len(among))]
+
     def lag(self, who: str) -> float:
         """Draw how long one way takes from or to *who*."""
         slow = SLOW if self.happens("slow") else 1
@@ -81,6 +85,8 @@ class Server:
         """Fail calls with *failed*, at the rates of the names *counts* and *doubts*."""
         self.conditions = conditions
         self.down = False
+        self.locked = 0.0
+        """Virtual time until which calls wait for somebody who holds what they want."""
         self.failed = failed
         self._fails = counts
         self._doubts = doubts
@@ -118,6 +124,14 @@ class Wire:
         if server.down:
             error = server.failed("it does not answer")
             conditions.later(UNANSWERED, lambda: _answer(reply, None, error))
+            return
+        rest = server.locked - conditions.loop.time()
+        if rest > UNANSWERED:
+            error = server.failed("what it wants is locked")
+            conditions.later(UNANSWERED, lambda: _answer(reply, None, error))
+            return
+        if rest > 0:
+            conditions.later(rest, lambda: self._arrive(work, reply))
             return
         before, after = server.draw()
         if before:

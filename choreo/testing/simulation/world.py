@@ -57,7 +57,10 @@ class World:
         """
         self.random = Random(f"{seed} scenario")
         """For what the scenario draws."""
-        subscribers = [one for service, settings in services for one in told(service, settings)]
+        levels = weather.transport == "mqtt"
+        subscribers = [
+            one for service, settings in services for one in told(service, settings, levels=levels)
+        ]
         self.history = History(seed, subscribers)
         self._weather = weather
         self._without = without
@@ -104,7 +107,11 @@ class World:
         number, self.count = self.count, self.count + 1
         messages = self._client.outgoing.roots([(identity, event)])
         if number not in self._without:
-            self._tell("published", messages[0].topic, described(messages[0]))
+            names = described(messages[0])
+            field = event_type(event).sequence
+            if field is not None:
+                names["number"] = getattr(event, field)
+            self._tell("published", messages[0].topic, names)
             await self._send(messages, identity)
         return identity
 
@@ -147,6 +154,8 @@ class World:
             stack.enter_context(watched(nemesis.arrive))
             for process in self._processes:
                 process.start()
+            if self._weather.transport == "mqtt":  # nothing is kept for who has never been there
+                await self._until(lambda: all(one.ready for one in self._processes), "starting")
             blows = self.loop.create_task(nemesis.rage(self._weather.faults), name="nemesis")
             await scenario(self)
             await blows
@@ -266,15 +275,16 @@ def stored(service: Service[Any], settings: Settings) -> bool:
     return service.store is not None or settings.store is not None
 
 
-def told(service: Service[Any], settings: Settings) -> list[Subscriber]:
-    """List the handlers of *service* as a history does."""
+def told(service: Service[Any], settings: Settings, *, levels: bool) -> list[Subscriber]:
+    """List the handlers of *service* as a history does, on a broker with topic *levels* or none."""
     return [
         Subscriber(
             service=service.name,
             handler=plan.id,
             type=event_type(plan.event).type,
-            topic=event_type(plan.event).topic.flat,
+            topic=topic.filter if levels else topic.flat,
             durable=stored(service, settings),
         )
         for plan in service.plans
+        for topic in (event_type(plan.event).topic,)
     ]
