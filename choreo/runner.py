@@ -192,6 +192,7 @@ async def started(
         await stack.enter_async_context(service.attached(running))
         if service.lifespan is not None:
             await stack.enter_async_context(service.lifespan(service))
+        _tell_deprecated(service)
         await _consume(running, broker, ground, watch, keeping.records, journals, stack)
         yield running
 
@@ -311,6 +312,18 @@ async def _formats(
 
     async with attached(settings, environment, written_by(service)) as formats:
         yield formats
+
+
+def _tell_deprecated(service: Service[Any]) -> None:
+    """Warn once of each handler that reads a deprecated field: Python hides its own warnings."""
+    for plan in service.plans:
+        if not any(field.deprecated for field in plan.event.model_fields.values()):
+            continue
+        from choreo.contracts.deprecation import deprecated_reads  # noqa: PLC0415 -- when there are
+
+        for one in deprecated_reads(plan):
+            names = {"handler": plan.id, "field": one.field, "says": one.says, "where": one.where}
+            logger.warning("a handler reads a deprecated field", extra=names)
 
 
 def _published(journals: Sequence[Journal]) -> Callable[[Sequence[Message]], None] | None:

@@ -7,7 +7,8 @@ Sources: Apache Avro 1.12 specification, "Single-object encoding" and "Schema Re
 Confluent's wire format, a zero byte and the schema's id, or a header of the record with its GUID.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any, Generic, cast
 
@@ -22,6 +23,7 @@ from choreo.codec.problems import Describe
 from choreo.codec.schema_folder import Contract, SchemaFolder, contract
 from choreo.codec.unwritten import without_defaults
 from choreo.contracts.annotations import shape_of
+from choreo.contracts.deprecation import Deprecated, deprecated_by
 from choreo.contracts.derive import record_schema
 from choreo.contracts.resolution import Kind, obstacles, spell_path
 from choreo.contracts.schema import read_schema
@@ -37,6 +39,8 @@ from choreo.registry.library import (
     Library,
 )
 from choreo.upcast import brought_up, chains, newer_version
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["AvroCodec", "SchemaFolder"]
 
@@ -152,6 +156,7 @@ class _Reading(Generic[E]):
         self._validate: Callable[[Any], E] = event.__pydantic_validator__.validate_python
         self._describe = Describe(event)
         self._older = chains(event)
+        self._told: set[str] = set()
         self._writers: dict[tuple[bytes, str | None, str], Contract] = {}
 
     def _writer(self, mark: bytes, envelope: Envelope) -> Contract:
@@ -222,6 +227,14 @@ class _Reading(Generic[E]):
                 )
         return (named or found)[0]
 
+    def _tell(self, found: Iterable[Deprecated], kind: str) -> None:
+        """Warn once of each field that its writers mean to drop, and that is still read here."""
+        for one in found:
+            if one.field not in self._told:
+                self._told.add(one.field)
+                names = {"event_type": kind, "field": one.field, "says": one.says}
+                logger.warning("a field that is read is deprecated by who writes it", extra=names)
+
     def _registered(self, mark: bytes) -> Contract:
         if self._library is None:
             raise UnknownSchema(
@@ -241,6 +254,7 @@ class _Reading(Generic[E]):
         except (ValueError, ConfigurationError) as error:
             raise DecodeError(f"{self._event.__name__}: {writer.origin}: {error}") from error
         own = read_schema(self._own.schema)
+        self._tell(deprecated_by(written, own), kind)
         newer = newer_version(event_type(self._event), kind) is not None
         for one in () if kind in self._older else obstacles(reader=own, writer=written):
             if newer:
