@@ -36,6 +36,8 @@ class Numbered:
     """Why it is given up, unless the inbox knows it, once it is its turn."""
     overtaken: bool = False
     """Its stream does not stand where it was believed to: judge it anew."""
+    unasked: bool = False
+    """Others have moved its stream since it came: they may have parked what is before it."""
 
 
 def number_reader(event: type[Event], decode: Callable[[Envelope], Event]) -> Number:

@@ -126,6 +126,7 @@ class Ordering:
         if order is None or not self._opened(job, order):
             self.admit(job)
             return None
+        order.unasked = True
         arrival = self._arrival(job, order)
         found = self._sequencer.turn(order.stream, arrival, give_up=give_up)
         if isinstance(found, Gap):
@@ -211,7 +212,7 @@ class Ordering:
         for each in (job, *behind, *held):
             assert each.order is not None  # noqa: S101 -- as above
             each.order.life, each.order.step, each.order.past = 0, None, None
-            each.order.overtaken = False
+            each.order.overtaken, each.order.unasked = False, True
             self._opened(each, each.order)
             for move in self._offer(each, each.order):
                 if move.item is job and move.fate in LET_OUT:

@@ -91,6 +91,9 @@ class Turns:
 
     async def _judge(self, job: Job) -> Outcome | None:
         order, handler = job.order, job.handler
+        if order is not None and order.unasked:
+            await self._recovery.learn((job,))
+            order.unasked = False
         if self._recovery.line_open(job) and await self._recovery.append(job):
             return Outcome.PARKED
         if order is None or order.past is None or handler is None:

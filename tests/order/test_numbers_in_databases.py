@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from choreo import Context, Gaps, Service
+from choreo import Context, Gaps, Park, Retry, Service
 from choreo.broker import Binding, Broker
 from choreo.cloudevents import EnvelopeWriter
 from choreo.gaps import Policy
@@ -25,6 +25,7 @@ pytestmark = [
 
 
 WAIT = Gaps(policy="wait")
+PATIENCE = timedelta(milliseconds=10)
 
 
 def service(url: str, broker: str | Broker, seen: list[int], gaps: Gaps = WAIT) -> Service:
@@ -140,6 +141,51 @@ async def test_who_moves_a_stream_need_not_know_what_another_owner_has_laid_into
         await until(seen, 6)
 
     assert seen == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("kind", [Forgetful, MemoryBroker])
+async def test_what_one_owner_has_parked_is_not_overtaken_by_what_another_holds(
+    url: str, kind: type[MemoryBroker]
+) -> None:
+    """R10: the number is given up to the parked line, and what follows it waits behind."""
+    seen, tries = list[int](), list[int]()
+    park = Park(attempts=5, initial=timedelta(seconds=3), jitter=0)
+
+    def fragile(broker: str) -> Service:
+        plant = Service("plant", broker=kind(broker), store=url, retry=Retry(attempts=1))
+
+        @plant.on(Plain, gaps=Gaps(policy="wait", patience=PATIENCE), on_failure=park)
+        async def plain(event: Plain) -> None:
+            tries.append(event.number)
+            if tries.count(event.number) == 1 and event.number == 2:
+                raise OSError
+            seen.append(event.number)
+
+        return plant
+
+    brokers = [f"memory://{uuid4()}" for _ in range(2)]
+    writer = EnvelopeWriter(Binding.KAFKA)
+    async with AsyncExitStack() as stack:
+        _, holder = [
+            await stack.enter_async_context(started(fragile(broker))) for broker in brokers
+        ]
+        books = await stack.enter_async_context(SqlStore(url))
+        assert holder.worker is not None
+        first, second = [
+            await stack.enter_async_context(started(Service("device", broker=broker)))
+            for broker in brokers
+        ]
+        await second.send([writer.write(envelope("3"), "plain", None)])
+        while not (await (await books.lot("plant")).lines(1) or kind is MemoryBroker):
+            await asyncio.sleep(0.01)
+        while not holder.worker.held and kind is MemoryBroker:
+            await asyncio.sleep(0.01)
+
+        await first.send([writer.write(envelope(number), "plain", None) for number in "12"])
+        await until(seen, 3)
+
+    assert seen == [1, 2, 3]
+    assert tries == [1, 2, 2, 3]
 
 
 async def test_what_one_owner_waits_for_without_end_may_be_what_another_has_handled(
