@@ -127,8 +127,7 @@ class Ordering:
             self.admit(job)
             return None
         order.unasked = True
-        arrival = self._arrival(job, order)
-        found = self._sequencer.turn(order.stream, arrival, give_up=give_up)
+        found = self._sequencer.turn(order.stream, self._arrival(job, order), give_up=give_up)
         if isinstance(found, Gap):
             return found
         self.take(found)

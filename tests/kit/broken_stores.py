@@ -7,6 +7,7 @@ from typing import Self
 from choreo.store.memory import MemoryStore, MemoryTransaction
 from choreo.store.memory.books import Books, Scope
 from choreo.store.memory.ledger import MemoryLedger
+from choreo.store.memory.outbox import MemoryOutbox
 from choreo.testing.clock import ManualClock
 from choreo.testing.contract import StoreSetup, fresh_name
 
@@ -59,7 +60,18 @@ class WorksUnopened(Wrapped):
         return MemoryLedger(self._books, Scope(service, tuple(handlers)))
 
 
-Mutant = type[MemoryLedger] | type[Wrapped]
+Mutant = type[MemoryLedger] | type[MemoryOutbox] | type[Wrapped]
+
+
+def with_outbox(kind: type[MemoryOutbox]) -> type[MemoryLedger]:
+    """Make the kind of ledger whose outbox is of *kind*."""
+
+    class Outboxed(MemoryLedger):
+        def __init__(self, books: Books, scope: Scope) -> None:
+            super().__init__(books, scope)
+            self.outbox = kind(self.outbox._shelf, books.clock)
+
+    return Outboxed
 
 
 def setup_for(kind: Mutant) -> StoreSetup:
@@ -72,7 +84,7 @@ def setup_for(kind: Mutant) -> StoreSetup:
         if issubclass(kind, Wrapped):
             return kind(name, clock=clock)
         store = Wrapped(name, clock=clock)
-        store.kind = kind
+        store.kind = with_outbox(kind) if issubclass(kind, MemoryOutbox) else kind
         return store
 
     async def write(transaction: MemoryTransaction, row: str) -> None:

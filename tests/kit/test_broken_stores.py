@@ -6,8 +6,16 @@ from types import ModuleType
 import pytest
 
 from choreo.store.memory.ledger import MemoryLedger
+from choreo.store.memory.outbox import MemoryOutbox
 from choreo.testing.contract import StoreContract, verify
-from tests.kit import broken_books, broken_effects, broken_keys, broken_leases, broken_stores
+from tests.kit import (
+    broken_books,
+    broken_effects,
+    broken_keys,
+    broken_leases,
+    broken_outboxes,
+    broken_stores,
+)
 from tests.kit.broken_stores import Mutant, Wrapped, setup_for
 
 
@@ -16,7 +24,7 @@ def mutants(module: ModuleType) -> list[Mutant]:
     return [
         kind
         for _, kind in inspect.getmembers(module, inspect.isclass)
-        if issubclass(kind, MemoryLedger | Wrapped)
+        if issubclass(kind, MemoryLedger | MemoryOutbox | Wrapped)
         and kind.__module__ == module.__name__
         and "caught_by" in vars(kind)
     ]
@@ -29,7 +37,14 @@ def guards(kind: Mutant) -> tuple[str, ...]:
 
 MUTANTS = [
     mutant
-    for module in (broken_books, broken_keys, broken_effects, broken_leases, broken_stores)
+    for module in (
+        broken_books,
+        broken_keys,
+        broken_effects,
+        broken_leases,
+        broken_outboxes,
+        broken_stores,
+    )
     for mutant in mutants(module)
 ]
 
@@ -39,7 +54,7 @@ async def test_the_contract_passes_a_store_that_changes_nothing() -> None:
     verdict = await verify(StoreContract, lambda: setup_for(Wrapped))
 
     assert verdict.failed == {}
-    assert len(verdict.passed) > 60
+    assert len(verdict.passed) > 80
 
 
 @pytest.mark.parametrize("kind", MUTANTS, ids=lambda kind: kind.__name__)

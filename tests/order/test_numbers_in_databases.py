@@ -1,6 +1,7 @@
 """Numbered events over restarts and changes of owner, on real databases."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from random import Random
@@ -40,6 +41,14 @@ def service(url: str, broker: str | Broker, seen: list[int], gaps: Gaps = WAIT) 
         seen.append(event.number)
 
     return plant
+
+
+async def devices_of(stack: AsyncExitStack, brokers: Sequence[str]) -> list[Running]:
+    """Start who publishes at each broker."""
+    return [
+        await stack.enter_async_context(started(Service("device", broker=broker)))
+        for broker in brokers
+    ]
 
 
 async def until(seen: list[int], count: int) -> None:
@@ -83,10 +92,7 @@ async def test_two_owners_of_one_stream_keep_its_order_between_them(url: str) ->
     async with AsyncExitStack() as stack:
         for broker in brokers:
             await stack.enter_async_context(started(service(url, broker, seen)))
-        devices = [
-            await stack.enter_async_context(started(Service("device", broker=broker)))
-            for broker in brokers
-        ]
+        devices = await devices_of(stack, brokers)
         for device in devices:
             numbers = list(range(1, 41))
             random.shuffle(numbers)
@@ -113,10 +119,7 @@ async def test_who_moves_a_stream_need_not_know_what_another_owner_has_laid_into
     async with AsyncExitStack() as stack:
         for broker in brokers:
             await stack.enter_async_context(started(service(url, kind(broker), seen, gaps)))
-        first, second = [
-            await stack.enter_async_context(started(Service("device", broker=broker)))
-            for broker in brokers
-        ]
+        first, second = await devices_of(stack, brokers)
         books = await stack.enter_async_context(SqlStore(url))
 
         async def send(device: Running, *numbers: int) -> None:
@@ -171,10 +174,7 @@ async def test_what_one_owner_has_parked_is_not_overtaken_by_what_another_holds(
         ]
         books = await stack.enter_async_context(SqlStore(url))
         assert holder.worker is not None
-        first, second = [
-            await stack.enter_async_context(started(Service("device", broker=broker)))
-            for broker in brokers
-        ]
+        first, second = await devices_of(stack, brokers)
         await second.send([writer.write(envelope("3"), "plain", None)])
         while not (await (await books.lot("plant")).lines(1) or kind is MemoryBroker):
             await asyncio.sleep(0.01)
@@ -201,10 +201,7 @@ async def test_what_one_owner_waits_for_without_end_may_be_what_another_has_hand
             await stack.enter_async_context(started(service(url, broker, seen, gaps)))
             for broker in brokers
         ]
-        devices = [
-            await stack.enter_async_context(started(Service("device", broker=broker)))
-            for broker in brokers
-        ]
+        devices = await devices_of(stack, brokers)
         for number in (6, 5, 4, 3, 2):
             message = writer.write(envelope(str(number)), "plain", None)
             await devices[number % 2].send([message])
@@ -233,10 +230,7 @@ async def test_two_owners_who_share_what_waits_in_the_store_keep_its_order(
         for broker in brokers:
             plant = service(url, kind(broker), seen, gaps)
             await stack.enter_async_context(started(plant))
-        devices = [
-            await stack.enter_async_context(started(Service("device", broker=broker)))
-            for broker in brokers
-        ]
+        devices = await devices_of(stack, brokers)
         for place, number in enumerate(numbers):
             message = writer.write(envelope(str(number)), "plain", None)
             await devices[place % 2].send([message])

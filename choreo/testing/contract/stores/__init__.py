@@ -13,12 +13,17 @@ from choreo.testing.contract.stores.attempts import Attempts
 from choreo.testing.contract.stores.effects import Effects, Twins
 from choreo.testing.contract.stores.ends import Ends, Purposes, Replays
 from choreo.testing.contract.stores.leases import Leases
+from choreo.testing.contract.stores.outboxes import Relays, Rows, Timers
 from choreo.testing.contract.stores.retention import Retention
 from choreo.testing.contract.stores.scopes import Scopes
 from choreo.testing.contract.stores.setup import StoreSetup
 
 
-class StoreContract(Scopes, Ends, Replays, Purposes, Effects, Twins, Attempts, Leases, Retention):
+class Books(Scopes, Ends, Replays, Purposes, Effects, Twins, Attempts, Leases, Retention):
+    """What is known of events, and how they end."""
+
+
+class StoreContract(Books, Rows, Relays, Timers):
     """All that a store must keep; a subclass provides the fixture ``setup``."""
 
 
