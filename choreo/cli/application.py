@@ -178,6 +178,9 @@ def tail(
         str | None, typer.Option("--type", help="Only events of this type; version optional.")
     ] = None,
     correlation: Annotated[str | None, typer.Option(help="Only this conversation.")] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Add what is shown to this file, to be replayed in tests.")
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -194,6 +197,7 @@ def tail(
             kind=kind,
             correlation=correlation,
             json=json,
+            record=record,
         )
         complete(tailing.tail(request), json=json, debug=debug)
 

@@ -6,7 +6,9 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+from choreo import recording
 from choreo.broker import Broker, TopicFilter
 from choreo.cli.reaching import reached
 from choreo.cli.record import Record, Recorder, as_json, lines
@@ -32,6 +34,8 @@ class Request:
     kind: str | None = None
     correlation: str | None = None
     json: bool = False
+    record: Path | None = None
+    """File to which what is shown is added, whole."""
 
 
 async def tail(request: Request) -> None:
@@ -60,7 +64,7 @@ async def tail(request: Request) -> None:
 
 async def _tail(broker: Broker, request: Request) -> None:
     recorder = Recorder(broker.capabilities)
-    last: deque[Record] | None = None
+    last: deque[tuple[Record, Delivery]] | None = None
     if not request.follow and not request.from_beginning:
         last = deque(maxlen=request.limit or LAST)
     shown = 0
@@ -70,14 +74,14 @@ async def _tail(broker: Broker, request: Request) -> None:
             if not record.matches(request.kind, request.correlation):
                 continue
             if last is not None:
-                last.append(record)
+                last.append((record, delivery))
                 continue
-            _print(record, json=request.json)
+            _show(record, delivery, request)
             shown += 1
             if shown == request.limit:
                 return
-    for record in last or ():
-        _print(record, json=request.json)
+    for record, delivery in last or ():
+        _show(record, delivery, request)
 
 
 @asynccontextmanager
@@ -116,8 +120,11 @@ async def _taken(queue: asyncio.Queue[Delivery]) -> AsyncGenerator[Delivery]:
         yield await queue.get()
 
 
-def _print(record: Record, *, json: bool) -> None:
-    if json:
+def _show(record: Record, delivery: Delivery, request: Request) -> None:
+    if request.record is not None:
+        with request.record.open("a", encoding="utf-8") as file:
+            file.write(f"{recording.line(delivery)}\n")
+    if request.json:
         print_json(as_json(record))
         return
     for line in lines(record):

@@ -17,6 +17,7 @@ HOMES = {
     "ManualClock": "choreo.testing.clock",
     "NotSettledError": "choreo.testing.harness",
     "Trail": "choreo.testing.trail",
+    "Trouble": "choreo.testing.trouble",
 }
 """Where each name is defined."""
 
@@ -28,6 +29,7 @@ __all__ = [
     "ManualClock",
     "NotSettledError",
     "Trail",
+    "Trouble",
 ]
 
 

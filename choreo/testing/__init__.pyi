@@ -3,6 +3,7 @@ from choreo.testing.contract import BrokerContract, BrokerSetup
 from choreo.testing.harness import Harness, NotSettledError
 from choreo.testing.record import Failure
 from choreo.testing.trail import Trail
+from choreo.testing.trouble import Trouble
 
 __all__ = [
     "BrokerContract",
@@ -12,4 +13,5 @@ __all__ = [
     "ManualClock",
     "NotSettledError",
     "Trail",
+    "Trouble",
 ]

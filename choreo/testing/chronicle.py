@@ -42,7 +42,7 @@ class Chronicle:
         kind, decode = event_type(event).type, self._decoder(event)
         found: list[E] = []
         for message in self._record.messages:
-            envelope = None if is_dead_letter_topic(message.topic) else self._envelope(message)
+            envelope = None if is_dead_letter_topic(message.topic) else self.envelope(message)
             if envelope is not None and envelope.type == kind:
                 try:
                     found.append(decode(envelope))
@@ -58,7 +58,7 @@ class Chronicle:
             for event in plan.emits
         }
         envelopes = [
-            self._envelope(message)
+            self.envelope(message)
             for end in self._record.ends
             if end.function == handler
             for message in end.emitted
@@ -102,7 +102,7 @@ class Chronicle:
 
     def _trees(self) -> list[Trail]:
         published = (
-            self._envelope(message)
+            self.envelope(message)
             for message in self._record.messages
             if not is_dead_letter_topic(message.topic)
         )
@@ -119,7 +119,7 @@ class Chronicle:
         decode = self._decoder(type(event))
         kind = event_type(event).type
         for message in self._record.messages:
-            envelope = self._envelope(message)
+            envelope = self.envelope(message)
             if envelope is not None and envelope.type == kind:
                 try:
                     if decode(envelope) == event:
@@ -145,7 +145,7 @@ class Chronicle:
 
         return decode
 
-    def _envelope(self, message: Message) -> Envelope | None:
+    def envelope(self, message: Message) -> Envelope | None:
         """Read what a message says of itself; None if it is no event that anyone can read."""
         delivery = Delivery(message.topic, message.body, message.key, message.headers)
         try:

@@ -10,10 +10,14 @@ again.  Expectations are counted by topic and body, which every broker hands ove
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
+from choreo.broker import Capabilities
 from choreo.delivery.job import Job, Received
-from choreo.message import Message
+from choreo.event import event_type
+from choreo.message import Delivery, Message
 from choreo.replay import Replayed
+from choreo.service import Service
 
 Covers = Callable[[str], bool]
 """Says whether a service's subscription covers a topic."""
@@ -79,6 +83,13 @@ class Flight:
             self._count((service, delivery.topic, delivery.body or b""), 1)
         self._move()
 
+    def unsettled(self, service: str, deliveries: Sequence[Delivery]) -> None:
+        """Expect again what a dead process of *service* only seems to have settled."""
+        for delivery in deliveries:
+            if not isinstance(delivery, Replayed):
+                self._count((service, delivery.topic, delivery.body or b""), 1)
+        self._move()
+
     async def moved(self, since: int) -> None:
         """Return once *moves* is not *since* any more."""
         while self.moves == since:
@@ -127,3 +138,18 @@ def _describe(service: str, received: Received, job: Job | None) -> str:
         return f"{line}, its handlers have not ended"
     handler = job.handler.plan.id if job.handler else "nobody"
     return f"{line}: {handler} failed attempt {job.attempt} with {job.error!r}"
+
+
+def covered(service: Service[Any], capabilities: Capabilities) -> Covers:
+    """Say which topics *service* subscribes to."""
+    topics = [event_type(plan.event).topic for plan in service.plans]
+    if not capabilities.topic_levels:
+        return frozenset(topic.flat for topic in topics).__contains__
+    filters = {tuple(topic.filter.split("/")) for topic in topics}
+    return lambda name: any(_fits(name.split("/"), levels) for levels in filters)
+
+
+def _fits(levels: Sequence[str], filter_levels: Sequence[str]) -> bool:
+    return len(levels) == len(filter_levels) and all(
+        wanted in ("+", level) for level, wanted in zip(levels, filter_levels, strict=True)
+    )

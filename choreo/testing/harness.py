@@ -4,30 +4,37 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Any, Concatenate, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+from choreo import recording
 from choreo.broker import Broker, Capabilities, open_broker
 from choreo.clock import Clock, SystemClock
 from choreo.dead_letter import DeadLetter
 from choreo.delivery.job import Outcome
 from choreo.environment import Environment
 from choreo.errors import BrokerError, ConfigurationError
-from choreo.event import Event, event_type
+from choreo.event import Event
 from choreo.ids import SystemIds
 from choreo.message import Message
-from choreo.runner import Running, started
+from choreo.runner import Connect, Running, started
 from choreo.service import Service
 from choreo.settings import Settings
+from choreo.store.opening import open_store
 from choreo.testing.chronicle import Chronicle
 from choreo.testing.clock import ManualClock, rest
-from choreo.testing.flight import Covers, Flight
+from choreo.testing.effects import Effects, effects_of
+from choreo.testing.flight import Flight, covered
+from choreo.testing.lives import Lives
 from choreo.testing.namespace import NamespacedBroker
 from choreo.testing.record import Failure, Record, Watch
 from choreo.testing.trail import Trail
+from choreo.testing.trouble import Bites, Hooks, Trouble, TroubledBroker
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +61,8 @@ class Harness:
     Without *broker* they share a ``memory://`` of their own. On any other broker, topics and groups
     get a prefix of their own, *namespace*, so that no world meets another or what was there before;
     topics are created and stay. With a ``ManualClock`` retries take no time: ``settle`` moves the
-    clock to the next one. *options* replace those of every service (see ``Settings``).
+    clock to the next one. *trouble* makes messages come twice and services die. *options* replace
+    those of every service (see ``Settings``).
 
         async with Harness(payments, orders, clock=ManualClock()) as world:
             await world.publish(OrderPlaced(...))
@@ -69,6 +77,7 @@ class Harness:
         broker: str | None = None,
         clock: Clock | None = None,
         namespace: str | None = None,
+        trouble: Trouble | None = None,
         **options: Any,  # noqa: ANN401 -- the fields of Settings, validated there
     ) -> None:
         self._services = services
@@ -78,6 +87,9 @@ class Harness:
         if self._remote and isinstance(clock, ManualClock):
             raise ConfigurationError(f"a ManualClock moves {MEMORY}:// only, not {self._url}")
         self._environment = Environment(clock=clock or SystemClock(), random=Random(0))
+        self._trouble = trouble or Trouble()
+        self.bites = Bites()
+        """What trouble there was."""
         self._options = options
         self._flight = Flight()
         self._record = Record()
@@ -98,7 +110,7 @@ class Harness:
                 early = [s for s in self._services if self._settings(s).start == "earliest"]
                 self._join(early, capabilities)
             for service in self._services:
-                self._running.append(await self._start(stack, service))
+                self._running.append(await self._living(stack, service))
                 self._join((service,), capabilities)
             self._stack = stack.pop_all()
         self._chronicle = Chronicle(
@@ -122,6 +134,12 @@ class Harness:
     async def send(self, *messages: Message) -> None:
         """Publish *messages* as they are: foreign records, spoilt bytes, copies."""
         await self._open().send(messages)
+
+    async def replay(self, file: Path) -> int:
+        """Publish what ``choreo tail --record`` has written down, in its order; return how much."""
+        messages = recording.read(file)
+        await self.send(*messages)
+        return len(messages)
 
     async def settle(self, within: timedelta | None = None) -> None:
         """Return once nothing is in flight: all that was published has ended with every handler.
@@ -182,6 +200,11 @@ class Harness:
         """Every failed attempt with its exception, in order."""
         return list(self._record.failures)
 
+    @property
+    def effects(self) -> Effects:
+        """What happened to how many events, without ids and moments: to compare two worlds."""
+        return effects_of(self._record, self._told().envelope)
+
     def trail(self, identity: str | Event, /) -> Trail:
         """Draw who caused what in a conversation, given any id or event of it, or its correlation.
 
@@ -193,25 +216,62 @@ class Harness:
 
     def _join(self, services: Sequence[Service], capabilities: Capabilities) -> None:
         for service in services:
-            self._flight.join(service.name, _covers(service, capabilities))
+            self._flight.join(service.name, covered(service, capabilities))
+
+    async def _living(self, stack: AsyncExitStack, service: Service) -> Running:
+        """Start a service, in a task of its own if it is to die."""
+        if not self._trouble.crash:
+            return await self._start(stack, service)
+        dice = Random(f"{self._trouble.seed} {service.name}")
+        books = open_store(url) if (url := self._settings(service).store) else None
+        begin = partial(self._begun, service, dice)
+        place = len(self._running)
+        lives = Lives(begin, self._trouble.crash, partial(self._running.__setitem__, place))
+        running = await lives.start()
+        stack.push_async_callback(lives.stop)
+        stack.callback(lambda: books)  # what is kept in memory is kept for as long as the world
+        return running
+
+    def _begun(
+        self, service: Service, dice: Random, died: Callable[[], None] | None
+    ) -> AbstractAsyncContextManager[Running]:
+        """Start one life of a service, whose end is told to *died* if it ends by a crash."""
+        hooks = Hooks(
+            repeated=self._flight.published,
+            unsettled=partial(self._flight.unsettled, service.name),
+            died=died,
+        )
+
+        def connect(url: str) -> Broker:
+            broker = self._connect(url)
+            if self._trouble.calm:
+                return broker
+            return TroubledBroker(broker, self._trouble, dice, self.bites).watched(hooks)
+
+        return self._started(service, connect)
 
     async def _start(self, stack: AsyncExitStack, service: Service) -> Running:
-        watch = Watch(service.name, self._flight, self._record)
-        return await stack.enter_async_context(
-            started(
-                service,
-                settings=self._settings(service),
-                environment=self._environment,
-                journals=[watch],
-                connect=self._connect,
-            )
+        dice = Random(f"{self._trouble.seed} {service.name}")
+        return await stack.enter_async_context(self._begun(service, dice, None))
+
+    def _started(self, service: Service, connect: Connect) -> AbstractAsyncContextManager[Running]:
+        return started(
+            service,
+            settings=self._settings(service),
+            environment=self._environment,
+            journals=[Watch(service.name, self._flight, self._record)],
+            connect=connect,
         )
 
     def _settings(self, service: Service) -> Settings:
         given: dict[str, Any] = {"broker": self._url, "create_topics": True}
         if isinstance(self._environment.clock, ManualClock):
             given["outbox_lease"] = LEASE
-        return service.settings(**{**given, **self._options})
+        settings = service.settings(**{**given, **self._options})
+        if self._trouble.crash and settings.store == f"{MEMORY}://":
+            named = f"{MEMORY}://{id(self)}-{service.name}"  # so that the next life finds it
+            settings = service.settings(**{**given, **self._options, "store": named})
+        return settings
 
     def _connect(self, url: str) -> Broker:
         broker = open_broker(url)
@@ -287,18 +347,3 @@ def _fresh(url: str) -> str:
     if parts.scheme != MEMORY or parts.netloc:
         return url
     return urlunsplit(parts._replace(netloc=f"world-{SystemIds().new()}"))
-
-
-def _covers(service: Service, capabilities: Capabilities) -> Covers:
-    """Say which topics *service* subscribes to."""
-    topics = [event_type(plan.event).topic for plan in service.plans]
-    if not capabilities.topic_levels:
-        return frozenset(topic.flat for topic in topics).__contains__
-    filters = {tuple(topic.filter.split("/")) for topic in topics}
-    return lambda name: any(_fits(name.split("/"), levels) for levels in filters)
-
-
-def _fits(levels: Sequence[str], filter_levels: Sequence[str]) -> bool:
-    return len(levels) == len(filter_levels) and all(
-        wanted in ("+", level) for level, wanted in zip(levels, filter_levels, strict=True)
-    )

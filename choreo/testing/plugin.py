@@ -9,12 +9,46 @@ from importlib import import_module
 
 import pytest
 
+SEEDS = 3
+"""Runs under trouble of a test with the marker ``choreo`` that does not say how many."""
+KNOWN = pytest.StashKey[dict[tuple[str, int], object]]()
+MARKER = (
+    "choreo(duplicates=0.0, reorder=0.0, delay=0.0, crash=0, seeds=3): run the test in peace and "
+    "under trouble, and compare what its worlds led to; it makes them with choreo_world."
+)
+
 
 @pytest.fixture
-def choreo_world() -> Callable[..., object]:
+def choreo_seed() -> int | None:
+    """Return the seed of this run's trouble; None in peace, and for tests without the marker."""
+    return None
+
+
+@pytest.fixture
+def choreo_world(request: pytest.FixtureRequest, choreo_seed: int | None) -> Callable[..., object]:
     """Return Harness, with which a test makes a world of its services."""
     made: Callable[..., object] = import_module("choreo.testing.harness").Harness
+    marker = request.node.get_closest_marker("choreo")
+    if marker is not None:
+        trials = import_module("choreo.testing.trials")
+        name, known = request.node.nodeid.partition("[")[0], request.config.stash[KNOWN]
+        made = trials.worlds(name, marker.kwargs, choreo_seed, known)
     return made
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a marked test in peace, and once for each seed of trouble."""
+    marker = metafunc.definition.get_closest_marker("choreo")
+    if marker is None:
+        return
+    if "choreo_world" not in metafunc.fixturenames:
+        raise pytest.UsageError(
+            f"{metafunc.definition.nodeid}: the marker 'choreo' makes trouble in worlds of "
+            "choreo_world; ask for that fixture, and make the world with it"
+        )
+    seeds = range(1, int(marker.kwargs.get("seeds", SEEDS)) + 1)
+    names = ["peace", *(f"seed {seed}" for seed in seeds)]
+    metafunc.parametrize("choreo_seed", [None, *seeds], ids=names)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,7 +63,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have somebody look on where a lock is asked for."""
+    """Make the marker known, and have somebody look on where a lock is asked for."""
+    config.addinivalue_line("markers", MARKER)
+    config.stash[KNOWN] = {}
     task: str | None = config.getoption("--choreo-lock")
     if task is not None:
         module = import_module("choreo.testing.lock_recording")

@@ -12,6 +12,7 @@ import pytest
 from choreo.broker import open_broker
 from choreo.cli.exit_codes import ExitCode
 from choreo.message import Message
+from choreo.testing import Harness
 from tests.cli.program import Commands
 from tests.local import KafkaPart, MqttPart, wait_until
 
@@ -116,6 +117,28 @@ def test_tail_shows_what_was_asked_for(on_kafka: Commands) -> None:
     assert shown("--type", "OrderPlaced") == ["0", "1", "2"]
     assert shown("--type", "OrderPlaced.v1", "--from-beginning") == ["0", "1", "2"]
     assert shown("--type", "PaymentTaken") == []
+
+
+async def test_what_tail_records_is_published_again_in_a_world(
+    on_kafka: Commands, tmp_path: Path
+) -> None:
+    topic, file = f"{on_kafka.stem}-orders", tmp_path / "orders.jsonl"
+    for number in range(3):
+        on_kafka.run("publish", ORDER, f'{{"order_id": "one", "total": {number}}}')
+    async with open_broker(on_kafka.settings["broker"]) as broker:
+        await broker.publish(
+            [Message(topic, b"\xff\x00", None, [("odd", b"\xfe"), ("none", None)])]
+        )
+
+    on_kafka.run("tail", topic, "--no-follow", "--from-beginning", "--record", str(file))
+    async with Harness() as world:
+        replayed = await world.replay(file)
+
+    assert replayed == 4
+    recorded = {(m.topic, m.body, m.key, tuple(m.headers)) for m in world.messages}
+    assert (topic, b"\xff\x00", None, (("odd", b"\xfe"), ("none", None))) in recorded
+    totals = [json.loads(m.body)["total"] for m in world.messages if m.key == b"one" and m.body]
+    assert totals == [0, 1, 2]
 
 
 async def test_tail_cannot_be_made_to_write_to_the_terminal(on_kafka: Commands) -> None:

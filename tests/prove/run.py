@@ -14,6 +14,7 @@ from choreo.runner import started
 from choreo.testing.checker import Bounds, Entry, Evidence, Scribe, Sight, read_entries
 from tests.crash.processes import Nursery
 from tests.local.mqtt_client import Login, connected
+from tests.patience import patient
 from tests.prove import truth
 from tests.prove.blows import BLOWS, Ring
 from tests.prove.crew import Crew, Member
@@ -25,7 +26,7 @@ from tests.prove.worker import ROLES, TOPICS, Task, subscribers
 
 EFFECTS = 4.9
 """Effects of a request, on the average."""
-BACKLOG = {True: 2_500, False: 1_000}
+BACKLOG = {True: 600, False: 300}
 """Requests under way before the generator waits: on Kafka, on MQTT."""
 SPREAD = 0.8
 """Part of the time under faults over which requests are spread."""
@@ -33,10 +34,12 @@ LEFT = 30.0
 """Seconds for what is left to be asked when the last fault is over."""
 QUIET = 5.0
 """Seconds without a new effect after which a run has come to rest."""
-REST = 120.0
+REST = patient(120.0)
 """Seconds to go on after a fault, and to come to rest once all is healed."""
 FRESH = 10.0
 """Seconds that fresh processes run, and must find nothing to do."""
+PREFETCH = 64
+"""Deliveries that a process holds ahead: after a kill, each of them is handled alone."""
 RSS = 512 * 1024 * 1024
 """Bytes that a process may hold."""
 SIGHTS: frozenset[Sight] = frozenset(
@@ -187,6 +190,8 @@ class Run:
                 before, changed = count, time.monotonic()
             elif time.monotonic() - changed > QUIET:
                 lag = await asyncio.to_thread(self.watch.lag)
+                if waiting := await self.site.waiting():
+                    lag.append(f"{waiting} events wait in outboxes")
                 if not lag:
                     self.say(f"at rest after {changed - begun:.0f} s with {count} effects")
                     return
@@ -280,6 +285,7 @@ async def prepared(
                     proc=f"{role}-{index}",
                     life=0,
                     history="",
+                    options={"prefetch": PREFETCH},
                 )
                 crew.members.append(Member(task))
         watch = Watch(site=site, crew=crew, scribe=scribe)

@@ -31,6 +31,9 @@ ROWS = text(
     " FROM effects ORDER BY place"
 )
 COUNT = text("SELECT count(*) FROM effects")
+WAITING = text(
+    "SELECT (SELECT count(*) FROM choreo_outbox) + (SELECT count(*) FROM choreo_outbox_timer)"
+)
 LATEST = text("SELECT service, max(at) FROM effects GROUP BY service")
 
 
@@ -66,6 +69,10 @@ class Site:
     async def count(self) -> int:
         """Count the effects so far."""
         return sum([int((await _read(store, COUNT))[0][0]) for store in self.opened])
+
+    async def waiting(self) -> int:
+        """Count what waits in outboxes, timers included."""
+        return sum([int((await _read(store, WAITING))[0][0]) for store in self.opened])
 
     async def latest(self) -> dict[str, float]:
         """Tell when each service had its latest effect."""
