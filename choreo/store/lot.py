@@ -136,8 +136,9 @@ class Lot(Protocol):
         """Open the line of *head*, due after a while or held, and lay *behind* into it, in order.
 
         A line that is open already has *head* laid behind what is there. What lies in the lot
-        already is left where it is. False, with nothing written, if a numbered stream does not
-        stand where an advance expects it, or a place that is to be left is not held any more.
+        already is left where it is, unless it waits there for the number that it has here. False,
+        with nothing written, if a numbered stream does not stand where an advance expects it, or a
+        place that is to be left is not held any more.
         Raises IdConflict, with nothing written, if another payload lies there under its id.
         """
         ...
@@ -145,8 +146,9 @@ class Lot(Protocol):
     async def append(self, events: Sequence[Parking], /) -> Sequence[Laid]:
         """Lay events behind what waits in their lines, in order; tell what became of each.
 
-        What has MOVED is to be judged anew. A numbered line is called by what comes before all that
-        waits in it, and by what begins a new epoch.
+        What has MOVED is to be judged anew. A copy that waits in a numbered line is taken out of it
+        where the event is laid into one that is not: its number has come. A numbered line is called
+        by what comes before all that waits in it, and by what begins a new epoch.
         """
         ...
 

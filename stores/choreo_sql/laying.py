@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from sqlalchemy import and_, case, delete, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from choreo.errors import IdConflict
+from choreo.errors import IdConflict, StoreError
 from choreo.store.frames import pack, unpack
 from choreo.store.lot import Laid, Parking
 from choreo_sql.lot import LINE, LOT, ORDER, leave, line_table, lot_table
@@ -149,17 +149,42 @@ async def _lay(
             "delivery": pack(event.delivery),
         }
         place = await connection.scalar(statement.values(row))
+        if place is None and event.number is None and await _taken_out(connection, row, event):
+            place = await connection.scalar(statement.values(row))
         counts[event.line] += place is not None
         laid.append(Laid.LAID if place is not None else await _there(connection, row, event))
     await _count(connection, scopes, counts, called)
     return laid
 
 
+async def _taken_out(
+    connection: AsyncConnection, row: Mapping[str, object], event: Parking
+) -> bool:
+    """Take a copy that waits for its number out of its line: that number is this event's by now."""
+    numbered = (LINE.service == LOT.service) & (LINE.line == LOT.line) & LINE.numbered
+    found = select(LOT.place, LOT.line, LOT.delivery).join(line_table, numbered)
+    copy = (await connection.execute(found.where(_same(row)))).first()
+    if copy is None or unpack(copy.delivery).body != event.delivery.body:
+        return False
+    # Its line was not known to be locked in order with the others: two such may meet, rarely, and
+    # one of them is tried again.
+    own = (LINE.service == row["service"]) & (LINE.line == copy.line)
+    await connection.execute(update(line_table).where(own).values(events=LINE.events - 1))
+    gone = await connection.execute(delete(lot_table).where(LOT.place == copy.place))
+    if gone.rowcount != 1:
+        raise StoreError("a copy of an event left its line meanwhile: trying again")
+    await connection.execute(delete(line_table).where(own, LINE.events == 0))
+    return True
+
+
+def _same(row: Mapping[str, object]) -> ColumnElement[bool]:
+    names = ("service", "scope", "id", "source", "generation")
+    return and_(*(lot_table.c[name] == row[name] for name in names))
+
+
 async def _there(connection: AsyncConnection, row: Mapping[str, object], event: Parking) -> Laid:
     """Tell an event that lies there already from another that bears its id."""
-    names = ("service", "scope", "id", "source", "generation")
-    same = and_(*(lot_table.c[name] == row[name] for name in names))
-    frame = await connection.scalar(select(LOT.delivery).where(same))
+    frame = await connection.scalar(select(LOT.delivery).where(_same(row)))
     told = frame is not None and unpack(frame).body != event.delivery.body
     return Laid.CONFLICT if told else Laid.THERE
 

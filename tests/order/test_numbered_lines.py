@@ -1,7 +1,11 @@
 """Lines that wait behind a gap, in every store: in the order of numbers, and woken exactly."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
+from choreo.errors import IdConflict
 from choreo.store.lot import Laid, Line, Lot, Parking, Ticket, line_of
 from choreo.store.port import Ledger
 from choreo.store.streams import Advance
@@ -225,6 +229,53 @@ async def test_an_event_goes_from_one_line_to_another_in_one_transaction(
 
     await lot.revive([A])
     assert await positions(lot, await taken(lot)) == [1, 5, 6]
+
+
+@pytest.mark.parametrize("open_before", [False, True])
+async def test_a_copy_that_waits_for_its_number_is_no_hindrance_to_the_event_itself(
+    ledger: Ledger[object], *, open_before: bool
+) -> None:
+    """R12: the event failed and is parked; its copy, left behind, would be taken for late."""
+    lot = ledger.order.lot
+    await lot.park(parking(5), [parking(6)], None)
+    if open_before:
+        await lot.park(unnumbered(1), (), None)
+    itself = replace(parking(5), line=A, number=None, stream="")
+
+    if open_before:
+        assert await lot.append([itself]) == [Laid.LAID]
+    else:
+        assert await lot.park(itself, (), None)
+    assert await lot.append([itself]) == [Laid.THERE]
+    assert await lot.append([parking(5)]) == [Laid.THERE]
+
+    await lot.call([GAP])
+    assert await positions(lot, await taken(lot)) == [6]
+    await lot.revive([A])
+    assert await positions(lot, await taken(lot)) == ([1, 5] if open_before else [5])
+
+
+async def test_a_line_ends_with_a_copy_that_was_alone_in_it(ledger: Ledger[object]) -> None:
+    lot = ledger.order.lot
+    await lot.park(parking(5), (), None)
+    itself = replace(parking(5), line=A, number=None, stream="")
+
+    assert await lot.park(itself, (), NOW)
+
+    assert [line.line for line in await lot.lines(10)] == [A]
+    assert await lot.open([GAP, A]) == {A}
+
+
+async def test_another_payload_under_the_id_of_a_copy_is_a_conflict(ledger: Ledger[object]) -> None:
+    """I10."""
+    lot = ledger.order.lot
+    await lot.park(parking(5), (), None)
+    other = replace(parking(5), line=A, number=None, stream="", delivery=delivery(7))
+
+    with pytest.raises(IdConflict):
+        await lot.park(other, (), NOW)
+
+    assert await lot.open([GAP, A]) == {GAP}
 
 
 async def test_an_operator_drops_the_first_of_a_line_or_all_of_it(ledger: Ledger[object]) -> None:

@@ -245,6 +245,12 @@ class MemoryLot:
         stands = self._rows.streams.positions.get(place(self._scope, key))
         return stands is not None and _order(row.entries[0])[:2] <= stands
 
+    def _take_out(self, line: bytes, row: Row, place: int) -> None:
+        """Take a copy out that waits for its number: that number is another's by now."""
+        row.entries = [entry for entry in row.entries if entry[0] != place]
+        if not row.entries:
+            del self._rows.lines[self._scope.service, line]
+
     def _number(self, handler: str) -> int | None:
         return self._scope.handlers.index(handler) if handler in self._scope.handlers else None
 
@@ -267,11 +273,15 @@ class MemoryLot:
             self._rows.streams.move(self._scope, event.advance)
         if event.leaves is not None:
             self._rows.leave(self._scope, event.leaves)
-        for _, row in self._own():
-            for _, other, there in row.entries:
-                if other == handler and _name(there) == _name(event):
-                    same = there.delivery.body == event.delivery.body
-                    return Laid.THERE if same else Laid.CONFLICT
+        for line, row in list(self._own()):
+            for spot, other, there in row.entries:
+                if other != handler or _name(there) != _name(event):
+                    continue
+                if there.delivery.body != event.delivery.body:
+                    return Laid.CONFLICT
+                if not row.numbered or event.number is not None:
+                    return Laid.THERE
+                self._take_out(line, row, spot)
         row = self._rows.lines[self._scope.service, event.line]
         entry = (next(self._rows.places), handler, event)
         if row.numbered and row.entries:
