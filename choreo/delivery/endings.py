@@ -43,14 +43,14 @@ class Endings:
             self._close(job, key_of(job, job.handler), outcome)
         self._lanes.release(job.lane)
         self._settle(job)
-        if job.parked is not None and not job.parked.returned.done():
-            job.parked.returned.set_result(outcome)
+        _returned(job, outcome)
 
     def end_queued(self, job: Job, outcome: Outcome) -> None:
         """End a job that its lane had not let out yet."""
         self._journal.ended(job, outcome)
         self._ordering.ended(job, unfinished=False)
         self._settle(job)
+        _returned(job, outcome)
 
     def drop_queued(self, job: Job) -> None:
         """End a job, unfinished, that its lane had not let out yet."""
@@ -58,8 +58,7 @@ class Endings:
         self._journal.ended(job, Outcome.DROPPED)
         self._ordering.ended(job, unfinished=True)
         self._settle(job)
-        if job.parked is not None and not job.parked.returned.done():
-            job.parked.returned.set_result(Outcome.DROPPED)
+        _returned(job, Outcome.DROPPED)
 
     def rouse_waiters(self, job: Job) -> None:
         """Let those that wait for the job's end go on: it goes back to wait for its own turn."""
@@ -83,3 +82,9 @@ class Endings:
         received.owed -= 1
         if not received.owed:
             self._custody.release(received)
+
+
+def _returned(job: Job, outcome: Outcome) -> None:
+    """Let whoever has brought the job back out of the store go on."""
+    if job.parked is not None and not job.parked.returned.done():
+        job.parked.returned.set_result(outcome)

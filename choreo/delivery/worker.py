@@ -175,6 +175,7 @@ class Worker:
             )
             await self._slots.until(lambda: not self._slots.busy and not self._lanes.ready)
         await self._departure.leave(everything)
+        self._departure.drop(everything, everything)  # what was judged anew may be held back by now
         await self._recovery.close()
         self._custody.flush()
 

@@ -1,0 +1,57 @@
+"""What came back for its number and is laid behind a parked event: nobody waits for it for ever."""
+
+import asyncio
+
+import pytest
+
+from choreo.gaps import Gaps
+from choreo.park import Park
+from tests.order.events import Reading
+from tests.order.plant import SECOND, Plant, send
+
+
+class Gated(Plant):
+    """A plant whose second reading fails once somebody has looked."""
+
+    def __init__(self) -> None:
+        park = Park(attempts=5, initial=10 * SECOND, jitter=0)
+        super().__init__(Gaps(policy="wait", patience=60 * SECOND), park=park)
+        self.entered, self.gate = asyncio.Event(), asyncio.Event()
+
+    async def read(self, event: Reading) -> None:
+        """Note what came, but for the first that is number 2."""
+        if event.number == 2 and not self.gate.is_set():
+            self.entered.set()
+            await self.gate.wait()
+            raise OSError
+        await super().read(event)
+
+
+@pytest.mark.timeout(30)
+async def test_who_brought_it_back_goes_on_and_a_stop_does_not_wait_for_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its line's worker would be lost else, of which a process has sixteen."""
+    plant = Gated()
+
+    async with plant.life() as world:
+        worker = world.running(plant.service).worker
+        assert worker is not None
+        await send(world, 1, 3)
+        await world.advance(SECOND)
+        await send(world, 2)
+        await plant.entered.wait()
+        await send(world, 2)  # another event with the same number: it waits behind the first
+        while worker._lanes.queued < 1:
+            await asyncio.sleep(0)
+        await (await plant.lot()).call()
+        await plant.clock.advance(2.0)
+        while worker._lanes.queued < 2:  # and behind that what came back
+            await asyncio.sleep(0)
+
+        plant.gate.set()
+        await world.settle()
+        assert [line.events for line in await plant.waiting()] == [3]
+
+    assert plant.seen == [1]
+    assert "stopping took longer" not in caplog.text
