@@ -10,13 +10,14 @@ Confluent's wire format, a zero byte and the schema's id, or a header of the rec
 import logging
 from collections.abc import Callable, Iterable
 from io import BytesIO
-from typing import Any, Generic, cast
+from typing import Any, Generic, NamedTuple, cast
 
 import fastavro
 from pydantic import ValidationError
 
 from choreo.codec import Codec, E, Payload
-from choreo.codec.datum import from_datum, to_datum
+from choreo.codec.compiled import Reader, compiled
+from choreo.codec.datum import Convert, from_datum, to_datum
 from choreo.codec.guard import check_schema
 from choreo.codec.newer import unreadable
 from choreo.codec.problems import Describe
@@ -26,7 +27,7 @@ from choreo.contracts.annotations import shape_of
 from choreo.contracts.deprecation import Deprecated, deprecated_by
 from choreo.contracts.derive import record_schema
 from choreo.contracts.resolution import Kind, obstacles, spell_path
-from choreo.contracts.schema import read_schema
+from choreo.contracts.schema import Schema, read_schema
 from choreo.envelope import AVRO, Envelope
 from choreo.errors import ConfigurationError, DecodeError, EncodeError, UnknownSchema
 from choreo.event import Event, event_type
@@ -38,7 +39,7 @@ from choreo.registry.library import (
     ID_MARK,
     Library,
 )
-from choreo.upcast import brought_up, chains, newer_version
+from choreo.upcast import Chain, brought_up, chains, newer_version
 
 logger = logging.getLogger(__name__)
 
@@ -139,6 +140,26 @@ def _frame(event: type[Event], header: bytes | None, data: bytes) -> tuple[bytes
     )
 
 
+class _Way(NamedTuple):
+    """How the payloads of one writer are read."""
+
+    read: Reader
+    chain: Chain | None
+    """The steps from an older version to the class."""
+    convert: Convert
+
+
+def library_reader(parsed: object, resolved: object = None) -> Reader:
+    """Compose what reads a datum by the library, resolved to another schema if there is one."""
+
+    def read(data: bytes, start: int) -> tuple[object, int]:
+        stream = BytesIO(data)
+        stream.seek(start)
+        return read_datum(stream, parsed, resolved), stream.tell()
+
+    return read
+
+
 class _Reading(Generic[E]):
     """Everything that reading one event class takes: one reader, and the writers met so far."""
 
@@ -157,36 +178,46 @@ class _Reading(Generic[E]):
         self._describe = Describe(event)
         self._older = chains(event)
         self._told: set[str] = set()
-        self._writers: dict[tuple[bytes, str | None, str], Contract] = {}
+        self._ways: dict[tuple[bytes, str | None, str], _Way] = {}
+        self._readers: dict[tuple[str, bool], Reader] = {}
 
-    def _writer(self, mark: bytes, envelope: Envelope) -> Contract:
-        """Find the schema that wrote a payload; judge it when it is first met."""
+    def _way(self, mark: bytes, envelope: Envelope) -> _Way:
+        """Find out how a payload is read; judge the schema that wrote it when it is first met."""
         key = (mark, envelope.dataschema, envelope.type)
-        found = self._writers.get(key)
+        found = self._ways.get(key)
         if found is None:
-            found = self._choose(*key)
-            self._judge(found, envelope.type)
-            if len(self._writers) >= MAX_READERS:
-                self._writers.clear()
-            self._writers[key] = found
+            writer = self._choose(*key)
+            written = self._judge(writer, envelope.type)
+            if len(self._ways) >= MAX_READERS:
+                self._ways.clear()
+            found = self._ways[key] = self._made(writer, written, self._older.get(envelope.type))
         return found
+
+    def _made(self, writer: Contract, written: Schema, chain: Chain | None) -> _Way:
+        same = chain is None and writer.digest == self._own.digest
+        as_written = same or chain is not None
+        # By what was judged, and not by what an envelope says of it: compiling takes milliseconds.
+        key = writer.digest, as_written
+        if key not in self._readers:
+            own = None if as_written else read_schema(self._own.schema)
+            resolved = None if as_written else self._resolved
+            read = compiled(written, own) or library_reader(writer.parsed, resolved)
+            if len(self._readers) >= MAX_READERS:
+                self._readers.clear()
+            self._readers[key] = read
+        convert = self._convert if same else self._convert_resolved
+        return _Way(self._readers[key], chain, convert)
 
     def read(self, envelope: Envelope, data: bytes, mark: bytes, start: int) -> E:
         """Read *data* from *start* by the schema that wrote it, which *mark* names.
 
         Raises DecodeError, or SchemaPending while the schema must be asked for, and nothing else.
         """
-        writer = self._writer(mark, envelope)
-        chain = self._older.get(envelope.type)
-        same = chain is None and writer.digest == self._own.digest
-        reader = None if same or chain else self._resolved
-        stream = BytesIO(data)
-        stream.seek(start)
+        read, chain, convert = self._way(mark, envelope)
         try:
-            datum = read_datum(stream, writer.parsed, reader)
-            if stream.tell() == len(data):
-                datum = brought_up(datum, chain) if chain else datum
-                convert = self._convert if same else self._convert_resolved
+            datum, end = read(data, start)
+            if end == len(data):
+                datum = brought_up(cast("dict[str, Any]", datum), chain) if chain else datum
                 return self._validate(convert(datum))
             problem = f"{self._event.__name__}: bytes are left over behind the datum"
         except ValidationError as error:
@@ -243,7 +274,7 @@ class _Reading(Generic[E]):
             )
         return self._library.writer(mark, self._event)
 
-    def _judge(self, writer: Contract, kind: str) -> None:
+    def _judge(self, writer: Contract, kind: str) -> Schema:
         """Refuse what would harm, or be read as something else where nobody converts it.
 
         A newer version is refused if anything that it can say could not be read.
@@ -264,6 +295,7 @@ class _Reading(Generic[E]):
                     f"{self._event.__name__}: {writer.origin} means something else at "
                     f"{spell_path(one.path)}: {one.written} is no {one.read}"
                 )
+        return written
 
 
 _: type[Codec] = AvroCodec
