@@ -129,7 +129,7 @@ class _Reading:
     def _read(
         self, annotation: object, metadata: Sequence[object], naming: tuple[str, str], where: str
     ) -> Shape:
-        bare, more = _unwrapped(annotation)
+        bare, more = unwrapped(annotation)
         metadata = [*metadata, *more]
         origin, arguments = get_origin(bare), get_args(bare)
         if bare in _SCALARS:
@@ -146,7 +146,7 @@ class _Reading:
         self, origin: object, arguments: Sequence[object], naming: tuple[str, str], where: str
     ) -> Shape:
         if origin in _MAPS:
-            if _unwrapped(arguments[0])[0] is not str:
+            if unwrapped(arguments[0])[0] is not str:
                 _refuse(where, "a mapping whose keys are no strings", "use dict[str, …]")
             return Entries(self._shape(arguments[1], (), naming, f"{where}[…]"))
         if origin in _LISTS or (origin is tuple and arguments[1:] == (...,)):
@@ -307,7 +307,7 @@ def _records(shape: Choice) -> int:
     return sum(isinstance(option, Record) for option in shape.options)
 
 
-def _unwrapped(annotation: object) -> tuple[object, tuple[object, ...]]:
+def unwrapped(annotation: object) -> tuple[object, tuple[object, ...]]:
     """Take ``Annotated`` and aliases off: the bare annotation and what was said about it."""
     said: tuple[object, ...] = ()
     while True:

@@ -12,6 +12,7 @@ from importlib import import_module
 HOMES = {
     "BrokerContract": "choreo.testing.contract",
     "BrokerSetup": "choreo.testing.contract",
+    "ContractSamples": "choreo.testing.contract_samples",
     "Failure": "choreo.testing.record",
     "Harness": "choreo.testing.harness",
     "ManualClock": "choreo.testing.clock",
@@ -24,6 +25,7 @@ HOMES = {
 __all__ = [
     "BrokerContract",
     "BrokerSetup",
+    "ContractSamples",
     "Failure",
     "Harness",
     "ManualClock",

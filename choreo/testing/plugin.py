@@ -36,6 +36,18 @@ def choreo_world(request: pytest.FixtureRequest, choreo_seed: int | None) -> Cal
     return made
 
 
+@pytest.fixture
+def for_each_contract_sample(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Return what calls a check with every sample of events and holds them to their contracts."""
+    try:
+        module = import_module("choreo.testing.contract_samples")
+    except ModuleNotFoundError as error:
+        pytest.fail(f"for_each_contract_sample needs choreo[test]: {error}", pytrace=False)
+    write = request.config.getoption("--choreo-samples") == "write"
+    made: Callable[..., None] = module.ContractSamples(write=write)
+    return made
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a marked test in peace, and once for each seed of trouble."""
     marker = metafunc.definition.get_closest_marker("choreo")
@@ -55,7 +67,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a project say whose lock is kept, and a run ask for it."""
     parser.addini("choreo_services", "Services whose lock is kept: module:attribute.", "linelist")
     parser.addini("choreo_lock", "File of the lock.", default="choreo.lock")
-    parser.getgroup("choreo").addoption(
+    group = parser.getgroup("choreo")
+    group.addoption(
+        "--choreo-samples",
+        choices=("write",),
+        help="Write golden samples of events beside their contracts, where there are none.",
+    )
+    group.addoption(
         "--choreo-lock",
         choices=("write", "check"),
         help="Write what services emit, take and read to their lock, or compare it.",
