@@ -93,6 +93,21 @@ class KafkaCluster:
     def leader(self, topic: str, partition: int = 0) -> KafkaNode:
         return self.nodes[self.admin.leaders(topic)[partition] - 1]
 
+    def controller(self) -> KafkaNode:
+        """Return the node that leads the quorum of controllers."""
+        return self.nodes[self.admin.controller() - 1]
+
+    def coordinator(self, group: str) -> KafkaNode:
+        """Return the node that keeps the places of *group*."""
+        return self.nodes[self.admin.coordinator(group) - 1]
+
+    def wait_in_sync(self, topic: str) -> None:
+        """Wait until every replica of the topic has caught up."""
+        admin = self.admin
+        wait_until(
+            lambda: admin.in_sync(topic), f"replicas of {topic} in sync", within=START_BUDGET
+        )
+
 
 def _sees(view: KafkaAdmin, expected: set[int]) -> bool:
     return expected <= view.brokers()

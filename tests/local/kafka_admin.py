@@ -2,6 +2,7 @@
 
 # The client's stubs leave its futures and the names it re-exports open:
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
 # pyright: reportPrivateImportUsage=false
 
 from collections.abc import Mapping
@@ -62,6 +63,18 @@ class KafkaAdmin:
         """Return partition → leading node, without the leaderless."""
         metadata = self._client.list_topics(topic, timeout=REQUEST_TIMEOUT).topics[topic]
         return {n: p.leader for n, p in metadata.partitions.items() if p.leader > 0}
+
+    def controller(self) -> int:
+        """Return the node that the cluster names as its controller."""
+        future = self._client.describe_cluster(request_timeout=REQUEST_TIMEOUT)
+        return int(future.result(timeout=REQUEST_TIMEOUT).controller.id)
+
+    def coordinator(self, group: str) -> int:
+        """Return the node that coordinates a group."""
+        (future,) = self._client.describe_consumer_groups(
+            [group], request_timeout=REQUEST_TIMEOUT
+        ).values()
+        return int(future.result(timeout=REQUEST_TIMEOUT).coordinator.id)
 
     def in_sync(self, topic: str) -> bool:
         """Tell whether every replica of every partition has caught up."""

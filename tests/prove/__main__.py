@@ -25,6 +25,8 @@ from tests.prove.site import Site, kafka_and_postgresql, mosquitto_and_sqlite
 
 EVENTS_A_MINUTE = 3_600
 """Of both sites together; 54,000 in a quarter of an hour."""
+WHOLE = 15.0
+"""Minutes from which on all that was planned must have been published."""
 EVENTS = 3.05
 """Events that become of a request, itself included."""
 SHARES = {"kafka": 0.66, "mqtt": 0.34}
@@ -73,6 +75,7 @@ async def proven(name: str, minutes: float, seed: int, folder: Path) -> int:
         seed=seed,
         requests=int(EVENTS_A_MINUTE * minutes * SHARES[name] / EVENTS),
         deadline=begun + seconds - FIXED,
+        whole=minutes >= WHOLE,
         slot=min(15.0, max(4.0, seconds / 40)),
     )
 
@@ -85,7 +88,7 @@ async def proven(name: str, minutes: float, seed: int, folder: Path) -> int:
             async with prepared(site, size, folder, say) as run:
                 outcome = await run.drive()
     except (AbsentError, StartError, RuntimeError, TimeoutError) as error:
-        say(f"VOID {error}")  # a part is not here, or did not come up
+        say(f"VOID {error!r}")  # a part is not here, or did not come up
         return VOID
     verdict = check(outcome.evidence, context=f"seed {seed}, {site.name}")
     verdict.write(folder / "violations.txt")

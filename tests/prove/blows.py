@@ -9,7 +9,8 @@ from random import Random
 
 from choreo.testing.checker import Scribe
 from tests.local import accepts_connections
-from tests.prove.crew import Crew, Member
+from tests.patience import patient
+from tests.prove.crew import READY, Crew, Member
 from tests.prove.site import SESSION, Site
 
 AFTER = 3.0
@@ -45,7 +46,7 @@ class Ring:
         await self.crew.start(*gone)
         for member in self.crew.members:
             assert member.child is not None
-            await member.child.until_ready(60)
+            await member.child.until_ready(READY)
 
 
 async def kill(ring: Ring) -> str:
@@ -130,7 +131,7 @@ async def broker(ring: Ring) -> str:
     refused = not accepts_connections(port)
     await asyncio.sleep(DOWN)
     await asyncio.to_thread(process.start)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patient(120)):
         while not accepts_connections(port):
             await asyncio.sleep(0.1)
     return f"{old} gone, port refused, {process.pid} came" if refused else ""

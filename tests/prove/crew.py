@@ -9,11 +9,12 @@ from pathlib import Path
 
 from choreo.testing.checker import Scribe
 from tests.crash.processes import Child, Nursery
+from tests.patience import patient
 from tests.prove.worker import Task
 
-READY = 60.0
+READY = patient(120.0)
 """Seconds for a process to handle events."""
-STOPS = 45.0
+STOPS = patient(60.0)
 """Seconds for a process to stop in order, and twice that under faults."""
 
 

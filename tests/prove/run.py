@@ -78,6 +78,8 @@ class Size:
     requests: int
     deadline: float
     """When the faults end at the latest, by the monotonic clock."""
+    whole: bool
+    """The run is void if not all requests were made in time."""
     slot: float
     """Seconds of a fault that has no length of its own."""
 
@@ -136,7 +138,7 @@ class Run:
                 await asyncio.wait({asking, watching})
             if whole:
                 asking.result()
-            else:
+            elif self.size.whole:
                 told = f"time was up after {generator.sent} of {self.size.requests} requests"
                 self.problems.append(told)
             self.say(f"{generator.sent} requests accepted, copies included")
@@ -215,7 +217,7 @@ class Run:
         if self.site.kafka:
             bootstrap = self.site.bootstrap
             found = await asyncio.to_thread(truth.read_kafka, bootstrap, self.site.run)
-            committed = await asyncio.to_thread(truth.committed, bootstrap, self.watch.groups)
+            committed = await asyncio.to_thread(self.watch.places)
         effects = await self.site.effects()
         fired = [
             Entry(at=effect.at, kind="timer_fire", proc=effect.proc, id=effect.id)

@@ -121,15 +121,23 @@ def _read_all(client: Consumer, left: dict[tuple[str, int], int], truth: Truth) 
                 left.pop((topic, number), None)
 
 
-def committed(bootstrap: str, groups: Sequence[str]) -> dict[tuple[str, str], int]:
-    """Read the place of each group in each stream."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    found: dict[tuple[str, str], int] = {}
-    for group in groups:
-        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
-        for place in asked[group].result(timeout=TIMEOUT).topic_partitions or ():
-            found[group, f"{place.topic}-{place.partition}"] = place.offset
-    return found
+class Places:
+    """Asks again and again where groups are, with one client: an answer may outlive its caller."""
+
+    def __init__(self, bootstrap: str, groups: Sequence[str]) -> None:
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        self._groups = groups
+
+    def read(self) -> dict[tuple[str, str], int]:
+        """Read the place of each group in each stream; raise KafkaException or TimeoutError."""
+        found: dict[tuple[str, str], int] = {}
+        for group in self._groups:
+            asked = self._admin.list_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group)], request_timeout=TIMEOUT
+            )
+            for place in asked[group].result(timeout=2 * TIMEOUT).topic_partitions or ():
+                found[group, f"{place.topic}-{place.partition}"] = place.offset
+        return found
 
 
 def ends(bootstrap: str, topics: Iterable[str]) -> dict[str, int]:

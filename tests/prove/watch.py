@@ -38,6 +38,7 @@ class Watch:
     """Effects so far."""
     latest: dict[str, float] = field(default_factory=dict[str, float])
     """When each service had its latest effect."""
+    _asked: list[truth.Places] = field(default_factory=list[truth.Places])
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -53,13 +54,19 @@ class Watch:
         """Say whether every service has had an effect since a moment."""
         return len(self.latest) == len(ROLES) and min(self.latest.values()) > since
 
+    def places(self) -> dict[tuple[str, str], int]:
+        """Tell where each group is in each stream; blocks."""
+        if not self._asked:
+            self._asked.append(truth.Places(self.site.bootstrap, self.groups))
+        return self._asked[0].read()
+
     def lag(self) -> list[str]:
         """Tell which groups are not at the end of what they read; blocks."""
         if not self.site.kafka:
             return []
         run = self.site.run
         ends = truth.ends(self.site.bootstrap, [f"{run}-{topic}" for topic in TOPICS.values()])
-        places = truth.committed(self.site.bootstrap, self.groups)
+        places = self.places()
         return [
             f"{run}-{role} is at {place} of {end} in {stream}"
             for role, topic in READS
@@ -88,7 +95,7 @@ class Watch:
 
     def _commits(self) -> None:
         try:
-            places = truth.committed(self.site.bootstrap, self.groups)
+            places = self.places()
         except (KafkaException, TimeoutError):  # the broker is gone, as it should be
             return
         now = time.monotonic()
