@@ -1,4 +1,4 @@
-"""``choreo outbox …``: the commands for events that the broker refused, and their options."""
+"""``choreo outbox …``: the commands for what lies in an outbox, and their options."""
 
 # ruff: noqa: PLC0415 -- see application.py
 
@@ -41,6 +41,22 @@ def list_refused(
 
         request = refused.Request(service=service, store=store, json=json)
         complete(refused.show(request, limit), json=json, debug=debug)
+
+
+@app.command("timers")
+def list_timers(
+    service: ServiceName,
+    store: StoreUrl = None,
+    limit: Limit = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show the events that are to be published later, those due first before the others."""
+    with reporting(json=json, debug=debug):
+        from choreo.cli import refused
+
+        request = refused.Request(service=service, store=store, json=json)
+        complete(refused.show_timers(request, limit), json=json, debug=debug)
 
 
 @app.command()

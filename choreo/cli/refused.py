@@ -1,4 +1,4 @@
-"""``choreo outbox``: what the broker refused of a service's outbox, shown, tried again, dropped."""
+"""``choreo outbox``: refused events shown, tried again and dropped, and delayed ones shown."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from choreo.cli.screen import out, print_json, table
 from choreo.errors import ConfigurationError
 from choreo.settings import Settings
 from choreo.store.opening import open_store
-from choreo.store.outbox import Attended, Desk, Refused
+from choreo.store.outbox import Attended, Delayed, Desk, Refused
 from choreo.timestamps import rfc3339
 
 MOST = 10_000
@@ -40,6 +40,19 @@ async def show(request: Request, limit: int | None) -> None:
     columns = ("number", "event", "topic", "state", "attempts", "behind", "since", "reason")
     title = f"{len(found)} refused events of {request.service}"
     out().print(table(title, columns, [_row(one) for one in found]))
+
+
+async def show_timers(request: Request, limit: int | None) -> None:
+    """Print delayed events, those due first before the others."""
+    async with _desk(request) as desk:
+        found = await desk.timers(limit or SHOWN)
+    if request.json:
+        for one in found:
+            print_json(_timer(one))
+        return
+    lines = [tuple(_timer(one).values()) for one in found]
+    title = f"{len(found)} delayed events of {request.service}"
+    out().print(table(title, ("event", "topic", "key", "bytes", "due"), lines))
 
 
 async def retry(request: Request, ids: Sequence[str], *, every: bool) -> None:
@@ -130,6 +143,17 @@ def _json(one: Refused) -> dict[str, object]:
         "behind": one.behind,
         "created": rfc3339(row.created),
         "reason": one.reason,
+    }
+
+
+def _timer(one: Delayed) -> dict[str, object]:
+    key = one.message.key
+    return {
+        "event": one.identity,
+        "topic": one.message.topic,
+        "key": None if key is None else key.decode("utf-8", "replace"),
+        "bytes": len(one.message.body or b""),
+        "due": rfc3339(one.due),
     }
 
 

@@ -133,6 +133,15 @@ class Refused:
     """Rows of its lane that wait for it, counted up to a limit that the store sets."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delayed:
+    """A timer, as an operator is shown it."""
+
+    identity: str
+    message: Message
+    due: datetime
+
+
 class Outbox(Protocol):
     """One service's outbox. Every method raises StoreError if the store cannot answer.
 
@@ -198,6 +207,10 @@ class Desk(Protocol):
 
     async def drop(self, ids: Collection[int], /) -> int:
         """Delete refused rows, never to be published; what waited for them goes on."""
+        ...
+
+    async def timers(self, limit: int, /) -> Sequence[Delayed]:
+        """List at most *limit* of the timers, those due first before the others."""
         ...
 
 

@@ -7,13 +7,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from choreo.errors import ConfigurationError
-from choreo.store.outbox import Desk, Refused
+from choreo.store.outbox import Delayed, Desk, Refused
 from choreo_sql.connections import Connections
 from choreo_sql.moments import moment, now
 from choreo_sql.outbox_queries import literal_number
-from choreo_sql.outbox_relay import read_row
+from choreo_sql.outbox_relay import read_message, read_row
 from choreo_sql.outbox_settling import free
-from choreo_sql.outbox_tables import ASIDE, LANE, ROW, SHARD, WAITING, lanes, rows
+from choreo_sql.outbox_tables import ASIDE, LANE, ROW, SHARD, TIMER, WAITING, lanes, rows, timers
 from choreo_sql.scopes import services
 from choreo_sql.settings import shown
 
@@ -101,6 +101,16 @@ class SqlDesk:
                 await connection.execute(update(lanes).where(waiting).values(due=now()))
                 await free(connection, self._service, heads)
             return len(gone)
+
+    async def timers(self, limit: int, /) -> Sequence[Delayed]:
+        """List at most *limit* of the timers, those due first before the others."""
+        own = select(timers).where(TIMER.service == self._service)
+        async with self._connections.reading() as connection:
+            found = await connection.execute(own.order_by(TIMER.due, TIMER.id).limit(limit))
+            return [
+                Delayed(identity=one["identity"], message=read_message(one), due=moment(one["due"]))
+                for one in found.mappings()
+            ]
 
     async def _alone(self, connection: AsyncConnection) -> None:
         """Keep relays from settling meanwhile: they hold their shards when they do."""

@@ -196,13 +196,7 @@ def read_row(one: RowMapping, *, waiting: bool = False) -> Row:
         shard=one["shard"],
         lane=one["lane"],
         identity=one["identity"],
-        message=Message(
-            one["topic"],
-            one["body"],
-            one["key"],
-            unpack_headers(one["headers"]),
-            retain=one["retain"],
-        ),
+        message=read_message(one),
         created=moment(one["created"]),
         number=one["number"],
         epoch=one["epoch"],
@@ -210,6 +204,12 @@ def read_row(one: RowMapping, *, waiting: bool = False) -> Row:
         blocked=not waiting and bool(one.get("blocked")),
         waiting=waiting,
     )
+
+
+def read_message(one: RowMapping) -> Message:
+    """Read the message in a row, or in a timer."""
+    headers = unpack_headers(one["headers"])
+    return Message(one["topic"], one["body"], one["key"], headers, retain=one["retain"])
 
 
 _: type[Outbox] = SqlOutbox

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Generator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -131,9 +132,12 @@ async def test_what_was_never_refused_cannot_be_dropped(case: Case) -> None:
     assert await case.place.names() == ["e1"]
 
 
-async def _held(url: str) -> None:
+async def _held(url: str, delay: timedelta | None = None) -> None:
     async with open_store(url) as store:
-        await hold(Place(await store.ledger("shop", ["charge"])))
+        place = Place(await store.ledger("shop", ["charge"]))
+        await hold(place)
+        if delay is not None:
+            await place.emit(replace(emission("t1"), delay=delay))
 
 
 def test_the_command_lists_retries_and_drops(tmp_path: object) -> None:
@@ -150,6 +154,34 @@ def test_the_command_lists_retries_and_drops(tmp_path: object) -> None:
     assert (shown["event"], shown["state"], shown["behind"]) == ("e1", "held", 1)
     assert json.loads(retried.stdout) == {"service": "shop", "retried": 1}
     assert gone.exit_code != 0
+
+
+async def test_delayed_events_are_listed_by_when_they_are_due(case: Case) -> None:
+    later, soon = (
+        replace(emission(name), delay=timedelta(hours=hours))
+        for name, hours in (("later", 2), ("soon", 1))
+    )
+    await case.place.emit(later, emission("now"), soon)
+
+    first, second = await case.desk.timers(10)
+
+    assert [first.identity, second.identity] == ["soon", "later"]
+    assert (first.message.topic, first.message.key) == ("orders", b"orders/1")
+    assert second.due - first.due == pytest.approx(timedelta(hours=1), abs=timedelta(seconds=5))
+    assert [one.identity for one in await case.desk.timers(1)] == ["soon"]
+
+
+def test_the_command_lists_delayed_events(tmp_path: object) -> None:
+    url = f"sqlite:///{tmp_path}/outbox.db"
+    asyncio.run(_held(url, delay=timedelta(hours=1)))
+    command = ["outbox", "timers", "--service", "shop", "--store", url]
+
+    shown = json.loads(CliRunner().invoke(application.app, [*command, "--json"]).stdout)
+    table = CliRunner().invoke(application.app, command)
+
+    assert (shown["event"], shown["topic"], shown["key"]) == ("t1", "orders", "orders/1")
+    assert table.exit_code == 0
+    assert "1 delayed events of shop" in table.stdout
 
 
 def test_the_command_drops_by_number(tmp_path: object) -> None:

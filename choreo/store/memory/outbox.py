@@ -7,7 +7,17 @@ from heapq import heappop, heappush
 
 from choreo.clock import Clock
 from choreo.store.memory.books import Books, Scope
-from choreo.store.outbox import Backlog, Desk, Emission, Outbox, Refused, Row, Settled, Share
+from choreo.store.outbox import (
+    Backlog,
+    Delayed,
+    Desk,
+    Emission,
+    Outbox,
+    Refused,
+    Row,
+    Settled,
+    Share,
+)
 from choreo.store.port import End, Verdict
 from choreo.store.shards import PER_SHARD, SHARDS, divide, lane_digest, shard_of
 
@@ -240,6 +250,15 @@ class MemoryOutbox:
             self._forget(row)
         self._free()
         return len(chosen)
+
+    async def timers(self, limit: int, /) -> Sequence[Delayed]:
+        """List at most *limit* of the timers, those due first before the others."""
+        timers = (timer for heap in self._shelf.timers for timer in heap)
+        every = sorted(timers, key=lambda timer: timer[:2])
+        return [
+            Delayed(identity=emission.identity, message=emission.message, due=due)
+            for due, _, emission in every[:limit]
+        ]
 
     def _refused(self) -> Sequence[Row]:
         shelf = self._shelf
