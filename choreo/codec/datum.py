@@ -1,7 +1,7 @@
 """Events as the values an Avro library takes and gives, and back; composed once per shape."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, time
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from choreo.contracts.shape import (
     Choice,
     Entries,
     Items,
+    Kind,
     Record,
     Scalar,
     Shape,
@@ -45,7 +46,7 @@ def to_datum(shape: Shape) -> Convert:
             }
             return words.__getitem__
         case Scalar():
-            return _aware if shape.kind in {"datetime", "millis"} else _as_is
+            return _CHECKS.get(shape.kind, _as_is)
 
 
 def from_datum(shape: Shape, *, resolved: bool = False) -> Convert:
@@ -83,6 +84,20 @@ def _aware(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("a naive datetime names no moment")
     return value
+
+
+def _unzoned(value: time) -> time:
+    if value.tzinfo is not None:
+        raise ValueError("Avro has no time zone for a time of day")
+    return value
+
+
+_CHECKS: Mapping[Kind, Convert] = {
+    "datetime": _aware,
+    "millis": _aware,
+    "time": _unzoned,
+    "time_millis": _unzoned,
+}
 
 
 def _record_to_datum(shape: Record) -> Convert:

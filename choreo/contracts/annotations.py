@@ -184,7 +184,13 @@ class _Reading:
         where: str,
     ) -> Shape:
         some = [argument for argument in arguments if argument is not type(None)]
-        options = tuple(self._shape(one, metadata, naming, where) for one in some)
+        shapes = [self._shape(one, metadata, naming, where) for one in some]
+        # What is optional may itself be one of several, which Avro has as one union.
+        inner = shapes[0] if len(shapes) == 1 and isinstance(shapes[0], Choice) else None
+        if inner is not None:
+            nullable = inner.nullable or len(some) < len(arguments)
+            return Choice(options=inner.options, nullable=nullable, tag=inner.tag)
+        options = tuple(shapes)
         records = [option for option in options if isinstance(option, Record)]
         scalars = [option.kind for option in options if isinstance(option, Scalar)]
         if len(options) > 1 and not (

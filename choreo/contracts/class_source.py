@@ -148,9 +148,9 @@ class _Writing:
             case Primitive():
                 return primitive(part)
             case Array():
-                return f"tuple[{self._annotation(part.items, naming)}, ...]"
+                return f"tuple[{self._tagged(part.items, naming)}, ...]"
             case Map():
-                return f"dict[str, {self._annotation(part.values, naming)}]"
+                return f"dict[str, {self._tagged(part.values, naming)}]"
             case Union():
                 branches = [self._annotation(branch, naming) for branch in part.branches]
                 some = [branch for branch in branches if branch != "None"]
@@ -160,10 +160,13 @@ class _Writing:
                 tag = tag_symbol(named, *naming)
                 return f"Literal[{text(tag)}]" if tag else unqualified(part.name)
 
+    def _tagged(self, part: Part, naming: tuple[str, str]) -> str:
+        """Write what a list or map holds, and how its records are told apart if there are many."""
+        tag, annotation = self._discriminator(part), self._annotation(part, naming)
+        return f"Annotated[{annotation}, Field(discriminator={text(tag)})]" if tag else annotation
+
     def _discriminator(self, part: Part) -> str | None:
         """Find the field that tells the records of a union apart."""
-        if isinstance(part, Array | Map):
-            return self._discriminator(part.items if isinstance(part, Array) else part.values)
         if not isinstance(part, Union):
             return None
         found = [self._schema.look_up(branch) for branch in part.branches]

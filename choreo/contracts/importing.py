@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from pydantic import JsonValue
+from pydantic import JsonValue, PydanticUserError
 
 from choreo.contracts.class_source import Declaration, class_source
 from choreo.contracts.derive import derive
@@ -20,7 +20,7 @@ def event_source(schema: JsonValue, declaration: Declaration, origin: str) -> st
     try:
         source = class_source(read_schema(schema, origin), declaration)
         found = differences(schema, derive(_made(source, schema)))
-    except ConfigurationError as error:
+    except (ConfigurationError, PydanticUserError, TypeError) as error:
         raise ConfigurationError(f"{origin} makes no event class: {error}") from error
     if found:
         raise ConfigurationError(

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, time
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
-from typing import Annotated, Any, NewType, cast
+from typing import Annotated, Any, Literal, NewType, cast
 from uuid import UUID
 
+import avro.schema
 import pytest
 from pydantic import AliasChoices, BaseModel, Field, JsonValue, RootModel
 from typing_extensions import TypeAliasType
@@ -18,7 +19,7 @@ from choreo.codec.guard import check_schema
 from choreo.contracts.derive import derive
 from choreo.contracts.wire import Float32, Int32, MillisDatetime, MillisTime, Wire
 from choreo.envelope import AVRO, Envelope
-from choreo.errors import ConfigurationError
+from choreo.errors import ConfigurationError, EncodeError
 from choreo.event import Event
 
 Customer = NewType("Customer", UUID)
@@ -152,3 +153,54 @@ def test_a_contract_is_the_same_to_the_byte_in_every_process() -> None:
     }
 
     assert len(texts) == 1
+
+
+class Card(BaseModel):
+    kind: Literal["card"] = "card"
+    digits: str
+
+
+class Transfer(BaseModel):
+    kind: Literal["transfer"] = "transfer"
+    iban: str
+
+
+Means = Annotated[Card | Transfer, Field(discriminator="kind")]
+
+
+class Paid(Event, topic="paid"):
+    by: Means | None = None
+    then: list[Means | None] = Field(default_factory=list)
+    first: Means | None = Transfer(iban="AT")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Paid(),
+        Paid(by=Card(digits="1"), then=[None, Transfer(iban="DE")], first=None),
+        Paid(by=Transfer(iban="AT"), first=Card(digits="2")),
+    ],
+)
+def test_one_of_several_models_may_be_optional(tmp_path: Path, event: Paid) -> None:
+    """Avro allows no union within a union: it is one."""
+    folder = SchemaFolder(tmp_path)
+    avro.schema.parse(folder.export(Paid).read_text())
+
+    payload = AvroCodec(folder).encoder(Paid)(event)
+    read = AvroCodec(folder).decoder(Paid)(
+        Envelope(id="1", source="s", type="Paid.v1", data=payload.data, content_type=AVRO)
+    )
+
+    assert read == event
+
+
+def test_a_time_of_day_in_a_time_zone_is_not_written_without_it(tmp_path: Path) -> None:
+    class Daily(Event, topic="daily"):
+        at: time
+
+    folder = SchemaFolder(tmp_path)
+    folder.export(Daily)
+
+    with pytest.raises(EncodeError, match="cannot be written as Avro"):
+        AvroCodec(folder).encoder(Daily)(Daily(at=time(3, 4, tzinfo=UTC)))

@@ -18,6 +18,7 @@ from choreo.contracts.importing import event_source
 from choreo.errors import ConfigurationError
 from tests.contracts.pairs import array, enum, field, fixed, logical, mapping, record
 from tests.contracts.schemas import JsonSchema, events
+from tests.contracts.test_derive import Paid
 from tests.wire.events import Shipped
 
 ROOT = Path(__file__).parents[2]
@@ -210,3 +211,12 @@ class Placed(Event, topic="orders", key="id", version=2, name="shop.Placed"):
     lines: tuple[Line, ...]
     from_: str | None = Field(default=None, validation_alias=AliasChoices("from", "sender"), serialization_alias="from", description="Who asks.")
 '''  # noqa: E501 -- a formatter's work
+
+
+def test_a_list_of_one_of_several_models_comes_back() -> None:
+    """In a list the tag belongs to the items, and not to the field."""
+    schema = derive(Paid)
+
+    source = event_source(schema, Declaration(topic="paid"), "paid.avsc")
+
+    assert 'tuple[Annotated[Card | Transfer | None, Field(discriminator="kind")], ...]' in source
