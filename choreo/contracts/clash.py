@@ -80,7 +80,9 @@ def clashes(writer: Party, reader: Party) -> list[Clash]:
     for emission in writer.lock.emits:
         takers = [one for one in reader.lock.consumes if same_event(one, emission)]
         if takers:
-            pair = _Pair(writer.name, reader.name, emission, takers)
+            # A registry has the schemas of Avro payloads; of JSON, only files tell them.
+            found_there = writer.lock.codec == "avro" and reader.lock.registry
+            pair = _Pair(writer.name, reader.name, emission, takers, registered=found_there)
             found += pair.between(emission.version, emission.avro)
             if writer.lock.mode.transitive:
                 for version, schema in emission.earlier.items():
@@ -135,6 +137,7 @@ class _Pair:
     reader: str
     emission: Emission
     takers: Sequence[Consumption]
+    registered: bool
 
     def between(
         self, version: int, schema: JsonValue, *, retained: bool = False
@@ -175,7 +178,7 @@ class _Pair:
         reads_newer = taker.version < version and taker.newer != "dead_letter"
         if not named and (not reads_newer or schema is None or taker.avro is None):
             yield Odds.VERSION, EVERYTHING, f"v{version}", f"v{taker.version}"
-        elif reads_newer and version not in taker.contracts:
+        elif reads_newer and version not in taker.contracts and not self.registered:
             yield Odds.COPY, EVERYTHING, f"v{version}", "no copy of its contract"
         if schema is not None and taker.avro is not None:
             for one in _obstacles(taker.avro, schema):

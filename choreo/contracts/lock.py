@@ -101,6 +101,8 @@ class ServiceLock(_Part):
 
     owner: str | None = None
     codec: str = "json"
+    registry: bool = False
+    """Whether it finds the schema of an Avro payload in a registry, too."""
     mode: Mode = Mode.FULL_TRANSITIVE
     """What is demanded of new versions of what it emits."""
     emits: Annotated[list[Emission], ByVersion] = []

@@ -43,6 +43,7 @@ def lock_of(service: Service[Any], root: Path, seen: Seen = UNSEEN) -> ServiceLo
     return ServiceLock(
         owner=settings.owner,
         codec=settings.codec,
+        registry=settings.registry is not None,
         mode=settings.compatibility,
         emits=[
             emission(event, handlers, settings)

@@ -122,6 +122,15 @@ def test_a_newer_version_is_read_only_with_a_copy_of_its_contract() -> None:
     assert "a copy of Placed/2.avsc" in clash_remedy(found.refused[0])
 
 
+def test_a_registry_takes_the_place_of_a_copy_where_payloads_are_avro() -> None:
+    reader = takes(newer="read").model_copy(update={"registry": True})
+    avro = writes(version=2).model_copy(update={"codec": "avro"})
+
+    assert deploying({"orders": avro}, billing=reader).safe
+    assert not deploying({"orders": writes(version=2)}, billing=reader).safe
+    assert not deploying({"orders": avro}, billing=takes(newer="read")).safe
+
+
 def test_a_removed_field_is_refused_with_who_reads_it() -> None:
     found = deploying({"orders": writes(ID, version=2)}, orders=writes(), billing=takes(**NEWER))
 

@@ -158,6 +158,22 @@ def test_a_failed_check_tells_the_sample(tmp_path: Path) -> None:
     assert "Placed.v1, golden sample" in notes[0]
 
 
+class Growing(Event, topic="growing"):
+    text: str
+
+    @field_validator("text")
+    @classmethod
+    def _grown(cls, value: str) -> str:
+        return f"{value}!"
+
+
+def test_an_event_that_is_read_as_another_than_was_written_fails(tmp_path: Path) -> None:
+    contract = SchemaFolder(tmp_path).export(Growing)
+    contract.with_name("1.samples.jsonl").touch()
+
+    assert "is read as Growing(text='!!')" in told(lambda: HOLDING(Growing, schemas=tmp_path))
+
+
 def test_a_class_without_its_contract_is_told_how_to_write_it(tmp_path: Path) -> None:
     assert "run 'choreo contracts export" in told(lambda: WRITING(Placed, schemas=tmp_path))
 
