@@ -38,8 +38,11 @@ def derived(source: str, cause_source: str, cause_id: str, handler: str, ordinal
     as a UUIDv7 does, the derived id begins with the same one and is a UUIDv8: the ids of one
     conversation lie together in every index they are kept in.
     """
-    parts = (source, cause_source, cause_id, handler, str(ordinal))
-    name = "".join(f"{len(part)}:{part}" for part in parts)
+    count = str(ordinal)
+    name = (
+        f"{len(source)}:{source}{len(cause_source)}:{cause_source}{len(cause_id)}:{cause_id}"
+        f"{len(handler)}:{handler}{len(count)}:{count}"
+    )
     hashed = str(uuid_utils.uuid5(NAMESPACE, name))
     timed = TIMED.fullmatch(cause_id)
     return hashed if timed is None else f"{timed[1]}-8{hashed[15:]}"

@@ -19,7 +19,7 @@ from choreo.cloudevents.attributes import (
 from choreo.cloudevents.headers import CONTENT_TYPE
 from choreo.cloudevents.spelling import OWN, own_values
 from choreo.cloudevents.structured import is_cloudevents
-from choreo.envelope import Envelope
+from choreo.envelope import JSON, Envelope
 from choreo.errors import EncodeError
 from choreo.message import Header, Message
 from choreo.timestamps import parse_rfc3339
@@ -36,6 +36,9 @@ class EnvelopeWriter:
         self._names = tuple(
             CONTENT_TYPE if name == "datacontenttype" else f"{self._prefix}{name}" for name in OWN
         )
+        names = sum(map(len, (self._specversion[0], *self._names)))
+        self._safe_bytes = limits.attribute_bytes - names
+        """So many bytes of values are within the limit with all names of our own."""
 
     def write(self, envelope: Envelope, topic: str, key: bytes | None = None, /) -> Message:
         """Build the message that carries *envelope* to *topic*.
@@ -100,16 +103,16 @@ class EnvelopeWriter:
             or not values[-1]
         ):
             self._check_each(headers)
-        names = sum([len(name) for name, _ in headers])
-        if len(headers) - 1 > self._limits.attributes or (
-            len(raw) + names > self._limits.attribute_bytes
-        ):
-            raise EncodeError(self._excess(headers, len(raw) + names))
+        size = len(raw)
+        if envelope.extensions or size > self._safe_bytes:
+            size += sum([len(name) for name, _ in headers])
+        if len(headers) - 1 > self._limits.attributes or size > self._limits.attribute_bytes:
+            raise EncodeError(self._excess(headers, size))
         if not legal_uri_reference(envelope.source):
             raise EncodeError("attribute 'source' is no URI reference")
         if envelope.hops and parse_count(str(envelope.hops)) is None:
             raise EncodeError("attribute 'hopcount' is no Integer from 0 to 2147483647")
-        if is_cloudevents(envelope.content_type.encode()):
+        if envelope.content_type != JSON and is_cloudevents(envelope.content_type.encode()):
             raise EncodeError("attribute 'datacontenttype' announces structured mode")
         if envelope.time is not None:
             _check_time("time", envelope.time)

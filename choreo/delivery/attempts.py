@@ -5,7 +5,7 @@ attempt is counted, and the event is tried again until the store is back.
 """
 
 import asyncio
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -103,14 +103,19 @@ class Attempts:
         """The handlers, by number, that rest because of an outage."""
         return [index for index, outage in self._outages.items() if outage.cause is not None]
 
-    async def run(self, job: Job, handler: Handler, slot: Slot) -> Outcome | None:
+    def run(self, job: Job, handler: Handler, slot: Slot) -> Awaitable[Outcome | None]:
         """Run the handler once. None: more is to be done, now or later, as the job says.
 
         What may have killed a process runs when nothing else does.
         """
         guard = self._guard
         if guard is None or not guard.guards(job):
-            return await self._run(job, handler, slot)
+            return self._run(job, handler, slot)
+        return self._run_alone(job, handler, slot, guard)
+
+    async def _run_alone(
+        self, job: Job, handler: Handler, slot: Slot, guard: Guard
+    ) -> Outcome | None:
         try:
             await guard.enter(job)
         except StoreError as error:

@@ -75,7 +75,8 @@ class Endings:
             self._inbox.remember(key, self._books.fingerprint(received.envelope))
         if received.generation and outcome is not Outcome.DROPPED:
             self._inbox.remember(replay_of(key, received.generation), None)
-        self.rouse_waiters(job)
+        for waiter in self._inbox.close(key, job):
+            self._ready_again(waiter)
 
     def _settle(self, job: Job) -> None:
         received = job.received

@@ -34,6 +34,8 @@ class Writer(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Route:
     declared: EventType
+    type: str
+    """The CloudEvents ``type`` of such events."""
     encode: Callable[[Any], Payload]
     topic: str | None
     """The one topic of all such events, or None if each event fills its own."""
@@ -56,6 +58,7 @@ class Outgoing:
         """CloudEvents source of everything this service publishes."""
         self._writer = writer
         self._codec = codec
+        self._content_type = codec.content_types[0]
         self._clock = clock
         self._topic_levels = capabilities.topic_levels
         self._retained = capabilities.retained
@@ -151,9 +154,9 @@ class Outgoing:
         envelope = Envelope(
             id=identity,
             source=self.source,
-            type=declared.type,
+            type=route.type,
             data=payload.data,
-            content_type=self._codec.content_types[0],
+            content_type=self._content_type,
             time=now,
             dataschema=payload.dataschema,
         )
@@ -171,7 +174,8 @@ class Outgoing:
     def _message(self, event: Event, envelope: Envelope) -> Message:
         route = self._route(type(event))
         key = None if envelope.key is None else envelope.key.encode()
-        message = self._writer.write(envelope, self._topic(event), key)
+        topic = self._topic(event) if route.topic is None else route.topic
+        message = self._writer.write(envelope, topic, key)
         message.retain = route.declared.retain and self._retained
         return message
 
@@ -187,7 +191,7 @@ class Outgoing:
         if route is None:
             declared = event_type(event)
             fixed = None if self._topic_levels and declared.topic.fields else self._fixed(declared)
-            route = _Route(declared, self._codec.encoder(event), fixed)
+            route = _Route(declared, declared.type, self._codec.encoder(event), fixed)
             self._routes[event] = route
         return route
 

@@ -114,7 +114,9 @@ def _preparer(plan: Plan, decode: Callable[[Envelope], Event]) -> Prepare:
     purpose = event_type(plan.event).idempotency_key
 
     def prepare(job: Job) -> Event | None:
-        event = decode(cast("Envelope", job.received.envelope))
+        envelope = job.received.envelope
+        assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
+        event = decode(envelope)
         reached("decoded")
         if when is not None and not when(event):
             return None
@@ -139,9 +141,9 @@ def _attempter(
     ) -> Outcome | None:
         if event is None and (event := prepare(job)) is None:
             return Outcome.FILTERED
-        run, envelope = job.run, cast("Envelope", job.received.envelope)
-        delivery, number = job.received.delivery, job.attempt
-        context: Context[object] = Context(envelope, delivery, service, handler, number, emit)
+        run, envelope, delivery = job.run, job.received.envelope, job.received.delivery
+        assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
+        context: Context[object] = Context(envelope, delivery, service, handler, job.attempt, emit)
         context._transaction = transaction  # noqa: SLF001 -- the pipeline owns the context it made
         token = current.set(context)
         following = trace(job) if trace is not None else None
@@ -200,7 +202,10 @@ def _too_late(context: Context, event: Event, _delay: timedelta | None) -> str:
 
 def _collect(context: Context, result: Any) -> None:  # noqa: ANN401 -- whatever a handler returned
     """Emit what a handler returned: one event, or several."""
-    events = (result,) if isinstance(result, Event) else result
+    if isinstance(result, Event):
+        context._emit(context, result, None)  # noqa: SLF001 -- the pipeline owns the context it made
+        return
+    events = result
     if not isinstance(events, Iterable) or isinstance(events, str | bytes):
         events = (events,)
     for event in cast("Iterable[object]", events):
@@ -208,7 +213,7 @@ def _collect(context: Context, result: Any) -> None:  # noqa: ANN401 -- whatever
             raise UndeclaredEmit(
                 f"handler {context.handler} emitted a {type(event).__name__}, which is no event"
             )
-        context._emit(context, event, None)  # noqa: SLF001 -- the pipeline owns the context it made
+        context._emit(context, event, None)  # noqa: SLF001 -- as above
 
 
 def _invoker(plan: Plan, provided: Mapping[str, object], parts: Parts) -> Invoke:

@@ -35,13 +35,17 @@ class Turns:
         self._endings = endings
         self._trouble = trouble
 
+    def free(self, job: Job) -> bool:
+        """Say whether the job may go on without anybody being asked."""
+        if job.ending is not None:
+            return False
+        return (job.order is None and not self._recovery.line_open(job)) or job.decided
+
     async def come(self, job: Job) -> bool:
-        """Say whether the job may go on now; otherwise it has ended, or waits for its turn."""
+        """Say whether a job that is not free may go on; otherwise it has ended, or waits."""
         if job.ending is not None:
             await self.conclude(job, job.ending)
             return False
-        if job.decided or (job.order is None and not self._recovery.line_open(job)):
-            return True
         try:
             if job.order is not None and job.order.overtaken:
                 await self._ordering.judge_anew(job)

@@ -218,12 +218,13 @@ class Worker:
         if self._limits.finish_begun and not job.received.parked:
             self._custody.note_begun(job.received.delivery)
         handler = job.handler
-        if not await self._turns.come(job):
+        if not self._turns.free(job) and not await self._turns.come(job):
             return
         if handler is not None and not job.decided:
             outcome = await self._attempts.run(job, handler, slot)
             if outcome is not None:
-                await self._turns.conclude(job, outcome)
+                if not self._turns.conclude_now(job, outcome):
+                    await self._turns.conclude(job, outcome)
                 return
             if slot.abandoned or not job.decided:
                 return
