@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from bench import kafka, memory, mqtt, parked
+from bench import kafka, memory, mqtt, parked, start, tracing
 from bench.measure import Result
 
 Needs = Literal["nothing", "kafka", "mqtt"]
@@ -38,6 +38,31 @@ MEASURES = (
         "1 % of keys fail always ÷ none fails",
         0.95,
         _alone(memory.failing_keys),
+    ),
+    Measure(
+        "tracing_off",
+        "OpenTelemetry's API without an SDK ÷ no telemetry",
+        0.98,
+        _alone(tracing.tracing_off),
+    ),
+    Measure(
+        "tracing_unsampled",
+        "an SDK that samples no span ÷ no telemetry",
+        0.67,
+        _alone(tracing.tracing_unsampled),
+    ),
+    Measure(
+        "tracing_sampled",
+        "an SDK that exports every span ÷ no telemetry",
+        None,
+        _alone(tracing.tracing_sampled),
+    ),
+    Measure("start_help", "`choreo --help`, beside 300 ms", 1.0, _alone(start.start_help)),
+    Measure(
+        "start_first_event",
+        "import to first event in memory, beside an empty program",
+        None,
+        _alone(start.start_first_event),
     ),
     Measure("parked_key", "one key parked on SQLite ÷ none", None, _alone(parked.parked_key)),
     Measure(

@@ -9,6 +9,7 @@ from bench.measure import Result, Stopwatch, Taken, side_by_side
 from choreo import Message, Retry, Service
 from choreo.broker import TopicFilter
 from choreo.runner import started
+from choreo.telemetry.telemetry import Telemetry
 from choreo_memory import MemoryBroker
 
 COUNT = 20_000
@@ -22,7 +23,7 @@ async def memory(runs: int) -> Result:
     bodies = [message.body or b"" for message in messages]
 
     async def ours() -> Taken:
-        return await _consumed(messages)
+        return await consumed(messages)
 
     async def bare() -> Taken:
         tally, watch = Tally(COUNT), Stopwatch()
@@ -43,12 +44,12 @@ async def failing_keys(runs: int) -> Result:
     messages = await written(orders(COUNT))
 
     async def some() -> Taken:
-        return await _consumed(messages, failing=FAILING)
+        return await consumed(messages, failing=FAILING)
 
     async def none() -> Taken:
-        return await _consumed(messages)
+        return await consumed(messages)
 
-    return await side_by_side("failing_keys", some, none, runs=runs)
+    return await side_by_side("failing_keys", some, none, runs=runs, unit="µs CPU")
 
 
 async def written(events: Sequence[Order]) -> Sequence[Message]:
@@ -61,7 +62,13 @@ async def written(events: Sequence[Order]) -> Sequence[Message]:
             return [Message(m.topic, m.body, m.key, m.headers) async for m in found]
 
 
-async def _consumed(messages: Sequence[Message], *, failing: frozenset[str] = frozenset()) -> Taken:
+async def consumed(
+    messages: Sequence[Message],
+    *,
+    failing: frozenset[str] = frozenset(),
+    telemetry: Telemetry | None = None,
+) -> Taken:
+    """Handle *messages*, which the log holds already."""
     url = f"memory://{uuid4().hex}?retention=1000000"
     # What is measured is what each failure costs: a handler that rested would fail less often.
     service = Service("bench", broker=url, retry=Retry(attempts=1), outage_keys=0)
@@ -78,7 +85,7 @@ async def _consumed(messages: Sequence[Message], *, failing: frozenset[str] = fr
     async with MemoryBroker(url) as broker:
         await broker.publish(messages)
         watch.begin()
-        async with started(service) as running:
+        async with started(service, telemetry=telemetry) as running:
             await done.wait()
             assert running.worker is not None
             await running.worker.idle()
