@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: setup demo test sim prove bench check format lock brokers up down clean
+.PHONY: setup demo test sim prove fuzz bench check format lock brokers up down clean
 
 setup: $(STAMP) ## make .venv with the pinned tools and choreo itself
 
@@ -40,6 +40,12 @@ SEED ?= $(shell date +%s)
 
 prove: setup ## real brokers, databases and kills: make prove MINUTES=60; MINUTES=4 is a sample
 	$(BIN)/python -m tests.prove --minutes $(MINUTES) --seed $(SEED)
+
+SECONDS ?= 60
+TARGET ?= envelope
+
+fuzz: setup ## look for what crashes a reader, with atheris: make fuzz TARGET=avro_codec SECONDS=600
+	$(BIN)/python -m tests.fuzz $(TARGET) $(SECONDS)
 
 check: setup ## lint, format, types, architecture: all of them, whichever fails
 	@status=0; for tool in "ruff check" "ruff format --check" mypy pyright lint-imports; do \

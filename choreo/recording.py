@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from pydantic_core import from_json
+
 from choreo.errors import ConfigurationError
 from choreo.message import Delivery, Header, Message
 
@@ -52,7 +54,7 @@ def read(file: Path) -> list[Message]:
 
 def message(text: str) -> Message:
     """Read one line; raise ValueError, KeyError or TypeError for what is none."""
-    said = cast("Mapping[str, object]", json.loads(text))
+    said = cast("Mapping[str, object]", from_json(text))
     topic, headers = said["topic"], said["headers"]
     if not isinstance(topic, str) or not isinstance(headers, list):
         raise TypeError("a topic is a text, and headers are a list")

@@ -55,9 +55,14 @@ class Topic:
 
     def values(self, name: str) -> dict[str, str]:
         """Read the fields back out of a filled topic; empty when *name* does not fit."""
+        parts = FIELD.split(self.template)
         pattern = "".join(
-            f"(?P<{part}>[^/]+)" if index % 2 else re.escape(part)
-            for index, part in enumerate(FIELD.split(self.template))
+            re.escape(part)
+            if index % 2 == 0
+            else f"(?P={part})"
+            if part in parts[1:index:2]  # the same field is the same value
+            else f"(?P<{part}>[^/]+)"
+            for index, part in enumerate(parts)
         )
         match = re.fullmatch(pattern, name)
         return (

@@ -73,3 +73,11 @@ def test_an_empty_value_has_no_level() -> None:
 def test_an_unusable_topic_is_refused_when_it_is_written_k33(template: str) -> None:
     with pytest.raises(ConfigurationError):
         Topic(template)
+
+
+def test_a_field_that_a_template_names_twice_is_the_same_twice() -> None:
+    """Found by fuzzing: reading the name of such a topic raised an error of the library's."""
+    topic = Topic("site/{site}/mirror/{site}")
+
+    assert topic.values("site/a/mirror/a") == {"site": "a"}
+    assert topic.values("site/a/mirror/b") == {}
