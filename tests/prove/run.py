@@ -218,6 +218,7 @@ class Run:
             bootstrap = self.site.bootstrap
             found = await asyncio.to_thread(truth.read_kafka, bootstrap, self.site.run)
             committed = await asyncio.to_thread(self.watch.places)
+            await asyncio.to_thread(self.watch.close)
         effects = await self.site.effects()
         fired = [
             Entry(at=effect.at, kind="timer_fire", proc=effect.proc, id=effect.id)

@@ -6,11 +6,10 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from choreo import Message
 from choreo.dead_letter import is_dead_letter_topic, original, read_dead_letter
@@ -122,22 +121,34 @@ def _read_all(client: Consumer, left: dict[tuple[str, int], int], truth: Truth) 
 
 
 class Places:
-    """Asks again and again where groups are, with one client: an answer may outlive its caller."""
+    """Asks again and again where groups are, without being a member of any.
 
-    def __init__(self, bootstrap: str, groups: Sequence[str]) -> None:
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-        self._groups = groups
+    Not by an admin client, which aborts the process when the coordinator goes while it asks
+    (librdkafka 2.x: ``rd_kafka_enq_once_del_source_return``).
+    """
+
+    def __init__(self, bootstrap: str, reads: Mapping[str, Sequence[TopicPartition]]) -> None:
+        """Ask for each group where it is in the streams that it reads."""
+        self._reads = reads
+        self._clients = {
+            group: Consumer(
+                {"bootstrap.servers": bootstrap, "group.id": group, "log_level": 0},
+            )
+            for group in reads
+        }
 
     def read(self) -> dict[tuple[str, str], int]:
-        """Read the place of each group in each stream; raise KafkaException or TimeoutError."""
-        found: dict[tuple[str, str], int] = {}
-        for group in self._groups:
-            asked = self._admin.list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group)], request_timeout=TIMEOUT
-            )
-            for place in asked[group].result(timeout=2 * TIMEOUT).topic_partitions or ():
-                found[group, f"{place.topic}-{place.partition}"] = place.offset
-        return found
+        """Read the place of each group in each stream; raise KafkaException."""
+        return {
+            (group, f"{place.topic}-{place.partition}"): place.offset
+            for group, client in self._clients.items()
+            for place in client.committed(list(self._reads[group]), timeout=TIMEOUT)
+        }
+
+    def close(self) -> None:
+        """Let the clients go."""
+        for client in self._clients.values():
+            client.close()
 
 
 def ends(bootstrap: str, topics: Iterable[str]) -> dict[str, int]:

@@ -2,18 +2,19 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, TopicPartition
 
 from choreo.errors import StoreError
 from choreo.testing.checker import Scribe
 from tests.prove import truth
 from tests.prove.crew import Crew
-from tests.prove.site import Site
+from tests.prove.site import PARTITIONS, Site
 from tests.prove.worker import ROLES, TOPICS
 
 LOOK = 0.5
@@ -57,7 +58,7 @@ class Watch:
     def places(self) -> dict[tuple[str, str], int]:
         """Tell where each group is in each stream; blocks."""
         if not self._asked:
-            self._asked.append(truth.Places(self.site.bootstrap, self.groups))
+            self._asked.append(truth.Places(self.site.bootstrap, self._reads()))
         return self._asked[0].read()
 
     def lag(self) -> list[str]:
@@ -72,13 +73,21 @@ class Watch:
             for role, topic in READS
             for stream, end in ends.items()
             if stream.startswith(f"{run}-{topic}-")
-            and (place := places.get((f"{run}-{role}", stream), 0)) < end
+            and (place := max(0, places.get((f"{run}-{role}", stream), 0))) < end
         ]
 
-    @property
-    def groups(self) -> list[str]:
-        """The consumer groups."""
-        return [f"{self.site.run}-{role}" for role in ROLES]
+    def close(self) -> None:
+        """Ask no more."""
+        for asked in self._asked:
+            asked.close()
+
+    def _reads(self) -> dict[str, list[TopicPartition]]:
+        found: dict[str, list[TopicPartition]] = defaultdict(list)
+        for role, topic in READS:
+            found[f"{self.site.run}-{role}"] += [
+                TopicPartition(f"{self.site.run}-{topic}", number) for number in range(PARTITIONS)
+            ]
+        return found
 
     def _memory(self) -> None:
         now = time.monotonic()
@@ -96,7 +105,7 @@ class Watch:
     def _commits(self) -> None:
         try:
             places = self.places()
-        except (KafkaException, TimeoutError):  # the broker is gone, as it should be
+        except KafkaException:  # the broker is gone, as it should be
             return
         now = time.monotonic()
         entries = [
