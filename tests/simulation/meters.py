@@ -42,15 +42,23 @@ def services() -> Sequence[Service[Any]]:
 
 
 async def few(world: World) -> None:
-    """Read one meter, or two, a few times."""
+    """Read one meter, or two, a few times; some readings were forgotten, and come at the end."""
     meters = ["a", "b"][: world.random.randint(1, 2)]
     last = dict.fromkeys(meters, 0)
+    forgotten: list[MeterRead] = []
     for _ in range(world.random.randint(1, 10)):
         meter = world.random.choice(meters)
         last[meter] += 1
         value = world.random.choice(("fine", "fine", "fine", "shaky", "broken"))
-        await world.publish(MeterRead(meter=meter, number=last[meter], value=value))
+        read = MeterRead(meter=meter, number=last[meter], value=value)
+        if world.random.random() < FORGOTTEN:
+            forgotten.append(read)
+        else:
+            await world.publish(read)
         await world.sleep(world.random.expovariate(3.0))
+    for read in forgotten:
+        await world.publish(read)
 
 
+FORGOTTEN = 0.1
 climate = Climate(transport="mqtt")

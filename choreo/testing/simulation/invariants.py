@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from choreo.dead_letter import is_dead_letter_topic
+from choreo.testing.checker.simulated import judged
 from choreo.testing.simulation.history import Entry, History, Invariant, Subscriber, reads
 
 Share = tuple[str, str, str, str]
@@ -74,6 +75,20 @@ def no_phantom(history: History) -> Iterator[str]:
     for entry in history.of("effect"):
         if entry.id not in accepted:
             yield f"{entry.id} has an effect on {entry.service}.{entry.handler}, and is in no log"
+
+
+def committed_first(history: History) -> Iterator[str]:
+    """Tell the events that are in the log before the effect that emitted them was committed."""
+    early: set[str] = set()
+    emitted: set[str] = set()
+    for entry in history.of("accepted", "effect"):
+        if entry.kind == "effect":
+            for identity in entry.emitted:
+                if identity in early and identity not in emitted:
+                    yield f"{identity} is in the log before {entry.id}, its cause, has its effect"
+            emitted.update(entry.emitted)
+        elif not is_dead_letter_topic(entry.topic):
+            early.add(entry.id)
 
 
 def same_again(history: History) -> Iterator[str]:
@@ -154,9 +169,10 @@ def letters_conserved(history: History) -> Iterator[str]:
 def outbox_drained(history: History) -> Iterator[str]:
     """Tell what an effect has emitted that is in no log in the end."""
     accepted = {entry.id for entry in history.of("accepted")}
-    waiting = {entry.id for entry in history.of("left") if entry.text == "outbox"}
-    for identity in waiting:
-        yield f"{identity} is left in the outbox"
+    waiting = {entry.id: entry.text for entry in history.of("left") if entry.text != "lot"}
+    for identity, where in waiting.items():
+        if where == "outbox":
+            yield f"{identity} is left in the outbox"
     for entry in history.of("effect"):
         for identity in entry.emitted:
             if identity not in accepted and identity not in waiting:
@@ -186,12 +202,14 @@ BUILT_IN: tuple[Invariant, ...] = (
     no_refused_loss,
     no_duplicate_effect,
     no_phantom,
+    committed_first,
     same_again,
     order_per_key,
     order_by_number,
     letters_conserved,
     outbox_drained,
     causality,
+    judged,
 )
 
 

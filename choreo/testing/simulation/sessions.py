@@ -131,8 +131,8 @@ class Sessions:
         """End the connection of *client*, which hears of it after a while; its session stays."""
         found = [one for one in self._sessions.values() if one.client is client]
         for session in found:
-            session.client = None
             self._conditions.later(unheard, partial(client.cut, session.epoch))
+            session.client, session.epoch = None, 0  # nothing said on it counts any more
         return bool(found)
 
     def silent(self, host: Host) -> None:

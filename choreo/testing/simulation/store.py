@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -86,6 +87,16 @@ class Database:
         """The outboxes in it."""
         parts = [part for part in self.books.parts if isinstance(part, Shelves)]
         return [shelf for part in parts for shelf in part._shelves.values()]  # noqa: SLF001 -- the world looks behind every wire
+
+    @property
+    def timers(self) -> Sequence[tuple[datetime, str]]:
+        """What is to be published later: when, and its id."""
+        return [
+            (due, emission.identity)
+            for shelf in self.shelves
+            for heap in shelf.timers
+            for due, _, emission in heap
+        ]
 
     @property
     def lots(self) -> Sequence[LotRows]:

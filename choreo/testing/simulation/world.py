@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from contextvars import Context, copy_context
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -35,6 +36,8 @@ QUIET = 4
 """Looks in a row that must find it so."""
 AFTER = 3.0
 """Virtual seconds for which fresh processes run at the end: what had lived in memory is gone."""
+SOON = timedelta(seconds=30)
+"""What is to be published within this is waited for."""
 PUBLISHING = 8
 """Times that a scenario publishes one event until it knows its fate."""
 
@@ -218,8 +221,11 @@ class World:
         ground = self._ground
         if not ground.cluster.idle or not all(process.ready for process in self._processes):
             return False
+        soon = HostClock(self.loop).now() + SOON
         for database in ground.databases.values():
             if any(shelf.rows for shelf in database.shelves):
+                return False
+            if any(due <= soon for due, _ in database.timers):
                 return False
             if any(row.due for lot in database.lots for row in lot.lines.values()):
                 return False
@@ -238,6 +244,10 @@ class World:
                         text="outbox",
                     )
                     self.history.add(entry)
+            for _, identity in database.timers:
+                now = self.loop.time()
+                entry = Entry(at=now, kind="left", service=name, id=identity, text="timer")
+                self.history.add(entry)
             for lot in database.lots:
                 for line in lot.lines.values():
                     for _, handler, parked in line.entries:
