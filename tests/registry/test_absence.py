@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from choreo import Event, Service
 from choreo.codec.schema_folder import SchemaFolder
 from choreo.contracts.derive import derive
 from choreo.errors import ConfigurationError, RegistryUnavailable
@@ -119,3 +120,38 @@ def test_kept_ids_that_are_none_are_refused(schemas: Path) -> None:
 
     with pytest.raises(ConfigurationError, match=r"registry\.json cannot be read.*register"):
         keep_ids(schemas, "http://a", {})
+
+
+class Measured(Event, topic="measured", key="sensor", sequence="number"):
+    sensor: str
+    number: int
+    celsius: float = 0.0
+
+
+async def test_a_number_within_a_payload_is_waited_for_and_not_passed_over(tmp_path: Path) -> None:
+    """Without its schema nobody knows the place of an event: it must not be handled out of turn."""
+    database, elsewhere = tmp_path / "registry.db", tmp_path / "elsewhere"
+    SchemaFolder(elsewhere).export(Measured)
+    bodies = [datum(elsewhere, Measured(sensor="a", number=number)) for number in (2, 1)]
+    with LocalRegistry(database=database) as registry:
+        identity = registered(registry, derive(Measured))
+        url = registry.url
+    service, seen = Service("weather"), list[int]()
+
+    @service.on(Measured)
+    async def note(measured: Measured) -> None:
+        seen.append(measured.number)
+
+    settings = service.settings(
+        broker=f"memory://{uuid4()}", registry=url, schemas=tmp_path / "none"
+    )
+    async with started(service, settings=settings) as running:
+        for body in bodies:
+            message = record(framed(identity, body), kind="Measured.v1")
+            message.topic, message.key = "measured", b"a"
+            await running.send([message])
+
+        with LocalRegistry(database=database, port=int(url.rpartition(":")[2])):
+            await until(lambda: len(seen) == 2)
+
+    assert seen == [1, 2]
