@@ -236,7 +236,7 @@ class Ordering:
                 self._lanes.add(move.item.lane, move.item)
             elif move.fate is not Fate.HELD:
                 self._quarantine(move)
-            elif self.spool is not None and order is not None and self.spool.open(order.stream):
+            elif self.spool is not None and order is not None and self.spool.waits_for(move.item):
                 waiting = self._waiting(self._sequencer.withdraw(order.stream))
                 self.spool.join(order.stream, waiting)
         self._patience.arm()

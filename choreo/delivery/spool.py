@@ -19,7 +19,7 @@ from typing import Protocol
 from choreo.clock import Clock
 from choreo.delivery.job import Job
 from choreo.delivery.numbered import Gap
-from choreo.delivery.parking import conflicts, parking
+from choreo.delivery.parking import came_back, conflicts, parking
 from choreo.delivery.patience import numbers_of
 from choreo.errors import IdConflict, StoreError
 from choreo.failpoints import reached
@@ -86,6 +86,16 @@ class Spool:
     def open(self, stream: StreamKey) -> bool:
         """Say whether events of *stream* wait in the store, as far as is known."""
         return stream in self._open
+
+    def waits_for(self, job: Job) -> bool:
+        """Say the same of a job's stream; one that came from there tells so itself.
+
+        It must not be held in memory: who brought it back waits for it, and keeps its line.
+        """
+        assert job.order is not None  # noqa: S101 -- only a numbered job comes too soon
+        if job.parked is not None and came_back(job):
+            self.found(job.order.stream, job.parked.line.line)
+        return self.open(job.order.stream)
 
     async def learn(self, streams: Mapping[StreamKey, Job]) -> None:
         """Find out in one query which of *streams* have a line. Raises StoreError."""

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from choreo.delivery.job import Outcome
 from choreo.gaps import Gaps
 from choreo.park import Park
 from tests.order.events import Reading
@@ -55,3 +56,35 @@ async def test_who_brought_it_back_goes_on_and_a_stop_does_not_wait_for_it(
 
     assert plant.seen == [1]
     assert "stopping took longer" not in caplog.text
+
+
+async def test_what_came_back_too_soon_goes_back_and_is_not_held_in_memory() -> None:
+    """Its line was laid by another process, and its stream was judged anew on the way."""
+    plant = Plant(Gaps(policy="wait", patience=60 * SECOND))
+    async with plant.life() as world:
+        await send(world, 3)
+        await world.advance(SECOND)
+
+    async with plant.life() as world:
+        worker = world.running(plant.service).worker
+        assert worker is not None
+        lot = await plant.lot()
+        await lot.call()
+        (line,) = await lot.take(1, 60 * SECOND)
+        (job,) = await worker._recovery._returns.jobs(await lot.first(line, 1), line)
+        assert job is not None
+        assert job.parked is not None
+        ordering = worker._ordering
+        await ordering.learn((job,))
+        assert job.order is not None
+        ordering._opened(job, job.order)
+        worker._custody.take(job.received)
+        assert ordering.spool is not None
+        ordering.spool.closed(job.order.stream)
+
+        ordering.take(ordering._offer(job, job.order))
+
+        assert job.parked.returned.result() is Outcome.DROPPED
+        assert ordering.next_due is None
+        await lot.give_back(line)
+    assert [one.events for one in await plant.waiting()] == [1]
