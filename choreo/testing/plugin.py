@@ -17,6 +17,11 @@ MARKER = (
     "under trouble, and compare what its worlds led to; it makes them with choreo_world."
 )
 
+SIMULATION = (
+    "choreo_simulation(seeds=100, first=0, climate=None, jobs=1): the worlds of choreo_simulate, "
+    "which the test calls with services, a scenario and invariants."
+)
+
 
 @pytest.fixture
 def choreo_seed() -> int | None:
@@ -33,6 +38,16 @@ def choreo_world(request: pytest.FixtureRequest, choreo_seed: int | None) -> Cal
         trials = import_module("choreo.testing.trials")
         name, known = request.node.nodeid.partition("[")[0], request.config.stash[KNOWN]
         made = trials.worlds(name, marker.kwargs, choreo_seed, known)
+    return made
+
+
+@pytest.fixture
+def choreo_simulate(request: pytest.FixtureRequest) -> Callable[..., object]:
+    """Return simulate, under the seeds that the marker ``choreo_simulation`` names."""
+    marker = request.node.get_closest_marker("choreo_simulation")
+    module = import_module("choreo.testing.simulation.marker")
+    seeds: int | None = request.config.getoption("--choreo-seeds")
+    made: Callable[..., object] = module.simulating({} if marker is None else marker.kwargs, seeds)
     return made
 
 
@@ -74,6 +89,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Write golden samples of events beside their contracts, where there are none.",
     )
     group.addoption(
+        "--choreo-seeds",
+        type=int,
+        help="Seeds of every test that simulates, in place of those it names.",
+    )
+    group.addoption(
         "--choreo-lock",
         choices=("write", "check"),
         help="Write what services emit, take and read to their lock, or compare it.",
@@ -83,6 +103,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known, and have somebody look on where a lock is asked for."""
     config.addinivalue_line("markers", MARKER)
+    config.addinivalue_line("markers", SIMULATION)
     config.stash[KNOWN] = {}
     task: str | None = config.getoption("--choreo-lock")
     if task is not None:
