@@ -45,15 +45,18 @@ def table(found: Found) -> str:
             f"| {result.low:g}–{result.high:g} | {result.choreo:,} | {result.peer:,} {result.unit} "
             f"| {cpu} | {budget}{mark} |"
         )
-    return "\n".join(rows) + f"\n\n{machine()}\n"
+    return "\n".join(rows) + f"\n\n{machine(found)}\n"
 
 
-def machine() -> str:
-    """Tell on what it ran."""
+def machine(found: Found) -> str:
+    """Tell on what it ran, and how often."""
+    rounds = [result.runs for _, result in found]
+    often = f"{min(rounds)} to {max(rounds)}" if min(rounds) < max(rounds) else f"{rounds[0]}"
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     return (
-        f"Medians of interleaved rounds, {datetime.now(UTC):%Y-%m-%d}, on {os.cpu_count()} cores "
-        f"({platform.machine()}, {platform.system()}) shared with the broker; "
+        f"Medians of {often} interleaved rounds, {datetime.now(UTC):%Y-%m-%d}, "
+        f"on {os.cpu_count()} cores ({platform.machine()}, {platform.system()}) "
+        f"shared with the broker and whatever else ran (load average {os.getloadavg()[2]:.0f}); "
         f"Python {platform.python_version()}, {versions}."
     )
 
