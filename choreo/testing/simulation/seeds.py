@@ -146,4 +146,5 @@ def _chunk(simulation: Simulation, chunk: Sequence[Case]) -> Report:
         report.seeds += 1
         if simulation.tried(case, report) is not None:
             break
+    simulation.tidy()
     return report

@@ -67,9 +67,12 @@ class Simulation:
         self, seed: int, weather: Weather | None = None, without: frozenset[int] = frozenset()
     ) -> History:
         """Live through one seed: the same seed gives the same history, bit for bit."""
-        self._runs += 1
-        with _undisturbed(thoroughly=self._runs % FULL_COLLECTION == 0):
-            return self._lived(seed, weather or self.weather(seed), without)
+        return self._run(seed, weather, without, thoroughly=True)
+
+    def tidy(self) -> None:
+        """Collect in silence what the worlds of ``tried`` have left behind."""
+        with _undisturbed(thoroughly=True):
+            self._runs = 0
 
     def judge(self, history: History) -> list[str]:
         """List what is wrong with *history*."""
@@ -77,7 +80,7 @@ class Simulation:
 
     def tried(self, case: Case, report: Report) -> Finding | None:
         """Run *case*, count what it shows in *report*, and shrink it if its history is wrong."""
-        history = self.run(case.seed, case.weather, case.without)
+        history = self._run(case.seed, case.weather, case.without)
         report.steps += self.steps
         for entry in history:
             name = f"{entry.kind} {entry.text}" if entry.kind == "ended" else entry.kind
@@ -94,7 +97,7 @@ class Simulation:
         events = self.events
 
         def fails(weather: Weather, without: frozenset[int]) -> bool:
-            found = self.judge(self.run(case.seed, weather, without))
+            found = self.judge(self._run(case.seed, weather, without))
             return any(text.startswith(f"{kind}:") for text in found)
 
         weather = case.weather or self.weather(case.seed)
@@ -110,6 +113,18 @@ class Simulation:
             history=history,
             tries=tries,
         )
+
+    def _run(
+        self,
+        seed: int,
+        weather: Weather | None,
+        without: frozenset[int],
+        *,
+        thoroughly: bool = False,
+    ) -> History:
+        self._runs += 1
+        with _undisturbed(thoroughly=thoroughly or self._runs % FULL_COLLECTION == 0):
+            return self._lived(seed, weather or self.weather(seed), without)
 
     def _lived(self, seed: int, weather: Weather, without: frozenset[int]) -> History:
         """Make a world and live through it; on return nobody has it any more."""
