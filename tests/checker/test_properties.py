@@ -313,6 +313,8 @@ def allowed() -> list[tuple[str, Evidence]]:
                     entry(32.2, "handle_start", attempt=1, proc="payment-2", **START),
                     entry(32.7, "handle_end", result="ok", proc="payment-2", **START),
                     entry(32.8, "fault_end", text="stop", proc="payment-2"),
+                    entry(60.0, "fault_start", text="stop", proc="payment-2"),
+                    entry(61.0, "fault_end", text="stop", proc="payment-2"),
                 ]
             ),
         ),

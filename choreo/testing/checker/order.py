@@ -122,11 +122,11 @@ class _Fences:
     def __init__(self, evidence: Evidence) -> None:
         self._windows: dict[str, list[tuple[float, float]]] = defaultdict(list)
         begun: dict[tuple[str, str], float] = {}
-        for entry in evidence.of("fault_start", "fault_end"):
+        for entry in evidence.entries:  # by time: a fault may come again
             place = (entry.text, entry.proc)
             if entry.kind == "fault_start":
                 begun[place] = entry.at
-            elif place in begun:
+            elif entry.kind == "fault_end" and place in begun:
                 self._windows[entry.proc].append((begun.pop(place), entry.at + entry.value))
         for (_, proc), at in begun.items():
             self._windows[proc].append((at, float("inf")))
