@@ -23,6 +23,7 @@ from tests.local import (
     Postgres,
     PostgresPart,
     StartError,
+    asyncapi_schema,
 )
 from tests.patience import patient
 
@@ -100,6 +101,12 @@ def mosquitto(pytestconfig: pytest.Config) -> MqttPart:
 def postgres(pytestconfig: pytest.Config) -> PostgresPart:
     """Return the PostgreSQL of this run."""
     return _obtain(_parts(pytestconfig).postgres)
+
+
+@pytest.fixture(scope="session")
+def asyncapi_31() -> dict[str, object]:
+    """Return the official JSON schema of AsyncAPI 3.1."""
+    return _obtain(asyncapi_schema)
 
 
 # ── parts of one test's own, to be killed, frozen and configured at will ─────────────────────

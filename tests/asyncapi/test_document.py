@@ -1,6 +1,7 @@
 """Documents of services are valid, and say what the services do."""
 
 import json
+from collections.abc import Callable
 from copy import deepcopy
 from decimal import Decimal
 from enum import Enum
@@ -20,10 +21,9 @@ from choreo.errors import ConfigurationError
 from examples.order_fulfilment.services import inventory, notification, order, payment, shipping
 from tests.asyncapi.rules import problems
 
-SCHEMA = json.loads(Path(__file__).with_name("asyncapi-3.1.0.json").read_text())
-VALIDATOR = Draft7Validator(SCHEMA)
 KAFKA = Server("kafka", "kafka", "localhost:9092")
 MQTT = Server("mqtt", "mqtt", "localhost:1883")
+Errors = Callable[[dict[str, Any]], list[str]]
 INFO = Info(title="all", version="1.0.0", description="Everything.")
 ON = {
     "nowhere": [],
@@ -99,15 +99,21 @@ SERVICES = {
 }
 
 
-def errors(found: dict[str, Any]) -> list[str]:
-    complaints: Any = VALIDATOR
-    return [f"{[*one.absolute_path]}: {one.message}" for one in complaints.iter_errors(found)]
+@pytest.fixture(scope="module")
+def errors(asyncapi_31: dict[str, object]) -> Errors:
+    """Return a function that lists what the official schema has against a document."""
+    validator: Any = Draft7Validator(asyncapi_31)
+
+    def told(found: dict[str, Any]) -> list[str]:
+        return [f"{[*one.absolute_path]}: {one.message}" for one in validator.iter_errors(found)]
+
+    return told
 
 
 @pytest.mark.parametrize("where", ON)
 @pytest.mark.parametrize("which", SERVICES)
 def test_a_document_is_valid_by_the_official_schema_and_the_four_rules(
-    which: str, where: str
+    errors: Errors, which: str, where: str
 ) -> None:
     found = document(SERVICES[which], ON[where], INFO)
 
@@ -124,7 +130,9 @@ def test_a_document_is_valid_by_the_official_schema_and_the_four_rules(
         (("info", "version"), 1),
     ],
 )
-def test_the_official_schema_finds_what_is_wrong(path: tuple[str, ...], wrong: object) -> None:
+def test_the_official_schema_finds_what_is_wrong(
+    errors: Errors, path: tuple[str, ...], wrong: object
+) -> None:
     found: Any = deepcopy(document(EXAMPLE, [MQTT], INFO))
     here = found
     for step in path[:-1]:

@@ -1,5 +1,6 @@
 """Real brokers and a database on the bare machine, and what to do where there are none."""
 
+from tests.local.asyncapi_schema import asyncapi_schema
 from tests.local.certificates import Authority, Certificate
 from tests.local.kafka import KafkaCluster
 from tests.local.kafka_admin import KafkaAdmin
@@ -37,6 +38,7 @@ __all__ = [
     "Process",
     "StartError",
     "accepts_connections",
+    "asyncapi_schema",
     "free_ports",
     "wait_until",
 ]

@@ -1,14 +1,11 @@
 """Apache Kafka as jars from Maven Central, fetched once into the user's cache."""
 
-import fcntl
-import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
+from tests.local.cache import cache, lock
 from tests.local.process import AbsentError, StartError
 
 KAFKA_VERSION = "4.1.0"
@@ -38,12 +35,12 @@ def kafka_jars() -> Path:
     """Return the folder of jars; fetch it when it is not cached, which takes a minute."""
     if shutil.which("java") is None:
         raise AbsentError("no Kafka: no 'java' on the PATH (Debian: default-jre-headless)")
-    home = _cache() / f"kafka-{KAFKA_VERSION}"
+    home = cache() / f"kafka-{KAFKA_VERSION}"
     if home.is_dir():
         return home
     if shutil.which("mvn") is None:
         raise AbsentError("no Kafka: no 'mvn' on the PATH to fetch its jars (Debian: maven)")
-    with _lock(home.parent / f"{home.name}.lock"):
+    with lock(home.parent / f"{home.name}.lock"):
         if not home.is_dir():
             _fetch(home)
     return home
@@ -70,16 +67,3 @@ def _fetch(home: Path) -> None:
         if done.returncode != 0:
             raise StartError(f"Maven could not fetch Kafka {KAFKA_VERSION}:\n{done.stdout[-2000:]}")
         Path(scratch, "jars").rename(home)
-
-
-def _cache() -> Path:
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "choreo"
-    root.mkdir(parents=True, exist_ok=True)
-    return root
-
-
-@contextmanager
-def _lock(path: Path) -> Generator[None]:
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
