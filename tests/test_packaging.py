@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"choreo", "choreo_kafka", "choreo_memory", "choreo_mqtt", "choreo_sql"}
+PACKAGES = {
+    "choreo",
+    "choreo_kafka",
+    "choreo_memory",
+    "choreo_mqtt",
+    "choreo_registry",
+    "choreo_sql",
+}
 SCHEMES = {
     "memory": "MemoryBroker",
     "kafka": "KafkaBroker",
