@@ -30,9 +30,16 @@ def no_loss(history: History) -> Iterator[str]:
     """Tell the records in the log that have no end with a handler that wants them."""
     ended = _ended(history)
     dropped = {(one.service, one.source, one.id) for one in history.of("dropped")}
+    unread = {
+        (entry.service, entry.id)
+        for entry in history.of("accepted")
+        if is_dead_letter_topic(entry.topic) and not entry.handler
+    }
     told: set[Share] = set()
     for entry, subscriber in _wanted(history):
         share = _share(entry, subscriber)
+        if (share[0], share[3]) in unread:
+            continue  # quarantined: it has killed processes, and no handler is ever shown it again
         if (share[0], share[2], share[3]) in dropped:
             continue  # the broker has said so, and nobody can handle it
         if share not in ended and share not in told:
