@@ -19,7 +19,7 @@ def test_tables_are_made_once_and_found_to_fit(choreo: Commands) -> None:
     assert before.objects[0]["tables"]["found"] is None
     assert (made.code, made.objects[0]["tables"]["current"]) == (ExitCode.OK, True)
     assert [each.code for each in (again, after, upgraded)] == [ExitCode.OK] * 3
-    assert after.out == "sqlite:///books.db  version 1\n"
+    assert after.out == "sqlite:///books.db  version 2\n"
 
 
 def test_tables_of_a_newer_version_are_left_alone(choreo: Commands) -> None:
