@@ -170,7 +170,7 @@ Means = Annotated[Card | Transfer, Field(discriminator="kind")]
 
 class Paid(Event, topic="paid"):
     by: Means | None = None
-    then: list[Means | None] = Field(default_factory=list)
+    then: list[Means | None] = Field(default_factory=list[Means | None])
     first: Means | None = Transfer(iban="AT")
 
 

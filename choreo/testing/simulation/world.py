@@ -124,16 +124,18 @@ class World:
 
     async def _send(self, messages: Sequence[Any], identity: str) -> None:
         assert self._client is not None  # noqa: S101 -- as above
+        fate = "refused"
         for _ in range(PUBLISHING):
             try:
                 await self._client.send(messages)
             except PublishError as error:
-                if error.unknown:
-                    await asyncio.sleep(self._conditions.lag("scenario") * 10)
-                    continue
-                self._tell("refused", messages[0].topic, {"id": identity})
-            return
-        self._tell("unknown", messages[0].topic, {"id": identity})
+                if not error.unknown:
+                    break
+                fate = "unknown"  # and stays so, as that try may have been kept
+                await asyncio.sleep(self._conditions.lag("scenario") * 10)
+            else:
+                return
+        self._tell(fate, messages[0].topic, {"id": identity})
 
     # -- one life of the world ----------------------------------------------------------------
 
