@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from choreo.testing.checker import check
-from choreo.testing.checker.simulated import evidence_of, judged
 from choreo.testing.simulation import History, Simulation, simulate
+from choreo.testing.simulation.judging import evidence_of, judged
 from tests.simulation import mutants
 from tests.simulation.mutants import Mutant
 from tests.simulation.shop import orders, shop, shop_and_post

@@ -145,6 +145,18 @@ def test_every_type_goes_through_both_formats_and_is_checked(tmp_path: Path) -> 
     assert all(isinstance(one, Everything) for one in seen)
 
 
+def test_a_set_that_is_written_in_another_order_is_the_same_sample(tmp_path: Path) -> None:
+    SchemaFolder(tmp_path).export(Everything)
+    WRITING(Everything, lambda _: None, schemas=tmp_path, examples=0)
+    (golden,) = tmp_path.rglob("1.samples.jsonl")
+    lines = [json.loads(line) for line in golden.read_text().splitlines()]
+    for line in lines:
+        line["json"]["names"].reverse()
+    golden.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    HOLDING(Everything, lambda _: None, schemas=tmp_path, examples=0)
+
+
 def test_a_failed_check_tells_the_sample(tmp_path: Path) -> None:
     SchemaFolder(tmp_path).export(Placed)
 

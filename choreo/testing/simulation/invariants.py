@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from choreo.dead_letter import is_dead_letter_topic
-from choreo.testing.checker.simulated import judged
 from choreo.testing.simulation.history import Entry, History, Invariant, Subscriber, reads
+from choreo.testing.simulation.judging import judged
 
 Share = tuple[str, str, str, str]
 """Service, handler, source and id: one handler's share of one event."""

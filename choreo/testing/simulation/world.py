@@ -124,7 +124,7 @@ class World:
 
     async def _send(self, messages: Sequence[Any], identity: str) -> None:
         assert self._client is not None  # noqa: S101 -- as above
-        fate = "refused"
+        fate: Kind = "refused"
         for _ in range(PUBLISHING):
             try:
                 await self._client.send(messages)
