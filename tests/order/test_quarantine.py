@@ -20,8 +20,6 @@ from choreo.runner import started as running
 from tests.order.poison import EVENTS, POISON, handled, item
 from tests.patience import patient
 
-pytestmark = pytest.mark.alone
-
 ROOT = Path(__file__).parents[2]
 
 

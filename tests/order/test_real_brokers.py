@@ -15,8 +15,6 @@ from choreo.store.lot import Attended
 from choreo.store.opening import open_store
 from tests.local.parts import KafkaPart, MqttPart
 
-pytestmark = pytest.mark.alone
-
 MOMENT = timedelta(milliseconds=50)
 Handle = Callable[[str, int], None]
 

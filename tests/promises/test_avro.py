@@ -21,8 +21,6 @@ from tests.contracts.samples import SAMPLES
 from tests.local import KafkaPart, MqttPart
 from tests.promises.test_poison import whole
 
-pytestmark = pytest.mark.alone
-
 ROOT = Path(__file__).parents[2]
 TYPE = "poison.Walked.v1"
 MANY = 50_000_000

@@ -15,8 +15,6 @@ from tests.local import KafkaCluster, KafkaPart, MqttPart
 from tests.local.kafka_security import PASSWORD, USER
 from tests.patience import patient
 
-pytestmark = pytest.mark.alone
-
 
 class Step(Event, topic="steps", key="track", domain="poison"):
     track: str
