@@ -13,7 +13,7 @@ demo: setup ## run the example on memory://
 	$(BIN)/python -m examples.order_fulfilment
 
 # Most tests wait for brokers: so many processes share them, each with brokers of its own.
-TESTERS ?= 4
+TESTERS ?= 3
 
 test: export CHOREO_TEST_PATIENCE ?= 3
 test: setup ## run everything that the brokers at hand can show

@@ -65,6 +65,7 @@ def test_importing_choreo_loads_no_client_library() -> None:
     assert unwanted.isdisjoint(loaded)
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(60)
 def test_choreo_is_imported_in_under_a_fifth_of_a_second() -> None:
     """A busy machine gets more time, in proportion to what its foundations alone take it."""
