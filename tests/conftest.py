@@ -6,11 +6,13 @@ A part that is absent skips its tests on a laptop and fails them with CI=true.
 import os
 import uuid
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from typing import NoReturn, Protocol, TypeVar, cast
 
 import pytest
 
+from choreo.testing.faults import small_disk
 from tests.local import (
     AbsentError,
     KafkaCluster,
@@ -61,6 +63,7 @@ class Worker(Protocol):
     workeroutput: dict[str, str | None]
 
 
+OwnDisk = Callable[[int], AbstractContextManager[Path]]
 StartMosquitto = Callable[[MosquittoOptions], Mosquitto]
 StartPostgres = Callable[[dict[str, str]], Postgres]
 
@@ -153,6 +156,22 @@ def mock_cluster() -> Iterator[Callable[[int], MockCluster]]:
         yield lambda brokers: _obtain(
             lambda: running.enter_context(MockCluster.running(brokers=brokers))
         )
+
+
+@pytest.fixture
+def own_disk(tmp_path: Path) -> OwnDisk:
+    """Return a function that mounts a disk of so many megabytes for this test alone."""
+
+    @contextmanager
+    def mounted(megabytes: int) -> Generator[Path]:
+        with ExitStack() as mounting:
+            try:
+                folder = mounting.enter_context(small_disk(tmp_path / "disk", megabytes))
+            except OSError as error:
+                _missing(f"no disk of one's own: {error}")
+            yield folder
+
+    return mounted
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from sqlalchemy import text
 from choreo import Context, Event, Service
 from choreo.errors import StoreError
 from choreo.runner import started
-from choreo.testing.faults import Custom, DiskFull, Fault, small_disk, struck
+from choreo.testing.faults import Custom, DiskFull, Fault, struck
 from choreo_sql import SqlStore, SqlTransaction
+from tests.conftest import OwnDisk
 from tests.crash.conftest import database
 from tests.local import PostgresPart
 from tests.patience import patient
@@ -72,13 +73,10 @@ async def _seen(eye: SqlStore, at_least: int) -> Counter[int]:
 
 
 @pytest.fixture(name="disk")
-def _disk(tmp_path: Path) -> Generator[Path]:
+def _disk(own_disk: OwnDisk) -> Generator[Path]:
     """Return a disk of four megabytes."""
-    try:
-        with small_disk(tmp_path / "disk", 4) as folder:
-            yield folder
-    except OSError as error:
-        pytest.skip(f"no disk of one's own: {error}")
+    with own_disk(4) as folder:
+        yield folder
 
 
 @pytest.mark.timeout(180)

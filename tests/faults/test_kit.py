@@ -28,11 +28,11 @@ from choreo.testing.faults import (
     Terminated,
     driven,
     schedule,
-    small_disk,
     struck,
     written,
 )
 from choreo.testing.faults.processes import state
+from tests.conftest import OwnDisk
 from tests.local import Process
 
 SHORT = 0.3
@@ -193,13 +193,8 @@ async def _talk(port: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_a_full_disk_takes_nothing_until_there_is_room_again(tmp_path: Path) -> None:
-    try:
-        disk = small_disk(tmp_path / "disk", 2)
-        folder = disk.__enter__()
-    except OSError as error:
-        pytest.skip(f"no disk of one's own: {error}")
-    try:
+async def test_a_full_disk_takes_nothing_until_there_is_room_again(own_disk: OwnDisk) -> None:
+    with own_disk(2) as folder:
         fault = DiskFull(folder)
 
         await fault.begin()
@@ -209,8 +204,6 @@ async def test_a_full_disk_takes_nothing_until_there_is_room_again(tmp_path: Pat
 
         assert "one more was refused" in proof
         assert (folder / "data").write_bytes(bytes(100_000)) == 100_000
-    finally:
-        disk.__exit__(None, None, None)
 
 
 @pytest.mark.parametrize("by", [timedelta(hours=1), timedelta(hours=-1)])
@@ -265,13 +258,10 @@ async def test_a_schedule_follows_from_its_seed_and_strikes_with_each_fault_alik
     assert [line.split()[1] for line in written(faults, blows).splitlines()] == struck_with[::2]
 
 
-def test_nothing_of_a_small_disk_is_left_behind(tmp_path: Path) -> None:
-    try:
-        with small_disk(tmp_path / "disk", 1) as folder:
-            (folder / "data").write_bytes(b"x")
-            assert os.path.ismount(folder)
-    except OSError as error:
-        pytest.skip(f"no disk of one's own: {error}")
+def test_nothing_of_a_small_disk_is_left_behind(own_disk: OwnDisk) -> None:
+    with own_disk(1) as folder:
+        (folder / "data").write_bytes(b"x")
+        assert os.path.ismount(folder)
 
-    assert not os.path.ismount(tmp_path / "disk")
-    assert list((tmp_path / "disk").iterdir()) == []
+    assert not os.path.ismount(folder)
+    assert list(folder.iterdir()) == []
