@@ -59,7 +59,7 @@ format: setup ## repair what can be repaired
 lock: ## pin the dependencies anew
 	requirements/lock.sh
 
-brokers: setup ## real Kafka, Mosquitto and PostgreSQL on this machine until Ctrl-C
+brokers: setup ## real Kafka, Mosquitto, PostgreSQL and a schema registry on this machine until Ctrl-C
 	$(BIN)/python -m tests.local
 
 up: ## the same and more in containers

@@ -15,6 +15,7 @@ import pytest
 from choreo.testing.faults import small_disk
 from tests.local import (
     AbsentError,
+    Apicurio,
     KafkaCluster,
     KafkaPart,
     MockCluster,
@@ -24,6 +25,7 @@ from tests.local import (
     Parts,
     Postgres,
     PostgresPart,
+    RegistryPart,
     StartError,
     asyncapi_schema,
 )
@@ -37,7 +39,10 @@ MARKERS = {
     "kafka": {"kafka", "real_kafka", "secured_kafka", "kafka_cluster"},
     "mqtt": {"mosquitto", "mqtt_broker"},
     "postgres": {"postgres", "postgres_server"},
+    "registry": {"schema_registry", "own_schema_registry"},
 }
+BY_NAME = "schema_registry"
+"""A fixture that parameters of other fixtures name: some tests run with it and without."""
 PARTS = pytest.StashKey[Parts]()
 WHY_MOCK = pytest.StashKey[str | None]()
 """Why a mock stood in for Kafka, as far as the processes that ran the tests have told."""
@@ -107,6 +112,12 @@ def postgres(pytestconfig: pytest.Config) -> PostgresPart:
 
 
 @pytest.fixture(scope="session")
+def schema_registry(pytestconfig: pytest.Config) -> RegistryPart:
+    """Return the schema registry of this run, which is not of our making."""
+    return _obtain(_parts(pytestconfig).schema_registry)
+
+
+@pytest.fixture(scope="session")
 def asyncapi_31() -> dict[str, object]:
     """Return the official JSON schema of AsyncAPI 3.1."""
     return _obtain(asyncapi_schema)
@@ -147,6 +158,13 @@ def postgres_server() -> Iterator[StartPostgres]:
     """Return a function that starts a PostgreSQL for this test alone."""
     with ExitStack() as running:
         yield lambda settings: _obtain(lambda: running.enter_context(Postgres.running(settings)))
+
+
+@pytest.fixture
+def own_schema_registry() -> Iterator[Apicurio]:
+    """Return a schema registry of this test alone."""
+    with ExitStack() as running:
+        yield _obtain(lambda: running.enter_context(Apicurio.running()))
 
 
 @pytest.fixture
@@ -216,6 +234,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         ("secured_kafka", parts.secured_kafka),
         ("mosquitto", parts.mqtt),
         ("postgres", parts.postgres),
+        ("schema_registry", parts.schema_registry),
     ):
         if fixture in used:
             try:
@@ -267,7 +286,11 @@ def _reason(skipped: pytest.TestReport) -> str:
 
 
 def _fixtures_of(item: pytest.Item) -> set[str]:
-    return set(item.fixturenames) if isinstance(item, pytest.Function) else set()
+    if not isinstance(item, pytest.Function):
+        return set()
+    callspec = getattr(item, "callspec", None)
+    named = () if callspec is None else cast("dict[str, object]", callspec.params).values()
+    return {*item.fixturenames, *((BY_NAME,) if BY_NAME in named else ())}
 
 
 def _parts(config: pytest.Config) -> Parts:

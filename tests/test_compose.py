@@ -18,6 +18,7 @@ from choreo.service import Service
 from choreo.settings import Settings
 from tests.conftest import StartMosquitto
 from tests.local import MosquittoOptions, wait_until
+from tests.local.apicurio_program import APICURIO_VERSION
 from tests.local.kafka_jars import KAFKA_VERSION
 from tests.local.mosquitto import SHIPPED_CONFIG
 from tests.local.mqtt_client import Login, connected
@@ -122,6 +123,14 @@ def test_the_broker_url_leads_to_a_listener_of_a_container(
 
 def test_kafka_is_the_version_the_tests_run_against(containers: Mapping[str, Container]) -> None:
     assert containers["kafka"]["image"] == f"apache/kafka:{KAFKA_VERSION}"
+
+
+def test_the_registry_is_the_version_the_tests_run_against(
+    containers: Mapping[str, Container],
+) -> None:
+    image = containers["schema-registry"]["image"]
+
+    assert image == f"apicurio/apicurio-registry:{APICURIO_VERSION}"
 
 
 def test_the_image_copies_what_is_there() -> None:

@@ -16,6 +16,7 @@ from choreo.registry.kept import keep_ids
 from choreo.registry.local import LocalRegistry
 from choreo.registry.opening import open_registry
 from choreo.registry.subjects import subject_of
+from choreo.registry.versions import register_id
 from choreo.service import Service
 from choreo.settings import Settings
 
@@ -66,7 +67,7 @@ async def _register(events: Sequence[type[Event]], settings: Settings, *, json: 
             folder.committed(event)
             subject = subject_of(event, settings.subjects)
             for contract in _versions(folder.path(event).parent):
-                identity = await registry.register(subject, contract.schema)
+                identity = await register_id(registry, subject, contract)
                 keep_ids(folder.root, registry.url, {contract.digest: identity})
                 _say(subject, identity, contract, json=json)
 

@@ -21,7 +21,7 @@ from choreo.codec.datum import Convert, from_datum, to_datum
 from choreo.codec.guard import check_schema
 from choreo.codec.newer import unreadable
 from choreo.codec.problems import Describe
-from choreo.codec.schema_folder import Contract, SchemaFolder, contract
+from choreo.codec.schema_folder import Contract, SchemaFolder, contract, named_meaning
 from choreo.codec.unwritten import without_defaults
 from choreo.contracts.annotations import shape_of
 from choreo.contracts.deprecation import Deprecated, deprecated_by
@@ -194,7 +194,7 @@ class _Reading(Generic[E]):
         return found
 
     def _made(self, writer: Contract, written: Schema, chain: Chain | None) -> _Way:
-        same = chain is None and writer.digest == self._own.digest
+        same = chain is None and writer.meaning == self._own.meaning
         as_written = same or chain is not None
         # By what was judged, and not by what an envelope says of it: compiling takes milliseconds.
         key = writer.digest, as_written
@@ -232,31 +232,33 @@ class _Reading(Generic[E]):
     def _choose(self, mark: bytes, dataschema: str | None, kind: str) -> Contract:
         """Pick the contract that is named, by a registry or by a fingerprint of it.
 
-        A fingerprint leaves out scales and defaults. Where several contracts share it,
-        ``dataschema`` tells them apart, then the event's name and version.
+        A fingerprint leaves out scales, so that contracts of different meanings may share it:
+        ``dataschema`` tells which is meant, and without it the event's name and version.
         """
         if len(mark) != FINGERPRINT_BYTES:
             return self._registered(mark)
+        told = named_meaning(dataschema)
         found = [*self._schemas.find(mark)]
         if self._own.fingerprint == mark:
             found.append(self._own)
-        if not found and self._library is not None:
-            return self._library.writer(mark, self._event)
-        if not found:
+        meant = [one for one in found if told in (None, one.meaning)]
+        if not meant and self._library is not None:
+            return self._library.writer(mark + bytes.fromhex(told or ""), self._event)
+        if not meant:
+            other = " and the meaning that dataschema names" if found else ""
             raise UnknownSchema(
                 f"{self._event.__name__}: no contract in {self._schemas.root} has the fingerprint "
-                f"{mark[::-1].hex()}"
+                f"{mark[::-1].hex()}{other}"
             )
-        named = [one for one in found if one.uri == dataschema]
-        if not named and len({one.digest for one in found}) > 1:
+        if len({one.meaning for one in meant}) > 1:
             name, _, version = kind.rpartition(".v")
-            named = [one for one in found if one.origin.endswith(f"{name}/{version}.avsc")]
-            if len({one.digest for one in named}) != 1:
+            meant = [one for one in meant if one.origin.endswith(f"{name}/{version}.avsc")]
+            if len({one.meaning for one in meant}) != 1:
                 raise UnknownSchema(
                     f"{self._event.__name__}: several contracts have the fingerprint "
                     f"{mark[::-1].hex()}, and nothing in the envelope tells which is meant"
                 )
-        return (named or found)[0]
+        return meant[0]
 
     def _tell(self, found: Iterable[Deprecated], kind: str) -> None:
         """Warn once of each field that its writers mean to drop, and that is still read here."""

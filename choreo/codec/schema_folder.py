@@ -11,10 +11,15 @@ from typing import Any
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
 from pydantic import JsonValue
 
+from choreo.contracts.canonical import meaning
 from choreo.contracts.derive import derive
 from choreo.contracts.difference import differences
 from choreo.errors import ConfigurationError
 from choreo.event import Event, event_type
+
+URN = "urn:choreo:avro:sha256:"
+"""Before the meaning of a contract, as ``dataschema`` names it."""
+MEANING_DIGITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +32,15 @@ class Contract:
     fingerprint: bytes
     """CRC-64-AVRO of the canonical form, little-endian, as single-object encoding has it."""
     digest: str
-    """SHA-256 of the whole schema: unlike the fingerprint it tells defaults and scales apart."""
+    """SHA-256 of the whole schema, words for people included."""
+    meaning: str
+    """SHA-256 of what its data mean: unlike the fingerprint it tells scales apart."""
     origin: str
 
     @property
     def uri(self) -> str:
         """What the CloudEvents attribute ``dataschema`` says."""
-        return f"urn:choreo:avro:sha256:{self.digest}"
+        return f"{URN}{self.meaning}"
 
 
 class SchemaFolder:
@@ -94,23 +101,34 @@ class SchemaFolder:
         return path
 
 
+def named_meaning(dataschema: str | None) -> str | None:
+    """Tell the meaning of the contract that *dataschema* names; None for a name of others."""
+    if dataschema is None or not dataschema.startswith(URN):
+        return None
+    told = dataschema.removeprefix(URN)
+    return told if len(told) == MEANING_DIGITS and set(told) <= set("0123456789abcdef") else None
+
+
 def contract(schema: JsonValue, origin: str) -> Contract:
     """Make *schema* ready; raise ConfigurationError if it is none."""
     if not isinstance(schema, (str, list, dict)):
         raise ConfigurationError(f"{origin} is no Avro schema")
     try:
-        canonical = to_parsing_canonical_form(schema)
+        parsing = to_parsing_canonical_form(schema)
         return Contract(
             schema=schema,
             parsed=parse_schema(schema),
-            fingerprint=bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO")),
-            digest=sha256(
-                json.dumps(schema, sort_keys=True, separators=(",", ":")).encode()
-            ).hexdigest(),
+            fingerprint=bytes.fromhex(fingerprint(parsing, "CRC-64-AVRO")),
+            digest=_hash(schema),
+            meaning=_hash(meaning(schema)),
             origin=origin,
         )
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ConfigurationError(f"{origin} is no Avro schema: {error}") from error
+
+
+def _hash(schema: JsonValue) -> str:
+    return sha256(json.dumps(schema, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def schema_text(schema: JsonValue) -> str:

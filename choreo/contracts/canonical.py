@@ -18,6 +18,14 @@ _MEANT = frozenset(
 _NAMED = ("record", "error", "enum", "fixed")
 
 
+_READERS_OWN = frozenset({"aliases", "default"})
+
+
+def meaning(schema: JsonValue) -> JsonValue:
+    """Spell *schema* without what only matters to who reads by it: what its data mean is left."""
+    return _unread(canonical(schema))
+
+
 def canonical(schema: JsonValue, namespace: str = "") -> JsonValue:
     """Spell *schema* in the one way."""
     if isinstance(schema, str):
@@ -30,6 +38,14 @@ def canonical(schema: JsonValue, namespace: str = "") -> JsonValue:
     if kind not in ("array", "map", *_NAMED) and "logicalType" not in schema:
         return canonical(kind, namespace)
     return _complex({key: part for key, part in schema.items() if key in _MEANT}, namespace)
+
+
+def _unread(schema: JsonValue) -> JsonValue:
+    if isinstance(schema, list):
+        return [_unread(part) for part in schema]
+    if isinstance(schema, dict):
+        return {key: _unread(part) for key, part in schema.items() if key not in _READERS_OWN}
+    return schema
 
 
 def _complex(schema: dict[str, JsonValue], namespace: str) -> dict[str, JsonValue]:

@@ -27,6 +27,7 @@ from choreo.event import Event
 from choreo.registry.kept import read_ids
 from choreo.registry.port import Registry, SchemaPending
 from choreo.registry.subjects import Subjects, subject_of
+from choreo.registry.versions import find_id, latest_versions, register_id
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +38,13 @@ ID_MARK = b"\x00"
 GUID_MARK = b"\x01"
 """Before a GUID of sixteen bytes, in a header."""
 ID_BYTES, GUID_BYTES, FINGERPRINT_BYTES = 5, 17, 8
+MEANING_BYTES = FINGERPRINT_BYTES + 32
+"""Of a fingerprint, and behind it the SHA-256 of what the data mean."""
 MAX_SCHEMAS = 1000
 ABSENT_FOR = 60.0
 """Seconds for which a registry is not asked again for what it did not have."""
 FIRST_REST, LONGEST_REST = 0.5, 30.0
 """Seconds for which a registry that failed is left alone."""
-MAX_VERSIONS = 100
-"""Versions of a subject that are looked through for a fingerprint, the latest ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ class Library:
         return ID_MARK + identity.to_bytes(4, "big")
 
     def writer(self, mark: bytes, event: type[Event]) -> Contract:
-        """Find the schema that *mark* names: an id, a GUID, or a fingerprint.
+        """Find the schema that *mark* names: an id, a GUID, or a fingerprint and its meaning.
 
         Raises SchemaPending while it is not known, and UnknownSchema if there is none.
         """
@@ -146,10 +147,8 @@ class Library:
         committed = self._folder.committed(event)
         subject = subject_of(event, self._conventions.subjects)
         try:
-            if self._conventions.register:
-                identity = await self._registry.register(subject, committed.schema)
-            else:
-                identity = (await self._registry.find(subject, committed.schema)).id
+            named = register_id if self._conventions.register else find_id
+            identity = await named(self._registry, subject, committed)
         except NotRegistered as error:
             raise ConfigurationError(
                 f"{event.__name__}: {committed.origin} is not registered as {subject} at "
@@ -169,7 +168,7 @@ class Library:
 
     async def _look_up(self, mark: bytes, event: type[Event]) -> None:
         try:
-            if len(mark) == FINGERPRINT_BYTES:
+            if len(mark) in {FINGERPRINT_BYTES, MEANING_BYTES}:
                 found = await self._by_fingerprint(mark, event)
             elif len(mark) == GUID_BYTES:
                 guid = UUID(bytes=mark[1:])
@@ -189,14 +188,8 @@ class Library:
 
     async def _by_fingerprint(self, mark: bytes, event: type[Event]) -> Contract:
         subject = subject_of(event, self._conventions.subjects)
-        versions = await self._registry.versions(subject)
-        for version in sorted(versions, reverse=True)[:MAX_VERSIONS]:
-            found = await self._registry.by_version(subject, version)
-            try:
-                kept = contract(found.schema, f"version {version} of {subject}")
-            except ConfigurationError:
-                continue  # another version may be the one
-            if kept.fingerprint == mark:
+        async for _, kept in latest_versions(self._registry, subject):
+            if mark in (kept.fingerprint, kept.fingerprint + bytes.fromhex(kept.meaning)):
                 return kept
         raise NotRegistered(f"no version of {subject} has {_spell(mark)}")
 
@@ -252,8 +245,8 @@ class Library:
 
 def _spell(mark: bytes) -> str:
     """Name a schema as people do."""
-    if len(mark) == FINGERPRINT_BYTES:
-        return f"the fingerprint {mark[::-1].hex()}"
+    if len(mark) in {FINGERPRINT_BYTES, MEANING_BYTES}:
+        return f"the fingerprint {mark[:FINGERPRINT_BYTES][::-1].hex()}"
     if len(mark) == GUID_BYTES:
         return f"the registry's schema {UUID(bytes=mark[1:])}"
     return f"the registry's schema {int.from_bytes(mark[1:], 'big')}"

@@ -15,6 +15,7 @@ def main() -> None:
         show("CHOREO_TEST_KAFKA", lambda: parts.kafka().bootstrap)
         show("CHOREO_TEST_MQTT", lambda: parts.mqtt().url.removeprefix("mqtt://"))
         show("CHOREO_TEST_POSTGRES", lambda: parts.postgres().dsn)
+        show("CHOREO_TEST_REGISTRY", lambda: parts.schema_registry().url)
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         signal.sigwait(SIGNALS)
 

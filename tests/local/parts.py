@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
+from tests.local.apicurio import Apicurio
 from tests.local.kafka import KafkaCluster
 from tests.local.kafka_admin import KafkaAdmin
 from tests.local.mock_cluster import MockCluster
@@ -78,6 +79,14 @@ class PostgresPart:
     server: Postgres | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RegistryPart:
+    """The schema registry of this run; *registry* is there when this run started it."""
+
+    url: str
+    registry: Apicurio | None = None
+
+
 class Once(Generic[T]):
     """Something started when it is first asked for; had it failed, it fails the same each time."""
 
@@ -107,6 +116,7 @@ class Parts:
         self.secured_kafka = Once(self._secured_kafka)
         self.mqtt = Once(self._mqtt)
         self.postgres = Once(self._postgres)
+        self.schema_registry = Once(self._schema_registry)
         self.why_mock: str | None = None
 
     def close(self) -> None:
@@ -138,3 +148,9 @@ class Parts:
         # Nothing kills this one, and even then the kernel would have what was written.
         server = self._running.enter_context(Postgres.running({"fsync": "off"}))
         return PostgresPart(server.dsn, server=server)
+
+    def _schema_registry(self) -> RegistryPart:
+        if given := os.environ.get("CHOREO_TEST_REGISTRY"):
+            return RegistryPart(given)
+        registry = self._running.enter_context(Apicurio.running())
+        return RegistryPart(registry.url, registry=registry)

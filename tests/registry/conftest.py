@@ -1,6 +1,5 @@
-"""The registries that the client's suite runs against: one in this process, and a given one."""
+"""The registries that the client's suite runs against: one in this process, and a foreign one."""
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,10 +8,8 @@ import pytest
 from choreo.codec.schema_folder import SchemaFolder
 from choreo.registry.local import LocalRegistry
 from choreo_registry import HttpRegistry
+from tests.local import RegistryPart
 from tests.registry.shop import Counted, Sold
-
-GIVEN = "CHOREO_TEST_REGISTRY"
-"""URL of a real registry, as docker-compose.yml starts one."""
 
 
 @pytest.fixture(name="local")
@@ -34,15 +31,10 @@ def _schemas(tmp_path: Path) -> Path:
     return folder.root
 
 
-@pytest.fixture(name="url", params=["local", "given"])
+@pytest.fixture(name="url", params=["local", "schema_registry"])
 def _url(request: pytest.FixtureRequest) -> str:
-    if request.param == "local":
-        registry: LocalRegistry = request.getfixturevalue("local")
-        return registry.url
-    given = os.environ.get(GIVEN)
-    if given is None:
-        pytest.skip(f"no real registry: set {GIVEN}")
-    return given
+    found: LocalRegistry | RegistryPart = request.getfixturevalue(request.param)
+    return found.url
 
 
 @pytest.fixture(name="client")

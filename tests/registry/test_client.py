@@ -1,5 +1,6 @@
 """The client and a registry understand each other: the nine calls, and what each says no with."""
 
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import pytest
@@ -99,7 +100,7 @@ async def test_what_is_no_schema_is_refused(client: HttpRegistry, subject: str) 
         await client.register(subject, {"type": "record", "name": "Sold"})
 
 
-async def test_what_a_schema_refers_to_is_put_into_it(local: LocalRegistry) -> None:
+async def test_what_a_schema_refers_to_is_put_into_it(client: HttpRegistry, subject: str) -> None:
     item: dict[str, JsonValue] = {
         "type": "record",
         "name": "Item",
@@ -110,15 +111,17 @@ async def test_what_a_schema_refers_to_is_put_into_it(local: LocalRegistry) -> N
         '{"type":"record","name":"Sold","namespace":"shop","fields":['
         '{"name":"item","type":"Item"},{"name":"more","type":{"type":"array","items":"shop.Item"}}]}'
     )
-    reference: dict[str, JsonValue] = {"name": "shop.Item", "subject": "item", "version": 1}
-    async with HttpRegistry(local.url) as client:
-        await client.register("item", item)
-        answer = await client._call(
-            "POST", "/subjects/sold/versions", {"schema": text, "references": [reference]}
-        )
-        assert isinstance(answer, dict)
+    reference: dict[str, JsonValue] = {
+        "name": "shop.Item",
+        "subject": f"item-{subject}",
+        "version": 1,
+    }
+    await client.register(f"item-{subject}", item)
+    path, body = f"/subjects/{quote(subject, safe='')}/versions", {"schema": text}
+    answer = await client._call("POST", path, {**body, "references": [reference]})
+    assert isinstance(answer, dict)
 
-        found = await client.by_id(int(str(answer["id"])))
+    found = await client.by_id(int(str(answer["id"])))
 
     assert found == {
         "type": "record",

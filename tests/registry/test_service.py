@@ -1,14 +1,19 @@
 """Services with a registry: what they write and read, and what they bury."""
 
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
+from typing import Annotated
 from uuid import UUID
 
 import pytest
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
+from choreo import Event, Retry, Service
 from choreo.codec.avro import AvroCodec
 from choreo.codec.schema_folder import SchemaFolder, schema_text
 from choreo.contracts.derive import derive
+from choreo.contracts.mode import Mode
 from choreo.errors import ConfigurationError
 from choreo.reason import Reason
 from choreo.registry.local import LocalRegistry
@@ -126,6 +131,43 @@ async def test_a_schema_that_nobody_knows_is_a_dead_letter(
     assert seen == []
     assert letter.reason is Reason.SCHEMA
     assert any(text in (letter.error or "") for text in says.split("|")), letter.error
+
+
+class Priced(Event, topic="prices", key="item"):
+    item: str
+    price: Annotated[Decimal, Field(max_digits=9, decimal_places=2)]
+
+
+class Noted(Event, topic="prices", key="item", name="Priced"):
+    item: str
+    price: Annotated[Decimal, Field(max_digits=9, decimal_places=2)]
+    note: str = ""
+
+
+async def test_a_fingerprint_of_two_scales_is_found_by_what_its_data_mean(
+    registry: LocalRegistry, tmp_path: Path
+) -> None:
+    theirs = SchemaFolder(tmp_path / "theirs")
+    theirs.export(Priced)
+    payload = AvroCodec(theirs).encoder(Priced)(Priced(item="pear", price=Decimal("1.50")))
+    registry.shelf.set_level("prices-Priced", Mode.NONE)
+    for places in (2, 3):
+        schema = schema_text(derive(Priced)).replace('"scale": 2', f'"scale": {places}')
+        registry.shelf.register("prices-Priced", Draft(schema))
+    service, seen = Service("tills", retry=Retry(attempts=1)), list[Noted]()
+
+    @service.on(Noted)
+    async def take(priced: Noted) -> None:
+        seen.append(priced)
+
+    async with Harness(service, registry=registry.url, schemas=tmp_path / "none") as world:
+        told = ("ce_dataschema", str(payload.dataschema).encode())
+        message = record(payload.data, told, kind="Priced.v1")
+        await world.send(replace(message, topic="prices"))
+        await world.settle()
+
+        assert world.dead_letters == []
+    assert seen == [Noted(item="pear", price=Decimal("1.50"))]
 
 
 BOMBS: dict[str, JsonValue] = {

@@ -305,6 +305,40 @@ def test_contracts_of_one_fingerprint_are_told_apart_by_dataschema_or_version(
         decode(wrapped(payload.data, kind="Other.v1"))
 
 
+def test_an_amount_of_a_scale_that_no_contract_here_has_is_refused(tmp_path: Path) -> None:
+    """Both scales have one fingerprint; which was written by is told by ``dataschema``."""
+    theirs, own = SchemaFolder(tmp_path / "theirs"), SchemaFolder(tmp_path / "own")
+    theirs.export(Rescaled)
+    own.export(Renamed)
+    payload = AvroCodec(theirs).encoder(Rescaled)(Rescaled(total=Decimal("1.505")))
+
+    with pytest.raises(UnknownSchema, match="the meaning that dataschema names"):
+        AvroCodec(own).decoder(Renamed)(
+            wrapped(payload.data, kind="Lot.v2", dataschema=payload.dataschema)
+        )
+
+
+def test_words_for_people_that_changed_since_a_copy_was_made_change_nothing(
+    tmp_path: Path,
+) -> None:
+    class Spoken(Event, topic="lots", name="Lot", version=1):
+        """What is said now."""
+
+        total: Annotated[Decimal, Field(max_digits=9, decimal_places=2, description="In cents.")]
+
+    theirs, own = SchemaFolder(tmp_path / "theirs"), SchemaFolder(tmp_path / "own")
+    theirs.export(Spoken)
+    own.export(Renamed)
+    payload = AvroCodec(theirs).encoder(Spoken)(Spoken(total=Decimal("1.50")))
+    decode = AvroCodec(own).decoder(Renamed)
+
+    for known in (
+        wrapped(payload.data, kind="Elsewhere.v1", dataschema=payload.dataschema),
+        wrapped(payload.data, kind="Elsewhere.v1"),
+    ):
+        assert decode(known) == Renamed(total=Decimal("1.50"))
+
+
 def test_a_payload_over_the_cap_is_not_even_looked_at(folder: SchemaFolder) -> None:
     decode = AvroCodec(folder, max_bytes=100).decoder(Shipped)
 
