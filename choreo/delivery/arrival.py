@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from choreo.delivery.attempts import Records
+from choreo.delivery.condemned import absolve, condemn
 from choreo.delivery.custody import Custody
 from choreo.delivery.demand import Demand
 from choreo.delivery.departure import Departure
@@ -17,7 +18,6 @@ from choreo.delivery.recovery import Recovery
 from choreo.errors import RegistryError, StoreError
 from choreo.failpoints import reached
 from choreo.message import Delivery
-from choreo.reason import Reason
 from choreo.retry import FOREVER
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class Arrival:
     ) -> None:
         self._intake = intake
         self._books = records.books
+        self._inbox = records.inbox
         self._custody = bounds.custody
         self._demand = bounds.demand
         self._departure = bounds.departure
@@ -84,10 +85,6 @@ class Arrival:
 
     def _sort(self, delivery: Delivery) -> Sorted:
         condemned = None if self._guard is None else self._guard.condemned(delivery)
-        if condemned is not None:
-            received = Received(delivery, None, len(delivery.body or b""), 1)
-            alone = Job(received, None, object(), reason=Reason.CRASHED, error=condemned)
-            return received, [alone], None
         envelope, handlers, reason, error, outcome, replay = self._intake.sort(delivery)
         delivery = replay or delivery
         received = Received(delivery, envelope, len(delivery.body or b""), max(1, len(handlers)))
@@ -95,6 +92,8 @@ class Arrival:
             received.generation, received.forced = replay.generation, replay.forced
         lane: Callable[..., object] = self._intake.lane
         jobs = [Job(received, handler, lane(delivery, envelope, handler)) for handler in handlers]
+        if condemned is not None:
+            condemn(jobs, condemned)
         if not jobs:
             lone = lane(delivery, envelope, None)
             jobs.append(Job(received, None, lone, reason=reason, error=error))
@@ -113,6 +112,8 @@ class Arrival:
                     departed = True
                     reached("boarded")
                 await self._books.recall(jobs)
+                if self._guard is not None:
+                    absolve(jobs, self._inbox)
                 await self._ordering.learn(jobs)
                 await self._recovery.learn(jobs)
             except (StoreError, RegistryError) as error:

@@ -128,7 +128,7 @@ class Attempts:
 
     async def _run(self, job: Job, handler: Handler, slot: Slot) -> Outcome | None:
         key = key_of(job, handler)
-        if self._finished(key, job.received):
+        if finished(self._inbox, key, job.received):
             return self._duplicate(job, key)
         outage = self._outages.get(handler.index)
         if not self._inbox.claim(key, job) or (outage is not None and self._holds(job, outage)):
@@ -154,12 +154,6 @@ class Attempts:
         if outcome is None and not job.outbound and not self._durable:
             return Outcome.HANDLED
         return outcome
-
-    def _finished(self, key: Key, received: Received) -> bool:
-        """Say whether there is nothing to do; a replay is finished also if it failed once more."""
-        if received.generation and self._inbox.finished(replay_of(key, received.generation)):
-            return True
-        return self._inbox.finished(key) and not received.forced
 
     def _duplicate(self, job: Job, key: Key) -> Outcome | None:
         """Tell a second delivery from another event that bears the same id (I10)."""
@@ -271,6 +265,13 @@ class Attempts:
 def overrun(handler: Handler) -> HandlerTimeout:
     """Say that *handler* ran too long."""
     return HandlerTimeout(f"handler {handler.plan.id} ran longer than {handler.deadline}")
+
+
+def finished(inbox: Inbox[Job], key: Key, received: Received) -> bool:
+    """Say whether there is nothing to do; a replay is finished also if it failed once more."""
+    if received.generation and inbox.finished(replay_of(key, received.generation)):
+        return True
+    return inbox.finished(key) and not received.forced
 
 
 def key_of(job: Job, handler: Handler) -> Key:

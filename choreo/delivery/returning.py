@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from choreo.delivery.attempts import Records
+from choreo.delivery.condemned import absolve, condemn
 from choreo.delivery.custody import Custody
 from choreo.delivery.endings import Endings
 from choreo.delivery.intake import Intake
 from choreo.delivery.job import Drained, Job, Outcome, Received
 from choreo.delivery.lanes import Lanes
 from choreo.failpoints import reached
-from choreo.reason import Reason
 from choreo.store.lot import Line, Parked
 
 
@@ -31,6 +31,7 @@ class Returns:
 
     def __init__(self, records: Records, yard: Yard) -> None:
         self._books = records.books
+        self._inbox = records.inbox
         self._guard = records.guard
         self._yard = yard
         self.stopping = False
@@ -44,6 +45,7 @@ class Returns:
         if self._guard is not None:
             await self._guard.depart([job.received for job in known])
         await self._books.recall(known)
+        absolve(known, self._inbox)
         return jobs
 
     async def handled(self, job: Job) -> Outcome:
@@ -71,7 +73,7 @@ class Returns:
                 job = Job(received, handler, own if line.numbered else ("lot", line.line))
                 condemned = None if self._guard is None else self._guard.condemned(delivery)
                 if condemned is not None:
-                    job.reason, job.error = Reason.CRASHED, condemned
+                    condemn((job,), condemned)
                 job.parked = Drained(parked.ticket, line)
                 return job
         return None
