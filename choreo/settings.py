@@ -133,7 +133,7 @@ class Settings(BaseModel):
         description="Time after which events of a handler that rests go the way of their retries.",
     )
     quarantine: int = Field(
-        default=3,
+        default=4,
         ge=0,
         description="Crashes of processes after which the event they were at is a dead letter, "
         "unread: at least 2, or 0 for never. Needs a store.",

@@ -76,6 +76,8 @@ class Arrival:
             for received, jobs, outcome in batch:
                 if not received.dropped:
                     self._accept(received, jobs, outcome)
+                elif self._guard is not None:
+                    self._guard.left_out(received)
 
     def leave(self, streams: Collection[str]) -> None:
         """Drop what is about to be taken in of *streams*: they go to another consumer."""
@@ -129,6 +131,8 @@ class Arrival:
 
     def _accept(self, received: Received, jobs: Sequence[Job], outcome: Outcome | None) -> None:
         if self._departure.begun and self._departure.concerns(received):
+            if self._guard is not None:
+                self._guard.left_out(received)
             return
         self._custody.take(received)
         if outcome is not None:

@@ -1,7 +1,7 @@
 """Events that killed too many processes: buried unread, unless their effects are known to be there.
 
-A process may die after an event's effects were committed and before it is known that the event
-did not kill it.  So the books are asked first, and what they know is a duplicate and no dead letter.
+A process may die between the commit of an event's effects and the note that the event spared it.
+So the books are asked first, and what they know is a duplicate and no dead letter.
 """
 
 from collections.abc import Sequence

@@ -10,7 +10,7 @@ from choreo.broker import Notice
 from choreo.clock import Clock
 from choreo.delivery.job import Job, Outcome, Received
 from choreo.delivery.journal import Journal
-from choreo.delivery.quarantine import Gate, Suspects, fingerprint, gone
+from choreo.delivery.quarantine import Gate, Party, Suspects, fingerprint, gone
 from choreo.errors import CrashSuspect, StoreError
 from choreo.message import Delivery, Message
 from choreo.store.flights import Flights, Incarnation
@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=15)
 """How long nobody takes a process for dead that does not say anything."""
+PARTY = 32
+"""Suspects that run beside each other after a first crash: as many as one more crash leaves."""
 
 
 class Guard:
@@ -33,8 +35,8 @@ class Guard:
         self._flight = 0
         self._aboard: dict[int, int] = {}
         self._landed: set[int] = set()
-        self._solo = 0
-        """The flight of the suspect that runs alone."""
+        self._party = Party(PARTY)
+        """Takes in the next suspects that need not be alone."""
         self._acquitted: set[bytes] = set()
 
     @asynccontextmanager
@@ -72,19 +74,27 @@ class Guard:
             event = fingerprint(received.delivery)
             if self._suspects.suspected(event):
                 received.suspect = event
+                received.party = self._party_for(event)
             else:
                 aboard.append(received)
                 events.append(event)
         if not events:
             return
-        self._flight += 1
-        flight, landed = self._flight, sorted(self._landed)
-        await self._flights.depart(self._own, flight, events, landed)
-        self._landed.difference_update(landed)
+        flight = await self._departed(events)
         self._aboard[flight] = len(aboard)
         for received in aboard:
             received.flight = flight
         await self._acquit()
+
+    def _party_for(self, event: bytes) -> Party:
+        if self._suspects.alone(event):
+            party = Party(1)
+        else:
+            if self._party.full:
+                self._party = Party(PARTY)
+            party = self._party
+        party.join(event)
+        return party
 
     # -- running ------------------------------------------------------------------------------
 
@@ -93,27 +103,25 @@ class Guard:
         return bool(self._suspects) or job.received.suspect is not None
 
     async def enter(self, job: Job) -> None:
-        """Return when the job may be handled: a suspect, when it is alone and in the log."""
-        suspect = job.received.suspect
-        await self._gate.enter(alone=suspect is not None)
-        if suspect is None:
+        """Return when the job may be handled: a suspect, when its party is alone and in the log."""
+        party = job.received.party
+        await self._gate.enter(party)
+        if party is None:
             return
-        self._flight += 1
-        self._solo = self._flight
         try:
-            # Those before it have landed, and would be blamed with it if they stayed in the log.
-            landed = sorted(self._landed)
-            await self._flights.depart(self._own, self._solo, [suspect], landed)
-            self._landed.difference_update(landed)
+            async with party.boarding:
+                if not party.flight:
+                    party.flight = await self._departed(party.members())
         except BaseException:
-            self._gate.leave()
+            self.leave(job)
             raise
 
     def leave(self, job: Job) -> None:
-        """Let others in; a suspect that came back has landed, however it ended."""
-        if job.received.suspect is not None:
-            self._landed.add(self._solo)
-        self._gate.leave()
+        """Let others in; a party none of which runs any more has landed, however it ended."""
+        party = job.received.party
+        if self._gate.leave() and party is not None and party.flight:
+            self._landed.add(party.flight)
+            party.flight = 0
 
     # -- what it hears as a journal -----------------------------------------------------------
 
@@ -126,6 +134,11 @@ class Guard:
     def ended(self, job: Job, outcome: Outcome, /) -> None:
         """Wait for all of its delivery."""
 
+    def left_out(self, received: Received) -> None:
+        """Hear that a delivery that was written down is not taken in: it is another's by now."""
+        received.dropped = True
+        self.settled(received)
+
     def settled(self, received: Received, /) -> None:
         """Count it off its flight; a suspect that ended well is none any more."""
         if received.flight:
@@ -133,6 +146,8 @@ class Guard:
             if not self._aboard[received.flight]:
                 del self._aboard[received.flight]
                 self._landed.add(received.flight)
+        if received.party is not None and received.suspect is not None:
+            received.party.quit(received.suspect)
         if received.suspect is None or received.dropped:
             return
         if self._suspects.acquit(received.suspect):
@@ -145,6 +160,19 @@ class Guard:
         """Not mind."""
 
     # -- within -------------------------------------------------------------------------------
+
+    async def _departed(self, events: Sequence[bytes]) -> int:
+        """Write down a flight; return its number."""
+        self._flight += 1
+        # Those before it have landed, and would be blamed with it if they stayed in the log.
+        flight, landed = self._flight, sorted(self._landed)
+        try:
+            await self._flights.depart(self._own, flight, events, landed)
+        except BaseException:
+            self._landed.add(flight)  # it may be in the log all the same
+            raise
+        self._landed.difference_update(landed)
+        return flight
 
     async def _keep(self) -> None:
         while True:
@@ -168,7 +196,7 @@ class Guard:
         self._suspects.learn({e: n for e, n in crashes.items() if e not in self._acquitted})
         if dead:
             names = {"processes": [one.pid for one in dead], "suspects": len(crashes)}
-            logger.error("processes died at work; what they were at runs alone now", extra=names)
+            logger.error("processes died at work; what they were at runs apart now", extra=names)
 
     async def _acquit(self) -> None:
         if self._acquitted:

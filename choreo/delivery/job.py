@@ -8,6 +8,7 @@ from enum import Enum
 
 from choreo.context import Emitted
 from choreo.delivery.numbering import Number, Numbered
+from choreo.delivery.quarantine import Party
 from choreo.envelope import Envelope
 from choreo.gaps import Gaps
 from choreo.message import Delivery, Message
@@ -52,7 +53,9 @@ class Received:
     flight: int = 0
     """The flight that it is aboard of, where a flight log is kept."""
     suspect: bytes | None = None
-    """Its 16 bytes if it may have killed a process: it is handled alone."""
+    """Its 16 bytes if it may have killed a process."""
+    party: Party | None = None
+    """Beside whom it is handled, if it is suspect."""
     generation: int = 0
     """Which replay from the dead letters it is; 0 for what its producer sent."""
     parked: bool = False

@@ -98,9 +98,7 @@ class Ordering:
             handler, envelope = job.handler, job.received.envelope
             if handler is None or handler.gaps is None or envelope is None:
                 continue
-            if job.reason is not None and envelope.sequence is None:
-                continue  # it is to be buried unread, and its number is in its payload
-            if handler.number is not None:
+            if handler.number and (envelope.sequence or not job.reason):  # condemned: read no more
                 job.order = await placed(handler.index, handler.number, envelope)
             if job.order is not None and not self._stands(job.order.stream):
                 unknown[job.order.stream] = job

@@ -1,9 +1,11 @@
 """Which events are suspected of killing processes, and who of them may run beside whom (D7).
 
 Theory of operation.  A process writes down what is in flight before it touches it.  What was in
-flight as a process died is suspect with one crash more: innocents among it, too, but those end well
-once they run alone, and are acquitted.  A suspect runs only when nothing else does, so that the
-next crash is its own; with the last crash that is allowed it goes to the dead letters unread.
+flight as a process died is suspect with one crash more: innocents among it, too, mostly nothing
+else, as most processes are killed from outside.  So the first crashes only narrow the circle:
+suspects of them run in small parties, one party at a time, and what ends well is acquitted.  An
+event whose next crash but one would condemn it runs when nothing else does, so that its last two
+crashes are its own; with them it goes to the dead letters unread.
 """
 
 import asyncio
@@ -71,6 +73,7 @@ class Suspects:
     def __init__(self, limit: int) -> None:
         """Condemn what has been in *limit* crashes, 2 at least: the first may be another's."""
         self._limit = max(2, limit)
+        self._lone = max(1, self._limit - 2)
         self._crashes: dict[bytes, int] = {}
 
     def __bool__(self) -> bool:
@@ -82,8 +85,12 @@ class Suspects:
         self._crashes = dict(crashes)
 
     def suspected(self, event: bytes) -> bool:
-        """Say whether *event* must run alone."""
+        """Say whether *event* was in a crash."""
         return event in self._crashes
+
+    def alone(self, event: bytes) -> bool:
+        """Say whether *event* must run while nothing else does."""
+        return self._crashes.get(event, 0) >= self._lone
 
     def condemned(self, event: bytes) -> int:
         """Tell in how many crashes *event* was, if those are too many; else 0."""
@@ -95,47 +102,82 @@ class Suspects:
         return self._crashes.pop(event, None) is not None
 
 
+class Party:
+    """Suspects that run beside each other and beside nobody else: one of them, or a few."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._members: dict[bytes, int] = {}
+        self.flight = 0
+        """Its flight while any of it runs; 0 while none does."""
+        self.boarding = asyncio.Lock()
+
+    @property
+    def full(self) -> bool:
+        """Say whether it takes nobody in any more, because of its size or because it runs."""
+        return self.flight > 0 or self.boarding.locked() or len(self._members) >= self._limit
+
+    def join(self, event: bytes) -> None:
+        """Take *event* in; a copy of it is one member more by the same name."""
+        self._members[event] = self._members.get(event, 0) + 1
+
+    def quit(self, event: bytes) -> None:
+        """Hear that *event* has ended, or goes elsewhere."""
+        left = self._members.pop(event, 0) - 1
+        if left > 0:
+            self._members[event] = left
+
+    def members(self) -> list[bytes]:
+        """List who may run."""
+        return list(self._members)
+
+
 class Gate:
-    """Lets many in at once, or one alone; who wants to be alone is not overtaken by the many."""
+    """Lets the many in, or one party; who waits for the others to leave is overtaken by nobody.
+
+    Only the party inside lets more of its own in meanwhile: it has an end.
+    """
 
     def __init__(self) -> None:
         self._inside = 0
-        self._alone = False
-        self._queue: deque[tuple[bool, asyncio.Future[None]]] = deque()
+        self._party: Party | None = None
+        self._queue: deque[tuple[Party | None, asyncio.Future[None]]] = deque()
 
-    async def enter(self, *, alone: bool) -> None:
-        """Return when inside."""
-        if not self._queue and self._fits(alone=alone):
-            self._admit(alone=alone)
+    async def enter(self, party: Party | None) -> None:
+        """Return when inside, as one of *party*, or of the many."""
+        own = party is not None and self._inside > 0 and self._party is party
+        if own or (not self._queue and self._fits(party)):
+            self._admit(party)
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append((alone, turn))
+        self._queue.append((party, turn))
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.leave()
-            elif (alone, turn) in self._queue:  # whoever let others in has not passed it over yet
-                self._queue.remove((alone, turn))
+            elif (party, turn) in self._queue:  # whoever let others in has not passed it over yet
+                self._queue.remove((party, turn))
                 self._advance()
             raise
 
-    def leave(self) -> None:
-        """Let others in."""
+    def leave(self) -> bool:
+        """Let others in; say whether nobody was left inside."""
         self._inside -= 1
-        self._alone = False
+        empty = not self._inside
         self._advance()
+        return empty
 
     def _advance(self) -> None:
-        while self._queue and self._fits(alone=self._queue[0][0]):
-            alone, turn = self._queue.popleft()
+        while self._queue and self._fits(self._queue[0][0]):
+            party, turn = self._queue.popleft()
             if not turn.cancelled():
-                self._admit(alone=alone)
+                self._admit(party)
                 turn.set_result(None)
 
-    def _fits(self, *, alone: bool) -> bool:
-        return not self._alone and not (alone and self._inside)
+    def _fits(self, party: Party | None) -> bool:
+        return not self._inside or self._party is party
 
-    def _admit(self, *, alone: bool) -> None:
+    def _admit(self, party: Party | None) -> None:
         self._inside += 1
-        self._alone = alone
+        self._party = party

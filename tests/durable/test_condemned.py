@@ -13,7 +13,7 @@ from tests.durable.conftest import Effects
 from tests.durable.shop import Counted, Placed, Shop
 
 
-async def condemn(url: str, service: str, message: Message, crashes: int = 3) -> None:
+async def condemn(url: str, service: str, message: Message, crashes: int = 4) -> None:
     """Let so many processes have died with *message* in flight."""
     async with open_store(url) as store:
         flights = (await store.ledger(service, ())).order.flights

@@ -1,6 +1,6 @@
 """A service one of whose events kills its process: run by a test until it is quarantined.
 
-    python -m tests.order.poison BROKER STORE LEDGER TOPIC
+    python -m tests.order.poison BROKER STORE LEDGER TOPIC CRASHES
 
 makes LEDGER, and what the broker needs, if it is not there; otherwise it appends the number of each
 handled event to it, and ends well once all but the poisonous one are there and that one is in the
@@ -59,9 +59,9 @@ def item(topic: str) -> type[Item]:
     return RunItem
 
 
-def service(broker: str, store: str, ledger: Path, topic: str) -> Service:
+def service(broker: str, store: str, ledger: Path, topic: str, crashes: int) -> Service:
     """Make the service."""
-    shop = Service(topic, broker=broker, store=store, create_topics=True, quarantine=3)
+    shop = Service(topic, broker=broker, store=store, create_topics=True, quarantine=crashes)
 
     @shop.on(item(topic), id="handle")
     async def handle(event: Item) -> None:
@@ -75,10 +75,10 @@ def service(broker: str, store: str, ledger: Path, topic: str) -> Service:
     return shop
 
 
-async def main(broker: str, store: str, ledger: str, topic: str) -> None:
+async def main(broker: str, store: str, ledger: str, topic: str, crashes: str) -> None:
     """Run until all is done; the first time, only until everything is there to begin with."""
     watch, file = Watch(), Path(ledger)
-    async with started(service(broker, store, file, topic), journals=[watch]):
+    async with started(service(broker, store, file, topic, int(crashes)), journals=[watch]):
         if begins(file):
             return
         await watch.quarantined.wait()

@@ -13,7 +13,15 @@ import pytest
 from choreo import Service
 from choreo.broker import open_broker
 from choreo.dead_letter import dead_letter_filter, read_dead_letter
-from choreo.delivery.quarantine import Gate, Suspects, fingerprint, gone, incarnation, started
+from choreo.delivery.quarantine import (
+    Gate,
+    Party,
+    Suspects,
+    fingerprint,
+    gone,
+    incarnation,
+    started,
+)
 from choreo.message import Message
 from choreo.reason import Reason
 from choreo.runner import started as running
@@ -24,15 +32,19 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize("broker", ["real_kafka", "mosquitto"])
-async def test_an_event_that_kills_its_process_is_quarantined_after_three_crashes(
-    broker: str, request: pytest.FixtureRequest, tmp_path: Path, fresh_name: Callable[[str], str]
+@pytest.mark.parametrize(("broker", "crashes"), [("real_kafka", 3), ("mosquitto", 4)])
+async def test_an_event_that_kills_its_process_is_quarantined_after_so_many_crashes(
+    broker: str,
+    crashes: int,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    fresh_name: Callable[[str], str],
 ) -> None:
     url: str = request.getfixturevalue(broker).url
     if broker == "real_kafka":
         url += "?session_timeout=6"  # as long as a dead process keeps its share from the next
     topic, ledger = fresh_name("poison"), tmp_path / "ledger"
-    arguments = (url, f"sqlite:///{tmp_path}/books.db", str(ledger), topic)
+    arguments = (url, f"sqlite:///{tmp_path}/books.db", str(ledger), topic, str(crashes))
     assert await ended(arguments) == 0
     kind = item(topic)
 
@@ -43,7 +55,7 @@ async def test_an_event_that_kills_its_process_is_quarantined_after_three_crashe
     while 0 not in statuses and len(statuses) < 8:
         statuses.append(await ended(arguments))
 
-    assert statuses == [9, 9, 9, 0]
+    assert statuses == [*[9] * crashes, 0]
     counts = Counter(handled(ledger))
     assert set(counts) == set(range(EVENTS)) - {POISON}
     assert await reasons(url, topic) == [Reason.CRASHED]
@@ -116,7 +128,7 @@ async def test_who_must_be_alone_waits_for_the_others_and_then_they_wait() -> No
     gate, order = Gate(), list[str]()
 
     async def one(name: str, *, alone: bool) -> None:
-        await gate.enter(alone=alone)
+        await gate.enter(Party(1) if alone else None)
         order.append(f"{name} in")
         await asyncio.sleep(0)
         order.append(f"{name} out")
@@ -133,9 +145,9 @@ async def test_who_must_be_alone_waits_for_the_others_and_then_they_wait() -> No
 
 async def test_who_gives_up_waiting_lets_others_pass() -> None:
     gate = Gate()
-    await gate.enter(alone=False)
-    alone = asyncio.create_task(gate.enter(alone=True))
-    many = asyncio.create_task(gate.enter(alone=False))
+    await gate.enter(None)
+    alone = asyncio.create_task(gate.enter(Party(1)))
+    many = asyncio.create_task(gate.enter(None))
     await asyncio.sleep(0)
     assert not many.done()
 
@@ -149,8 +161,8 @@ async def test_who_gives_up_waiting_lets_others_pass() -> None:
 async def test_several_may_give_up_waiting_at_once() -> None:
     """The first one that hears of it lets others pass, and finds those that are yet to hear."""
     gate = Gate()
-    await gate.enter(alone=True)
-    waiting = [asyncio.create_task(gate.enter(alone=False)) for _ in range(3)]
+    await gate.enter(Party(1))
+    waiting = [asyncio.create_task(gate.enter(None)) for _ in range(3)]
     await asyncio.sleep(0)
 
     for task in waiting:
@@ -159,4 +171,41 @@ async def test_several_may_give_up_waiting_at_once() -> None:
     await asyncio.wait(waiting)
 
     assert [task.cancelled() for task in waiting] == [True, True, True]
-    await asyncio.wait_for(gate.enter(alone=True), 1)
+    await asyncio.wait_for(gate.enter(Party(1)), 1)
+
+
+async def test_a_party_is_together_inside_and_nobody_else_with_it() -> None:
+    gate, party = Gate(), Party(32)
+    await gate.enter(party)
+    many = asyncio.create_task(gate.enter(None))
+    await asyncio.sleep(0)
+
+    await asyncio.wait_for(gate.enter(party), 1)
+
+    assert not gate.leave()
+    await asyncio.sleep(0)
+    assert not many.done()
+    assert gate.leave()
+    await asyncio.wait_for(many, 1)
+
+
+def test_who_comes_while_a_party_runs_joins_the_next_and_copies_count() -> None:
+    party = Party(2)
+    party.join(b"a")
+    party.join(b"a")
+    party.quit(b"a")
+    assert party.members() == [b"a"]
+    assert not party.full
+    party.flight = 7
+    assert party.full
+    party.flight = 0
+    party.join(b"b")
+    assert party.full
+
+
+def test_the_last_two_crashes_of_what_is_condemned_are_its_own() -> None:
+    suspects = Suspects(4)
+    suspects.learn({b"a": 1, b"b": 2, b"c": 3, b"d": 4})
+
+    assert [suspects.alone(event) for event in (b"a", b"b", b"c")] == [False, True, True]
+    assert [suspects.condemned(event) for event in (b"a", b"b", b"c", b"d")] == [0, 0, 0, 4]

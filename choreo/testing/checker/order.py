@@ -125,7 +125,7 @@ class _Fences:
         for entry in evidence.entries:  # by time: a fault may come again
             place = (entry.text, entry.proc)
             if entry.kind == "fault_start":
-                begun[place] = entry.at
+                begun.setdefault(place, entry.at)  # one without an end lasts from its first time
             elif entry.kind == "fault_end" and place in begun:
                 self._windows[entry.proc].append((begun.pop(place), entry.at + entry.value))
         for (_, proc), at in begun.items():

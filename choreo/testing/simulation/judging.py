@@ -108,6 +108,12 @@ def _dropped(history: History) -> Iterator[Entry]:
         for entry in history.of("effect", "dead", "ended")
         if entry.kind != "ended" or entry.text in ("handled", "dead_lettered")
     }
+    # Whoever sent a letter may have died before it said so.
+    ended |= {
+        (entry.service, entry.handler, entry.id)
+        for entry in history.of("accepted")
+        if is_dead_letter_topic(entry.topic)
+    }
     for entry in history.of("dropped"):
         for one in history.subscribers:
             wanted = (one.service, one.type) == (entry.service, entry.type)
