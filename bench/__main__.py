@@ -8,9 +8,10 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from bench import kafka, report
-from bench.catalogue import MEASURES, NAMES, Measure, Needs, missed
+from bench.budget import Measure, Needs, each_of, missed
+from bench.catalogue import MEASURES, NAMES
 from bench.measure import Result
-from tests.local import KafkaCluster, Mosquitto
+from tests.local import KafkaCluster, Mosquitto, Postgres
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,15 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def measured(wanted: Sequence[Measure], runs: int) -> Generator[tuple[Measure, Result]]:
     """Run the measures, each part that they need started once."""
     needs: Needs
-    for needs in ("nothing", "mqtt", "kafka"):
+    for needs in ("nothing", "postgresql", "mqtt", "kafka"):
         here = [measure for measure in wanted if measure.needs == needs]
         if not here:
             continue
         with part(needs) as address:
-            for measure in here:
-                result = asyncio.run(measure.run(runs, address))
-                print(result.line(), flush=True)
-                yield measure, result
+            yield from each_of(here, runs, address)
 
 
 @contextmanager
@@ -58,6 +56,9 @@ def part(needs: Needs) -> Generator[str]:
         case "mqtt":
             with Mosquitto.running() as broker:
                 yield broker.url
+        case "postgresql":
+            with Postgres.running() as server:
+                yield server.dsn
         case "kafka":
             with KafkaCluster.running(nodes=1) as cluster:
                 for topic in kafka.TOPICS:

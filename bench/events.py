@@ -16,6 +16,16 @@ class Receipt(Event, topic="bench-receipts", key="customer"):
     number: int
 
 
+class Load(Event, topic="bench-loads", key="customer"):
+    """For what is measured while it arrives: a run of its own, and a place in its order."""
+
+    customer: str
+    run: str
+    number: int
+    article: str
+    note: str
+
+
 KEYS = 1_000
 
 
@@ -33,6 +43,20 @@ def orders(count: int, keys: int = KEYS) -> list[Order]:
     ]
 
 
+def loads(run: str, count: int, keys: int = KEYS, first: int = 0) -> list[Load]:
+    """Make the *count* loads of *run* that follow its *first* ones, over so many customers."""
+    return [
+        Load(
+            customer=f"customer-{n % keys}",
+            run=run,
+            number=n // keys,
+            article="article-" + str(n % 97),
+            note="as discussed on the phone",
+        )
+        for n in range(first, first + count)
+    ]
+
+
 class Tally:
     """Counts what was handled and insists on the order of each key."""
 
@@ -41,7 +65,7 @@ class Tally:
         self._next: dict[str, int] = {}
         self.count = 0
 
-    def note(self, order: Order) -> bool:
+    def note(self, order: Order | Load) -> bool:
         """Count *order*; say whether it was the last. Raises AssertionError out of order."""
         due = self._next.get(order.customer, 0)
         if order.number != due:

@@ -4,14 +4,14 @@ import asyncio
 from functools import partial
 from uuid import uuid4
 
-from bench import faststream_kafka, raw_kafka
+from bench import faststream_kafka, raw_confluent, raw_kafka
 from bench.events import KEYS, Order, Receipt, Tally, orders
 from bench.measure import Result, Run, Stopwatch, Taken, side_by_side
 from choreo import Service
 from choreo.runner import started
 
 COUNT = 40_000
-TOPICS = ("bench-orders", "bench-receipts", "bench-published")
+TOPICS = ("bench-orders", "bench-receipts", "bench-published", "bench-loads", "bench-raw-loads")
 PARTITIONS = 8
 SLOW_PEER = 10_000
 """Events for a peer that needs a hundred times as long for each."""
@@ -36,6 +36,12 @@ async def kafka_consume_publish(runs: int, bootstrap: str) -> Result:
     name = "kafka_consume_publish"
     raw = partial(raw_kafka.consume, bootstrap, COUNT, emits=True)
     return await side_by_side(name, _consuming(bootstrap, emits=True), raw, runs=runs)
+
+
+async def kafka_consume_vs_confluent(runs: int, bootstrap: str) -> Result:
+    """Measure choreo ÷ confluent-kafka's ``consume(500)``, validate, await the handler."""
+    raw = partial(raw_confluent.consume, bootstrap, COUNT)
+    return await side_by_side("kafka_consume_vs_confluent", _consuming(bootstrap), raw, runs=runs)
 
 
 async def kafka_consume_vs_faststream(runs: int, bootstrap: str) -> Result:
@@ -69,10 +75,22 @@ async def keyed_5ms(runs: int, bootstrap: str) -> Result:
 
 async def publish_many(runs: int, bootstrap: str) -> Result:
     """Measure ``publish_many`` of 500 ÷ aiokafka's ``send`` of 500 and gather, per event."""
+    peer = partial(raw_kafka.publish, bootstrap, orders(COUNT // 2), CALL)
+    return await side_by_side("publish_many", _publishing(bootstrap), peer, runs=runs)
+
+
+async def publish_many_vs_confluent(runs: int, bootstrap: str) -> Result:
+    """Measure ``publish_many`` of 500 ÷ confluent-kafka's ``produce`` of 500 and flush."""
+    peer = partial(raw_confluent.publish, bootstrap, orders(COUNT // 2), CALL)
+    name = "publish_many_vs_confluent"
+    return await side_by_side(name, _publishing(bootstrap), peer, runs=runs)
+
+
+def _publishing(bootstrap: str) -> Run:
     events = orders(COUNT // 2)
     shop = Service("bench-shop", broker=f"kafka://{bootstrap}")
 
-    async def ours() -> Taken:
+    async def run() -> Taken:
         async with started(shop):
             await shop.publish_many(events[:CALL])
             watch = Stopwatch()
@@ -81,8 +99,7 @@ async def publish_many(runs: int, bootstrap: str) -> Result:
                 await shop.publish_many(events[start : start + CALL])
             return watch.took(len(events))
 
-    peer = partial(raw_kafka.publish, bootstrap, events, CALL)
-    return await side_by_side("publish_many", ours, peer, runs=runs)
+    return run
 
 
 def _consuming(

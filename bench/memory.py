@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from uuid import uuid4
 
-from bench.events import KEYS, Order, Tally, orders
+from bench.events import KEYS, Load, Order, Tally, orders
 from bench.measure import Result, Stopwatch, Taken, side_by_side
 from choreo import Message, Retry, Service
 from choreo.broker import TopicFilter
+from choreo.event import event_type
 from choreo.runner import started
 from choreo.telemetry.telemetry import Telemetry
 from choreo_memory import MemoryBroker
@@ -52,13 +53,13 @@ async def failing_keys(runs: int) -> Result:
     return await side_by_side("failing_keys", some, none, runs=runs, unit="µs CPU")
 
 
-async def written(events: Sequence[Order]) -> Sequence[Message]:
-    """Write the orders once, and read them back as a broker has them."""
+async def written(events: Sequence[Order] | Sequence[Load]) -> Sequence[Message]:
+    """Write the events, of one topic, once, and read them back as a broker has them."""
     url = f"memory://{uuid4().hex}?retention=1000000"
-    shop = Service("shop", broker=url)
+    shop, topic = Service("shop", broker=url), TopicFilter(event_type(type(events[0])).topic.flat)
     async with started(shop):
         await shop.publish_many(events)
-        async with MemoryBroker(url) as broker, broker.browse(TopicFilter("bench-orders")) as found:
+        async with MemoryBroker(url) as broker, broker.browse(topic) as found:
             return [Message(m.topic, m.body, m.key, m.headers) async for m in found]
 
 

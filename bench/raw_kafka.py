@@ -1,15 +1,22 @@
 """The peer that all others are built on: aiokafka in a loop of one's own."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from bench.events import Order, Receipt, Tally
+from bench.events import Load, Order, Receipt, Tally
 from bench.measure import Stopwatch, Taken
 
 POLL = 500
+HEADERS = [
+    *((f"ce_{name}", b"as long as most of them") for name in ("id", "source", "type")),
+    ("ce_specversion", b"1.0"),
+    ("content-type", b"application/json"),
+]
+"""As many as choreo's own."""
 
 
 async def consume(bootstrap: str, count: int, *, emits: bool = False) -> Taken:
@@ -53,8 +60,6 @@ async def consume(bootstrap: str, count: int, *, emits: bool = False) -> Taken:
 
 async def publish(bootstrap: str, events: Sequence[Order], call: int) -> Taken:
     """Send *events* with five headers each, and gather after every *call* of them."""
-    headers = [(f"ce_{name}", b"as long as most of them") for name in ("id", "source", "type")]
-    headers += [("ce_specversion", b"1.0"), ("content-type", b"application/json")]
     producer = _producer(bootstrap)
     watch = Stopwatch()
 
@@ -65,7 +70,7 @@ async def publish(bootstrap: str, events: Sequence[Order], call: int) -> Taken:
                     "bench-published",
                     order.model_dump_json().encode(),
                     order.customer.encode(),
-                    headers=headers,
+                    headers=HEADERS,
                 )
                 for order in part
             ]
@@ -78,6 +83,52 @@ async def publish(bootstrap: str, events: Sequence[Order], call: int) -> Taken:
         for start in range(0, len(events), call):
             await send(events[start : start + call])
         return watch.took(len(events))
+    finally:
+        await producer.stop()
+
+
+@asynccontextmanager
+async def handling(
+    bootstrap: str, topic: str, handle: Callable[[Load], object]
+) -> AsyncGenerator[None]:
+    """Hand over whatever comes to *topic* from now on."""
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, enable_auto_commit=False)
+
+    async def loop() -> None:
+        while True:
+            batch = await consumer.getmany(timeout_ms=1_000, max_records=POLL)
+            for record in (record for records in batch.values() for record in records):
+                handle(Load.model_validate_json(record.value))
+
+    await consumer.start()
+    looping = asyncio.create_task(loop())
+    try:
+        yield
+    finally:
+        looping.cancel()
+        await asyncio.wait({looping})
+        await consumer.stop()
+
+
+@asynccontextmanager
+async def sending(
+    bootstrap: str, topic: str
+) -> AsyncGenerator[Callable[[Sequence[Load]], Awaitable[None]]]:
+    """Give what sends events to *topic*, and gathers."""
+    producer = _producer(bootstrap)
+
+    async def send(events: Sequence[Load]) -> None:
+        sent = [
+            await producer.send(
+                topic, load.model_dump_json().encode(), load.customer.encode(), headers=HEADERS
+            )
+            for load in events
+        ]
+        await asyncio.gather(*sent)
+
+    await producer.start()
+    try:
+        yield send
     finally:
         await producer.stop()
 

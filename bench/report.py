@@ -10,13 +10,13 @@ from pathlib import Path
 from matplotlib import use
 from matplotlib.figure import Figure
 
-from bench.catalogue import Measure, missed
+from bench.budget import Measure, missed
 from bench.measure import Result
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- written by `python -m bench --readme` -->", "<!-- end of what it wrote -->"
-PACKAGES = ("pydantic", "aiokafka", "paho-mqtt", "faststream")
+PACKAGES = ("pydantic", "aiokafka", "confluent-kafka", "paho-mqtt", "faststream", "SQLAlchemy")
 
 Found = Sequence[tuple[Measure, Result]]
 

@@ -2,10 +2,15 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 
 import pytest
 
-from bench.measure import Run, Stopwatch, Taken, compared, side_by_side
+from bench import keys, latency
+from bench.budget import Measure, each_of, missed
+from bench.child import Child
+from bench.events import KEYS, loads
+from bench.measure import Result, Run, Stopwatch, Taken, compared, side_by_side
 
 
 def runs(*taken: Taken) -> Run:
@@ -78,3 +83,85 @@ def test_a_stopwatch_begins_once() -> None:
     watch.begin()
 
     assert watch.took(1).seconds >= first.seconds
+
+
+def test_measures_that_are_made_together_are_run_once(capsys: pytest.CaptureFixture[str]) -> None:
+    calls: list[str] = []
+
+    async def both(runs: int, address: str) -> Sequence[Result]:
+        calls.append(address)
+        return [compared(name, [(1.0, runs)], unit="ms", better="less") for name in ("b", "a")]
+
+    found = list(each_of([Measure(name, "", 1.0, both) for name in ("a", "b")], 3, "here"))
+
+    assert calls == ["here"]
+    assert [(measure.name, result.name) for measure, result in found] == [("a", "a"), ("b", "b")]
+    assert [json.loads(line)["name"] for line in capsys.readouterr().out.splitlines()] == ["a", "b"]
+
+
+def test_a_budget_is_missed_below_it_and_met_at_it() -> None:
+    async def never(_: int, __: str) -> Sequence[Result]:
+        raise AssertionError
+
+    measure = Measure("some", "", 2.0, never)
+
+    met = compared("some", [(4.0, 2.0)], unit="events/s", better="more")
+    below = compared("some", [(3.9, 2.0)], unit="events/s", better="more")
+
+    assert (missed(measure, met), missed(measure, below)) == (False, True)
+
+
+def test_what_a_key_keeps_is_what_the_many_have_added_to_the_few() -> None:
+    few, key = 60_000_000, 120
+
+    assert keys.bytes_a_key(few + key * (keys.MANY - keys.FEW), few) == key
+    assert keys.bytes_a_key(few - 1, few) == 1, "nothing can be divided by nothing"
+
+
+def test_a_quantile_is_the_wait_that_so_large_a_part_does_not_exceed() -> None:
+    waits = [float(number) for number in range(1_000, 0, -1)]
+
+    found = [latency.at(waits, quantile) for quantile in (0.5, 0.99, 0.999, 1.0)]
+
+    assert found == [501.0, 991.0, 1_000.0, 1_000.0]
+
+
+def test_an_event_waits_from_when_it_was_due_though_it_was_published_late() -> None:
+    handled = [10.001, 10.500, 10.501]
+
+    waits = latency.waited(handled, began=10.0, rate=100.0)
+
+    assert waits == pytest.approx([1.0, 490.0, 481.0])
+
+
+def test_arrivals_are_told_apart_by_run_and_each_has_its_place() -> None:
+    arrivals = latency.Arrivals()
+    arrivals.expect("now", KEYS + 1)
+
+    for load in [*loads("before", 1), *loads("now", KEYS + 1)]:
+        arrivals.note(load)
+
+    assert arrivals.done.is_set()
+    assert all(arrivals.times)
+    assert arrivals.times == sorted(arrivals.times)
+
+
+def test_an_event_out_of_order_ends_a_run_of_latencies() -> None:
+    arrivals = latency.Arrivals()
+    arrivals.expect("now", KEYS + 1)
+
+    with pytest.raises(AssertionError, match="customer-0"):
+        arrivals.note(loads("now", 1, first=KEYS)[0])
+
+
+async def test_a_process_of_the_bench_answers_until_nothing_more_is_asked() -> None:
+    async with Child.running("tests.echo_child") as child:
+        answers = [await child.ask(question) for question in ("1.5", "2")]
+
+    assert answers == [{"twice": 3.0}, {"twice": 4.0}]
+
+
+async def test_a_process_of_the_bench_that_dies_is_told_of() -> None:
+    async with Child.running("tests.echo_child") as child:
+        with pytest.raises(RuntimeError, match="'no number'"):
+            await child.ask("no number")

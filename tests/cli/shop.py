@@ -1,6 +1,7 @@
 """Services that the commands are tried on, as a user would write them."""
 
 import asyncio
+import gc
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -78,6 +79,15 @@ def hang(heard: TickHeard) -> None:
     """Hang in a thread, which nothing can cancel."""
     note(f"hung {heard.number}")
     time.sleep(120)
+
+
+collected = Service(f"{STEM}-collected", lifespan=beginning)
+
+
+@collected.on(TickHeard)
+async def look(_: TickHeard) -> None:
+    """Tell how the collector of the process is set."""
+    note(f"{gc.get_threshold()[0]} {gc.get_freeze_count()}")
 
 
 @asynccontextmanager
