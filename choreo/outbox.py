@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from choreo.broker import Broker, open_broker
@@ -12,6 +13,7 @@ from choreo.environment import Environment
 from choreo.errors import ConfigurationError
 from choreo.event import Event
 from choreo.observer import tell_published
+from choreo.registry.port import fetching, fetching_sync
 from choreo.service import Service
 from choreo.store.outbox import Emission, Guest
 
@@ -34,7 +36,8 @@ class Outbox:
 
     What is added is published once the transaction has committed, by whichever process runs the
     service, and never if it rolls back. Events are written as the service writes its own, by its
-    settings; nothing is connected to, and the service need not run in this process.
+    settings; the service need not run in this process. Nothing is connected to, unless the service
+    frames Avro by a registry's ids, which are asked for once for each class of events.
 
     If the service runs in this process its relay is woken after each commit of a session that was
     added to; *woken* is called instead, from the thread that commits, where it is given.
@@ -49,9 +52,9 @@ class Outbox:
     ) -> None:
         """Raise ConfigurationError if the service's store cannot be written to from outside."""
         # What only a running service needs is not loaded with the package's names.
-        from choreo.assembly import codecs  # noqa: PLC0415
         from choreo.cloudevents import EnvelopeWriter  # noqa: PLC0415
         from choreo.delivery.outgoing import Outgoing  # noqa: PLC0415
+        from choreo.formats import OccasionalCodec  # noqa: PLC0415
 
         self._name = service.name
         self._environment = environment or Environment()
@@ -62,13 +65,23 @@ class Outbox:
         broker: Broker = (
             open_broker(settings.broker) if given is None or isinstance(given, str) else given
         )
+        self._codec = OccasionalCodec(settings, self._environment)
         self._outgoing = Outgoing(
             source=f"urn:choreo:{service.name}",
             writer=EnvelopeWriter(broker.capabilities.binding),
-            codec=codecs(settings),
+            codec=self._codec,
             clock=self._environment.clock,
             capabilities=broker.capabilities,
         )
+
+    async def prepare(self, *events: type[Event]) -> None:
+        """Ask the registry now for what it takes to write *events*, before any transaction.
+
+        Raises ConfigurationError for what cannot be written or is not registered, and
+        RegistryUnavailable where neither the registry tells an id nor the kept ids do.
+        """
+        for event in events:
+            await fetching(partial(self._outgoing.prepare, event))
 
     async def add(
         self,
@@ -84,7 +97,8 @@ class Outbox:
         *causation* that of the event that led to them; without either each begins a conversation.
         With *delay* they are published that long after they were added, by the database's clock,
         and never earlier. Raises EncodeError for an event that cannot be written, TypeError or
-        ValueError for a *delay* that is none, and whatever the database raises.
+        ValueError for a *delay* that is none, whatever ``prepare`` raises for a class that was not
+        prepared, and whatever the database raises.
         """
         if not hasattr(place, "run_sync"):
             raise ConfigurationError(
@@ -92,7 +106,8 @@ class Outbox:
                 "add_sync() takes a Session or Connection"
             )
         emitted = self._emitted(events, delay)
-        await place.run_sync(self._lodge, self._written(emitted, correlation, causation))
+        written = await fetching(partial(self._written, emitted, correlation, causation))
+        await place.run_sync(self._lodge, written)
         return [one.id for one in emitted]
 
     def add_sync(
@@ -105,7 +120,8 @@ class Outbox:
     ) -> list[str]:
         """Add *events*, as ``add`` does, in the transaction of a Session or Connection."""
         emitted = self._emitted(events, delay)
-        self._lodge(place, self._written(emitted, correlation, causation))
+        written = fetching_sync(partial(self._written, emitted, correlation, causation))
+        self._lodge(place, written)
         return [one.id for one in emitted]
 
     def _lodge(self, place: object, emissions: Sequence[Emission]) -> None:

@@ -19,10 +19,9 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from choreo.assembly import Assembly, Ground, assemble, codecs
+from choreo.assembly import Assembly, Ground, assemble
 from choreo.bookkeeping import Bookkeeping, opened
 from choreo.broker import Broker, Consumer, open_broker
-from choreo.codec.choice import Codecs
 from choreo.delivery.attempts import Records
 from choreo.delivery.burial import Burial
 from choreo.delivery.journal import Journal
@@ -34,6 +33,7 @@ from choreo.delivery.worker import Worker
 from choreo.environment import Environment
 from choreo.errors import ConnectionLost
 from choreo.event import Event
+from choreo.formats import formats, written_by
 from choreo.message import Message
 from choreo.observer import tell_published
 from choreo.provision import provide
@@ -178,14 +178,15 @@ async def started(
         keeping = await stack.enter_async_context(opened(service, settings, environment))
         telemetry = telemetry or Telemetry.detect() or Telemetry()
         watch = telemetry.of(service, broker, settings, environment)
-        formats = await stack.enter_async_context(_formats(service, settings, environment))
+        written = formats(settings, environment, written_by(service))
+        found = await stack.enter_async_context(written)
         ground = Ground(
             capabilities=broker.capabilities,
             settings=settings,
             environment=environment,
             threads=_threads(service, settings, stack),
             tracer=watch.tracer,
-            formats=formats,
+            formats=found,
         )
         publisher = Publisher(broker, _published(journals), watch.tracer)
         running = await _assembled(service, broker, ground, publisher, keeping, stack)
@@ -298,20 +299,6 @@ async def _opened(
                 logger.warning("broker cannot be reached yet", extra=names)
                 await environment.clock.sleep(delay)
         yield opened
-
-
-@asynccontextmanager
-async def _formats(
-    service: Service[Any], settings: Settings, environment: Environment
-) -> AsyncGenerator[Codecs]:
-    """Build the payload formats, and attach the schema registry where there is one."""
-    if settings.registry is None:
-        yield codecs(settings)
-        return
-    from choreo.registry.attached import attached, written_by  # noqa: PLC0415 -- fastavro when used
-
-    async with attached(settings, environment, written_by(service)) as formats:
-        yield formats
 
 
 def _tell_deprecated(service: Service[Any]) -> None:

@@ -2,13 +2,15 @@
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import typer
 from pydantic import ValidationError
 
-from choreo.assembly import codecs
 from choreo.broker import Capabilities
 from choreo.cli import letters, target
 from choreo.cli.editor import edited
@@ -19,17 +21,29 @@ from choreo.cli.record import decoded
 from choreo.cli.replaying import confirm as asked
 from choreo.cli.screen import out, print_json
 from choreo.cli.stdin import Line
-from choreo.codec.choice import Codecs
+from choreo.codec import Payload
 from choreo.desk.case import Case, CaseReader, restored
 from choreo.desk.correction import Correction, corrected
 from choreo.desk.ruling import Wish, objection
 from choreo.envelope import Envelope
+from choreo.environment import Environment
 from choreo.errors import ConfigurationError, DecodeError
 from choreo.event import Event, event_type, partition_key
+from choreo.formats import formats
 from choreo.message import Delivery
-from choreo.settings import Settings
+from choreo.registry.port import fetching
+from choreo.service import Service
 
 STDIN = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """How a service writes one class of events."""
+
+    event: type[Event]
+    encode: Callable[[Event], Payload]
+    content_type: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +55,8 @@ class Draft:
     envelope: Envelope
     payload: str
     """As it is, for people."""
-    event: type[Event] | None
-    formats: Codecs
+    form: Form | None
+    """How its service writes such events; None where the service was not named."""
     capabilities: Capabilities
 
 
@@ -50,7 +64,6 @@ async def draft(request: Request, named: str | None, *, again: bool) -> Draft:
     """Find the letter and its event class; raise NothingFound or InvalidInput if it cannot be."""
     if request.service is None:
         raise typer.BadParameter("only a --service's own letters can be edited")
-    formats = codecs(Settings.load(broker=request.broker))
     async with letters.desk(request) as desk:
         found = request.selection.of(await desk.survey())
         if len(found) > 1:
@@ -67,14 +80,21 @@ async def draft(request: Request, named: str | None, *, again: bool) -> Draft:
         envelope = CaseReader(desk.capabilities).envelope(restored(letter, case.told))
         if envelope is None:
             raise InvalidInput(f"letter {case.id} holds no CloudEvent to keep: publish it anew")
-        event = None if named is None else _event(named, case)
+        form, payload = None, _plain(envelope)
+        if named is not None:
+            service, event = _event(named, case)
+            settings = service.settings(broker=request.broker)
+            async with formats(settings, Environment(), [event], hasty=True) as codec:
+                form = Form(
+                    event=event, encode=codec.encoder(event), content_type=codec.content_types[0]
+                )
+                payload = await fetching(partial(_shown, envelope, codec.decoder(event)))
         return Draft(
             case=case,
             letter=letter,
             envelope=envelope,
-            payload=_shown(envelope, event, formats),
-            event=event,
-            formats=formats,
+            payload=payload,
+            form=form,
             capabilities=desk.capabilities,
         )
 
@@ -99,18 +119,18 @@ def text(draft: Draft, data: str | None) -> str:
 def correction(draft: Draft, text: str) -> Correction:
     """Make the corrected event; raise InvalidInput if its class, or JSON, does not take it."""
     old = draft.envelope
-    if draft.event is None:
+    if draft.form is None:
         amended = replace(old, data=_json(draft, text))
     else:
-        event = parse(draft.event, Line(1, text.encode()), single=True)
-        payload = draft.formats.encoder(draft.event)(event)
-        declared = event_type(draft.event)
+        event = parse(draft.form.event, Line(1, text.encode()), single=True)
+        payload = draft.form.encode(event)
+        declared = event_type(draft.form.event)
         amended = replace(
             old,
             type=declared.type,
             data=payload.data,
             dataschema=payload.dataschema,
-            content_type=draft.formats.content_types[0],
+            content_type=draft.form.content_type,
             key=partition_key(event) if declared.key is not None else old.key,
         )
     return corrected(draft.case, draft.letter, old, amended, draft.capabilities)
@@ -140,8 +160,8 @@ async def send(request: Request, draft: Draft, correction: Correction) -> None:
         out().print(f"event {correction.event_id} was sent, caused by {draft.envelope.id}")
 
 
-def _event(named: str, case: Case) -> type[Event]:
-    """Find the class that the handler which failed takes."""
+def _event(named: str, case: Case) -> tuple[Service[Any], type[Event]]:
+    """Find the service, and the class that its handler which failed takes."""
     (service,) = target.services([named])
     kinds = {
         plan.event
@@ -151,20 +171,25 @@ def _event(named: str, case: Case) -> type[Event]:
     if not kinds:
         handler = case.told.handler or "that takes it"
         raise ConfigurationError(f"{named} has no handler {handler} of {case.kind}")
-    return kinds.pop()
+    return service, kinds.pop()
 
 
-def _shown(envelope: Envelope, event: type[Event] | None, formats: Codecs) -> str:
-    """Write the payload so that people can edit it."""
+def _plain(envelope: Envelope) -> str:
+    """Write the payload so that people can edit it, as far as that takes no class."""
     encoding, value = decoded(envelope.data, envelope.content_type)
     if encoding == "json":
         return json.dumps(value, ensure_ascii=False, indent=2)
-    if event is not None:
-        try:
-            return formats.decoder(event)(envelope).model_dump_json(indent=2)
-        except (DecodeError, ValidationError):
-            return "{}"
     return str(value) if encoding == "text" else ""
+
+
+def _shown(envelope: Envelope, decode: Callable[[Envelope], Event]) -> str:
+    """Write the payload so that people can edit it: as it is if it is JSON, else as its class."""
+    if decoded(envelope.data, envelope.content_type)[0] == "json":
+        return _plain(envelope)
+    try:
+        return decode(envelope).model_dump_json(indent=2)
+    except (DecodeError, ValidationError):
+        return "{}"
 
 
 def _json(draft: Draft, text: str) -> bytes:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from pydantic import ValidationError
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from choreo.assembly import codecs
 from choreo.broker import Broker
 from choreo.cli.failure import InvalidInput
 from choreo.cli.reaching import reached
@@ -18,10 +17,13 @@ from choreo.cli.stdin import Line, line_batches, size_of_stdin
 from choreo.cli.target import event_class
 from choreo.clock import SystemClock
 from choreo.cloudevents import EnvelopeWriter
+from choreo.codec import Codec
 from choreo.delivery.outgoing import Outgoing, Writer
 from choreo.envelope import Envelope
+from choreo.environment import Environment
 from choreo.errors import PublishError
 from choreo.event import Event, event_type, partition_key
+from choreo.formats import formats
 from choreo.ids import SystemIds
 from choreo.message import Message
 from choreo.settings import Settings
@@ -66,8 +68,11 @@ async def publish(request: Request) -> None:
         # Checked before the broker is reached: a wrong event costs no connection.
         parse(kind, Line(1, request.data.encode()), single=True)
     settings = Settings.load(broker=request.broker)
-    async with reached(settings) as broker:
-        desk = Desk(kind, broker, settings, request)
+    async with (
+        reached(settings) as broker,
+        formats(settings, Environment(), [kind], hasty=True) as codec,
+    ):
+        desk = Desk(kind, broker, codec, request)
         if request.data != STDIN:
             await desk.send([Line(1, request.data.encode())])
             return
@@ -79,9 +84,7 @@ async def publish(request: Request) -> None:
 class Desk:
     """Takes lines, makes messages of them and tells which ids they went under."""
 
-    def __init__(
-        self, kind: type[Event], broker: Broker, settings: Settings, request: Request
-    ) -> None:
+    def __init__(self, kind: type[Event], broker: Broker, codec: Codec, request: Request) -> None:
         self._kind = kind
         self._broker = broker
         self._request = request
@@ -90,7 +93,7 @@ class Desk:
         self._outgoing = Outgoing(
             source=SOURCE,
             writer=_writer(broker, request.correlation),
-            codec=codecs(settings),
+            codec=codec,
             clock=SystemClock(),
             capabilities=broker.capabilities,
         )

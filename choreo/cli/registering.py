@@ -11,7 +11,7 @@ from choreo.cli.target import service_or_event
 from choreo.codec.schema_folder import Contract, SchemaFolder, read_contract
 from choreo.errors import ConfigurationError
 from choreo.event import Event, event_type
-from choreo.registry.attached import written_by
+from choreo.formats import written_by
 from choreo.registry.kept import keep_ids
 from choreo.registry.local import LocalRegistry
 from choreo.registry.opening import open_registry

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from choreo.codec.avro import AvroCodec
 from choreo.codec.choice import Codecs
@@ -14,10 +13,7 @@ from choreo.errors import RegistryUnavailable
 from choreo.event import Event
 from choreo.registry.library import Conventions, Framing, Library
 from choreo.registry.opening import open_registry
-from choreo.resend import ResendRequested
 from choreo.retry import FOREVER
-from choreo.sequences import resends
-from choreo.service import Service
 from choreo.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -54,12 +50,6 @@ async def attached(
             yield Codecs(avro, json) if settings.codec == "avro" else Codecs(json, avro)
         finally:
             await library.close()
-
-
-def written_by(service: Service[Any]) -> set[type[Event]]:
-    """Tell the events that the handlers of *service* emit."""
-    events = {event for plan in service.plans for event in plan.emits}
-    return events | ({ResendRequested} if resends(service.plans) else set())
 
 
 async def _prepared(

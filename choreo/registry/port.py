@@ -1,6 +1,8 @@
 """The port to a schema registry: what choreo asks of one."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
@@ -32,6 +34,21 @@ async def fetching(work: Callable[[], T]) -> T:
             return work()
         except SchemaPending as pending:
             await pending.fetch()
+
+
+def fetching_sync(work: Callable[[], T]) -> T:
+    """Do as ``fetching`` does, for whoever may block, in an event loop of its own."""
+    while True:
+        try:
+            return work()
+        except SchemaPending as pending:
+            # In a thread of its own: the caller's may be running a loop already.
+            with ThreadPoolExecutor(1, thread_name_prefix="choreo registry") as thread:
+                thread.submit(asyncio.run, _fetched(pending)).result()
+
+
+async def _fetched(pending: SchemaPending) -> None:
+    await pending.fetch()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,18 @@
 """A registry on this machine, and contracts brought into one, from the command line."""
 
+import base64
 import json
 import signal
+from collections.abc import Callable
 
 from choreo.cli.exit_codes import ExitCode
+from choreo.registry.local import LocalRegistry
 from tests.cli.program import Commands
+from tests.local import KafkaPart
 
+PAYMENTS = "tests.cli.shop:payments"
 ORDER = "tests.cli.shop:OrderPlaced"
+PAID = "tests.cli.shop:PaymentTaken"
 
 
 def test_contracts_are_registered_in_a_registry_that_is_served_here(choreo: Commands) -> None:
@@ -56,3 +62,40 @@ def test_a_port_that_is_taken_is_told(choreo: Commands) -> None:
     assert "can listen" in outcome.err
     program.signal(signal.SIGINT)
     assert program.ended().code == ExitCode.OK
+
+
+def test_what_is_published_and_edited_by_hand_bears_the_registrys_id(
+    choreo: Commands, real_kafka: KafkaPart, fresh_name: Callable[[str], str]
+) -> None:
+    """A letter whose payload only the registry can read is shown, and corrected, as its class."""
+    choreo.stem = fresh_name("framed")
+    real_kafka.create_topic(f"{choreo.stem}-orders", partitions=1)
+    with LocalRegistry() as registry:
+        choreo.settings = {
+            "broker": real_kafka.url,
+            "create_topics": "true",
+            "codec": "avro",
+            "registry": registry.url,
+        }
+        choreo.run("contracts", "export", ORDER, PAID)
+        choreo.run("registry", "register", ORDER, PAID)
+        program = choreo.start("run", PAYMENTS, "--json")
+        program.until_logged("service is running")
+        dlq = ("-s", f"{choreo.stem}-payments", "--json")
+        edit = ("--target", PAYMENTS, "--yes", "--data", "-")
+
+        published = choreo.run("publish", ORDER, '{"order_id": "o", "total": -1}')
+        program.until_logged("event went to the dead letters")
+        (first,) = choreo.run("dlq", "show", *dlq).objects
+        edited = choreo.run(
+            *("dlq", "edit", first["letter"]["id"], *dlq, *edit),
+            stdin='{"order_id": "o", "total": -2}',
+        )
+        program.until_logged("event went to the dead letters", 2)
+        (second,) = choreo.run("dlq", "show", *dlq).objects
+
+        identity = registry.shelf.by_version(f"{choreo.stem}-orders-OrderPlaced", None).id
+    assert (published.code, edited.code) == (ExitCode.OK, ExitCode.OK), edited.err
+    bodies = [base64.b64decode(one["message"]["data"]) for one in (first, second)]
+    assert [body[:5] for body in bodies] == [b"\x00" + identity.to_bytes(4, "big")] * 2
+    assert bodies[0] != bodies[1]
