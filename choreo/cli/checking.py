@@ -16,6 +16,7 @@ from choreo.cli.history import Folder, Release, in_folder, release
 from choreo.cli.screen import print_json, print_line
 from choreo.cli.standing import Request, Standing, State, named, show_standings, standings_of
 from choreo.cli.target import service_or_event
+from choreo.cli.uncommitted import show_uncommitted, uncommitted
 from choreo.contracts.derive import derive
 from choreo.contracts.mode import Mode
 from choreo.errors import ConfigurationError
@@ -47,6 +48,9 @@ def check(comparison: Comparison) -> None:
     show_standings(standings, json=comparison.json)
     question = _question(comparison, standings)
     broken = sum(not one.holds for one in standings)
+    for missing in () if comparison.targets else uncommitted(question.roots[0]):
+        show_uncommitted(missing, json=comparison.json)
+        broken += 1
     for unfit in misfits(question.services, question.roots):
         show_misfit(unfit, json=comparison.json)
         broken += 1
@@ -117,7 +121,8 @@ def _question(comparison: Comparison, standings: Sequence[Standing]) -> Question
     roots += [one.settings(schemas=comparison.schemas).schemas for one in services]
     if not comparison.targets:
         roots.append(Settings.load(schemas=comparison.schemas).schemas)
-        if not in_folder(roots[0]) and comparison.against is None and not comparison.locks:
+        nothing = not in_folder(roots[0]) and not uncommitted(roots[0])
+        if nothing and comparison.against is None and not comparison.locks:
             raise NothingFound(f"there are no contracts in {roots[0]}")
     return Question(
         roots=list(dict.fromkeys(roots)),

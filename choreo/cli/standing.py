@@ -9,7 +9,7 @@ from choreo.cli.screen import print_json, print_line
 from choreo.cli.target import service_or_event
 from choreo.codec.schema_folder import SchemaFolder, read_contract, schema_text
 from choreo.contracts.derive import derive
-from choreo.contracts.difference import Absent, Difference, differences
+from choreo.contracts.difference import Absent, Difference, differences, rewordings
 from choreo.errors import ConfigurationError
 from choreo.event import Event, event_type
 from choreo.service import Service
@@ -58,6 +58,13 @@ class Standing:
     def holds(self) -> bool:
         """Tell whether a service can write the event by its committed contract."""
         return self.state in {State.SAME, State.REWORDED, State.WRITTEN}
+
+    @property
+    def command(self) -> str | None:
+        """What writes the file that is missing, or says the same in other words."""
+        if self.state not in {State.MISSING, State.REWORDED}:
+            return None
+        return f"choreo contracts export {named(self.event)}"
 
 
 def export(request: Request) -> None:
@@ -134,8 +141,9 @@ def _standing(event: type[Event], schemas: Path, path: Path) -> Standing:
     details = differences(kept.schema, schema)
     if details:
         return so(State.DIFFERENT, details)
-    same = path.read_text(encoding="utf-8") == text
-    return so(State.SAME if same else State.REWORDED)
+    if path.read_text(encoding="utf-8") == text:
+        return so(State.SAME)
+    return so(State.REWORDED, rewordings(kept.schema, schema))
 
 
 def _check_apart(standings: Iterable[Standing]) -> None:
@@ -168,6 +176,8 @@ def _print(one: Standing) -> None:
         print_line(f"    {detail}")
     if one.problem is not None:
         print_line(f"    {one.problem}")
+    if one.command is not None:
+        print_line(f"    {one.command}")
 
 
 def _print_json(one: Standing) -> None:
@@ -179,6 +189,7 @@ def _print_json(one: Standing) -> None:
             "state": one.state,
             "differences": [_detail(detail) for detail in one.details],
             "problem": one.problem,
+            "command": one.command,
         }
     )
 

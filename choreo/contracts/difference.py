@@ -7,6 +7,8 @@ from pydantic import JsonValue
 
 from choreo.contracts.canonical import canonical
 
+_WORDS = frozenset({"deprecated", "doc"})
+
 
 @dataclass(frozen=True, slots=True)
 class Absent:
@@ -36,6 +38,12 @@ class Difference:
 def differences(committed: JsonValue, derived: JsonValue) -> list[Difference]:
     """List the places at which two schemas differ, in the order of the committed one."""
     return list(_differences(canonical(committed), canonical(derived), ""))
+
+
+def rewordings(committed: JsonValue, derived: JsonValue) -> list[Difference]:
+    """List the places at which two schemas that mean the same say other words to people."""
+    found = _differences(committed, derived, "")
+    return [one for one in found if one.at.rpartition("/")[2] in _WORDS]
 
 
 def _differences(was: JsonValue, now: JsonValue, where: str) -> Iterator[Difference]:

@@ -146,7 +146,7 @@ class _Subject:
     def write_golden(self) -> None:
         """Keep the edges of the class as they are written, unless samples are there already."""
         path = self._path(self._declared.version)
-        if path.exists():
+        if _there(path):
             return
         lines = [
             json.dumps(
@@ -166,13 +166,16 @@ class _Subject:
     def hold_golden(self) -> None:
         """Read what was written once, by this version and by all that the class converts."""
         own = self._path(self._declared.version)
-        if self._owned and not own.is_file():
+        if self._owned and not _there(own):
             self._fail(f"it has no samples at {own}: pytest --choreo-samples=write writes them")
         versions = {self._declared.type: self._declared.version}
         versions |= {kind: int(kind.rpartition(".v")[2]) for kind in chains(self._event)}
         for kind, version in sorted(versions.items(), key=lambda item: item[1]):
-            for number, golden in enumerate(_read(self._path(version), kind), 1):
-                self._hold_golden(golden, f"{self._path(version)}:{number}")
+            path = self._path(version)
+            if path.is_file() and not _there(path):
+                self._fail(f"{path} holds no samples: take back what it held, or remove it")
+            for number, golden in enumerate(_read(path, kind), 1):
+                self._hold_golden(golden, f"{path}:{number}")
 
     def _hold_golden(self, golden: _Golden, where: str) -> None:
         event = self._reread(Payload(golden.json), golden.type, JSON, where)
@@ -265,6 +268,11 @@ class _Subject:
 
     def _fail(self, what: str) -> NoReturn:
         pytest.fail(f"{self._event.__name__} ({self._declared.type}): {what}", pytrace=False)
+
+
+def _there(path: Path) -> bool:
+    """Tell whether there are samples: an empty file holds nobody to anything."""
+    return path.is_file() and bool(path.read_bytes().strip())
 
 
 def _read(path: Path, kind: str) -> Iterator[_Golden]:

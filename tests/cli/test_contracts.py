@@ -77,6 +77,7 @@ def test_contracts_are_written_where_services_look_for_them(choreo: Commands, wr
         "state": "written",
         "differences": [],
         "problem": None,
+        "command": None,
     }
 
 
@@ -137,6 +138,10 @@ def test_other_words_for_people_need_no_version(choreo: Commands, write: Write) 
     exported = choreo.run("contracts", "export", "shop:Placed", "--json")
 
     assert (checked.code, states(checked)) == (0, [(PLACED, "reworded")])
+    (told,) = checked.objects
+    (changed,) = told["differences"]
+    assert (changed["at"], changed["derived"]) == ("/doc", "Somebody wants something.")
+    assert told["command"] == "choreo contracts export shop:Placed"
     assert (exported.code, states(exported)) == (0, [(PLACED, "written")])
     assert "Somebody wants something." in (choreo.folder / PLACED).read_text()
 

@@ -94,3 +94,30 @@ def test_what_cannot_be_judged_is_said(
 
     assert outcome.code == code
     assert told in " ".join(outcome.err.split())
+
+
+def test_a_contract_that_the_lock_tells_and_that_is_not_there_is_named(choreo: Commands) -> None:
+    lock(choreo.folder / "choreo.lock", orders=writes(ID, version=2))
+    services = '[tool.pytest.ini_options]\nchoreo_services = ["shop:orders", "shop:billing"]\n'
+
+    unknown = choreo.run("contracts", "check")
+    (choreo.folder / "pyproject.toml").write_text(services)
+    known = choreo.run("contracts", "check", "--json")
+
+    assert (unknown.code, known.code) == (ExitCode.CONFIGURATION, ExitCode.CONFIGURATION)
+    assert unknown.out.splitlines() == [
+        "missing    schemas/orders/Placed/2.avsc  Placed.v2 of orders, as choreo.lock tells",
+        "    choreo contracts export MODULE:SERVICE, where orders is declared",
+    ]
+    (told,) = known.objects
+    assert told["path"] == "schemas/orders/Placed/2.avsc"
+    assert told["command"] == "choreo contracts export shop:orders shop:billing"
+
+
+def test_what_the_lock_tells_and_is_there_is_not_named(choreo: Commands) -> None:
+    lock(choreo.folder / "choreo.lock", orders=writes(ID))
+    path = choreo.folder / "schemas" / "orders" / "Placed" / "1.avsc"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"type": "record", "name": "Placed", "fields": []}')
+
+    assert choreo.run("contracts", "check").code == ExitCode.OK

@@ -180,10 +180,14 @@ class Growing(Event, topic="growing"):
 
 
 def test_an_event_that_is_read_as_another_than_was_written_fails(tmp_path: Path) -> None:
-    contract = SchemaFolder(tmp_path).export(Growing)
-    contract.with_name("1.samples.jsonl").touch()
+    """By who only takes it: golden samples, which would fail first, are its writer's to have."""
+    SchemaFolder(tmp_path).export(Growing)
+    reader = Service("reader")
 
-    assert "is read as Growing(text='!!')" in told(lambda: HOLDING(Growing, schemas=tmp_path))
+    @reader.on(Growing)
+    async def read(growing: Growing) -> None: ...
+
+    assert "is read as Growing(text='!!')" in told(lambda: HOLDING(reader, schemas=tmp_path))
 
 
 def test_a_class_without_its_contract_is_told_how_to_write_it(tmp_path: Path) -> None:
@@ -218,6 +222,27 @@ def test_samples_that_are_there_are_not_written_again(tmp_path: Path) -> None:
     WRITING(Placed, schemas=tmp_path, examples=0)
 
     assert path.read_text() == kept
+
+
+@pytest.mark.parametrize("content", ["", "\n\n"])
+def test_an_empty_file_holds_no_samples_and_is_written(tmp_path: Path, content: str) -> None:
+    SchemaFolder(tmp_path).export(Placed)
+    path = SchemaFolder(tmp_path).path(Placed).with_name("1.samples.jsonl")
+    path.write_text(content)
+
+    assert "it has no samples" in told(lambda: HOLDING(Placed, schemas=tmp_path))
+    WRITING(Placed, schemas=tmp_path)
+
+    assert path.read_text().strip()
+
+
+def test_samples_of_an_earlier_version_that_were_emptied_are_told(tmp_path: Path) -> None:
+    for event in (Placed, NewPlaced):
+        SchemaFolder(tmp_path).export(event)
+        WRITING(event, schemas=tmp_path)
+    SchemaFolder(tmp_path).path(Placed).with_name("1.samples.jsonl").write_text("")
+
+    assert "holds no samples" in told(lambda: HOLDING(NewPlaced, schemas=tmp_path))
 
 
 def test_samples_of_an_earlier_version_come_through_the_upcasters(tmp_path: Path) -> None:
