@@ -6,7 +6,7 @@ CloudEvents 1.0, which put attributes into headers on Kafka and into user proper
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -38,6 +38,8 @@ class Server:
     name: Kind
     protocol: str
     host: str
+    registry: str | None = None
+    """URL of the schema registry that goes with it, without credentials; only Kafka has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,20 @@ def server_of(url: str) -> Server | None:
         )
     host = parts.netloc.rpartition("@")[2] or f"localhost:{_PORTS[protocol]}"
     return Server("mqtt" if "mqtt" in protocol else "kafka", protocol, host)
+
+
+def with_registry(server: Server, url: str) -> Server:
+    """Put the registry at *url* beside a Kafka; AsyncAPI has no place for one beside MQTT.
+
+    Raises ConfigurationError for what is no URL of one.
+    """
+    if server.name != "kafka":
+        return server
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ConfigurationError("the URL of the registry: write http://host:8081")
+    return replace(server, registry=f"{parts.scheme}://{host}{parts.path.rstrip('/')}")
 
 
 def document(services: Services, servers: Sequence[Server], info: Info) -> Json:
@@ -271,8 +287,19 @@ def _content_type(services: Services) -> str:
 
 
 def _server(one: Server) -> Json:
-    version: Json = {"protocolVersion": "5"} if one.name == "mqtt" else {}
-    return {"host": one.host, "protocol": one.protocol, **version}
+    more: Json = {"protocolVersion": "5"} if one.name == "mqtt" else {}
+    if one.registry is not None:
+        more["bindings"] = {"kafka": {
+            "schemaRegistryUrl": one.registry,
+            "schemaRegistryVendor": _vendor(one.registry),
+            "bindingVersion": KAFKA_BINDING,
+        }}  # fmt: skip
+    return {"host": one.host, "protocol": one.protocol, **more}
+
+
+def _vendor(registry: str) -> str:
+    """Tell whose registry it is, as far as its URL does: all of them speak Confluent's API."""
+    return "apicurio" if "/apis/ccompat/" in f"{registry}/" else "confluent"
 
 
 def _tag(name: str, lock: ServiceLock) -> Json:

@@ -251,6 +251,9 @@ def asyncapi(
         list[str] | None,
         typer.Option("--broker", help="URL of a broker they are reached by; repeatable."),
     ] = None,
+    registry: Annotated[
+        str | None, typer.Option("--registry", help="URL of the schema registry beside Kafka.")
+    ] = None,
     title: Annotated[str | None, typer.Option(help="By default the services' names.")] = None,
     release: Annotated[str, typer.Option(help="Version of the document.")] = "1.0.0",
     output: Annotated[
@@ -265,7 +268,13 @@ def asyncapi(
 
         describing.asyncapi(
             describing.Request(targets=targets or (), locks=locks or (), json=json),
-            describing.Document(brokers=brokers or (), title=title, release=release, output=output),
+            describing.Document(
+                brokers=brokers or (),
+                registry=registry,
+                title=title,
+                release=release,
+                output=output,
+            ),
         )
 
 

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from choreo.cli.screen import print_json, print_line
 from choreo.contracts.clash import Clash, Odds
 from choreo.contracts.clash_remedy import clash_remedy, stub
-from choreo.contracts.deployment import Constraint, Deployment
+from choreo.contracts.deployment import Constraint, Deployment, Overlap
 
 
 def show_deployment(found: Deployment, candidates: Collection[str], *, json: bool) -> None:
@@ -18,6 +18,10 @@ def show_deployment(found: Deployment, candidates: Collection[str], *, json: boo
         return
     for state, clashes in _states(found).items():
         _show(state, clashes, candidates)
+    for overlap in found.overlaps:
+        clash = overlap.clash
+        print_line(f"rolling    {clash.event} v{clash.version}: {clash.writer}, {_ways(overlap)}")
+        _details([clash], candidates if overlap.new_writes else ())
     for one in found.constraints:
         print_line(f"order      {one.first} before {one.then}")
         _details([one.clash], candidates)
@@ -62,6 +66,9 @@ def _print_json(found: Deployment, candidates: Collection[str]) -> None:
     for state, clashes in _states(found).items():
         for one in clashes:
             print_json(_clash(one, state, candidates))
+    for overlap in found.overlaps:
+        told = _clash(overlap.clash, "rolling", candidates if overlap.new_writes else ())
+        print_json({**told, "ways": _ways(overlap)})
     for constraint in found.constraints:
         print_json(_constraint(constraint, candidates))
     print_json(
@@ -72,6 +79,10 @@ def _print_json(found: Deployment, candidates: Collection[str]) -> None:
             "any_order": found.safe and not found.constraints,
         }
     )
+
+
+def _ways(overlap: Overlap) -> str:
+    return "new to old" if overlap.new_writes else "old to new"
 
 
 def _constraint(one: Constraint, candidates: Collection[str]) -> dict[str, JsonValue]:

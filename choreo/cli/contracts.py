@@ -113,6 +113,9 @@ def can_deploy(
     against: Annotated[
         str | None, typer.Option("--against", help="Git reference whose locks are what runs.")
     ] = None,
+    stopped: Annotated[
+        bool, typer.Option("--stopped", help="Old processes end before new ones begin.")
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -121,7 +124,13 @@ def can_deploy(
         from choreo.cli import deploying
 
         deploying.deploy(
-            deploying.Request(candidates=locks, deployed=deployed or (), against=against, json=json)
+            deploying.Request(
+                candidates=locks,
+                deployed=deployed or (),
+                against=against,
+                side_by_side=not stopped,
+                json=json,
+            )
         )
 
 

@@ -8,7 +8,7 @@ from choreo.cli.clash_report import show_deployment
 from choreo.cli.failure import NothingFound
 from choreo.cli.history import at_commit
 from choreo.cli.locked import files, kept_here, locks, own
-from choreo.contracts.deployment import Deployment, Locks, can_deploy
+from choreo.contracts.deployment import Deployment, can_deploy
 from choreo.contracts.lock import LOCK, ServiceLock, parse_lock
 from choreo.errors import ConfigurationError
 
@@ -20,6 +20,8 @@ class Request:
     candidates: Sequence[Path]
     deployed: Sequence[Path] = ()
     against: str | None = None
+    side_by_side: bool = True
+    """Old processes of a service may run while new ones do."""
     json: bool = False
 
 
@@ -29,7 +31,15 @@ def deploy(request: Request) -> None:
     deployed = dict(locks(request.deployed)) if request.deployed else {}
     if request.against is not None:
         deployed |= _committed(request.candidates, request.against)
-    _judge(candidates, deployed, json=request.json)
+    deployment = can_deploy(candidates, deployed, side_by_side=request.side_by_side)
+    show_deployment(deployment, candidates, json=request.json)
+    if not deployment.safe:
+        names = ", ".join(sorted(candidates))
+        only = deployment.overlaps and not deployment.refused and deployment.order is not None
+        way = ": stop its old processes first, and say --stopped, or take two steps" if only else ""
+        raise ConfigurationError(
+            f"do not deploy {names}: somebody would not understand somebody{way}"
+        )
 
 
 def check_locks(targets: Sequence[str], others: Sequence[Path], *, json: bool) -> Deployment:
@@ -41,14 +51,6 @@ def check_locks(targets: Sequence[str], others: Sequence[Path], *, json: bool) -
     deployment = can_deploy(mine, {**kept, **locks(others)})
     show_deployment(deployment, mine, json=json)
     return deployment
-
-
-def _judge(candidates: Locks, deployed: Locks, *, json: bool) -> None:
-    deployment = can_deploy(candidates, deployed)
-    show_deployment(deployment, candidates, json=json)
-    if not deployment.safe:
-        names = ", ".join(sorted(candidates))
-        raise ConfigurationError(f"do not deploy {names}: somebody would not understand somebody")
 
 
 def _committed(paths: Sequence[Path], ref: str) -> Mapping[str, ServiceLock]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from choreo.catalogue.asyncapi import Info, document, server_of
+from choreo.catalogue.asyncapi import Info, document, server_of, with_registry
 from choreo.catalogue.html import STYLESHEET, html
 from choreo.catalogue.markdown import markdown
 from choreo.catalogue.pages import pages
@@ -16,6 +16,7 @@ from choreo.cli.screen import print_json, print_line
 from choreo.cli.target import service_or_event
 from choreo.contracts.lock import LOCK, ServiceLock
 from choreo.service import Service
+from choreo.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class Document:
     """What an AsyncAPI document is to say of itself."""
 
     brokers: Sequence[str] = ()
+    registry: str | None = None
     title: str | None = None
     release: str = "1.0.0"
     output: Path | None = None
@@ -54,6 +56,9 @@ def asyncapi(request: Request, wanted: Document) -> None:
     services = described(request)
     urls = wanted.brokers or _brokers(request.targets)
     servers = {server.name: server for url in urls if (server := server_of(url)) is not None}
+    registry = wanted.registry or _registry(request.targets)
+    if registry is not None:
+        servers = {name: with_registry(one, registry) for name, one in servers.items()}
     info = Info(title=wanted.title or ", ".join(sorted(services)), version=wanted.release)
     found = document(services, list(servers.values()), info)
     if wanted.output is None and request.json:
@@ -84,5 +89,14 @@ def catalogue(request: Request, output: Path, title: str) -> None:
 
 def _brokers(targets: Sequence[str]) -> Sequence[str]:
     """Tell the brokers that services name themselves, or their settings."""
+    return list(dict.fromkeys(one.broker for one in _settings(targets)))
+
+
+def _registry(targets: Sequence[str]) -> str | None:
+    """Tell the registry that services name, or their settings; the first where they differ."""
+    return next((one.registry for one in _settings(targets) if one.registry is not None), None)
+
+
+def _settings(targets: Sequence[str]) -> Sequence[Settings]:
     services = [one for one in map(service_or_event, targets) if isinstance(one, Service)]
-    return list(dict.fromkeys(service.settings().broker for service in services))
+    return [service.settings() for service in services]

@@ -2,8 +2,12 @@
 
 A deployment is safe if at every moment of it whoever reads an event understands it: when some are
 deployed and others are not yet, and when all are. What was at odds before is not made worse by a
-deployment and does not forbid it. While one service is replaced, old and new processes of it run
-side by side; that they share a group is not looked at here.
+deployment and does not forbid it.
+
+While one service is replaced, old and new processes of it run side by side, in one group, and each
+event reaches either. What others write and read is judged by the order: none but one service is
+replaced at a time, and both of its versions have to go with the others as they are then. What is
+left are the events that it sends to itself.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +31,15 @@ class Constraint:
 
 
 @dataclass(frozen=True, slots=True)
+class Overlap:
+    """What one process of a service writes and another, of its other version, would not take."""
+
+    clash: Clash
+    new_writes: bool
+    """The new version writes and the old one takes it, or the other way round."""
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """What comes of deploying some services."""
 
@@ -39,15 +52,21 @@ class Deployment:
     """What is not understood now, and would not be afterwards."""
     retained: tuple[Clash, ...]
     """What was written before and could not be read again."""
+    overlaps: tuple[Overlap, ...] = ()
+    """What is at odds within a service while its old and its new processes run."""
 
     @property
     def safe(self) -> bool:
         """Tell whether to go ahead, in that order."""
-        return self.order is not None and not self.refused
+        return self.order is not None and not self.refused and not self.overlaps
 
 
-def can_deploy(candidates: Locks, deployed: Locks) -> Deployment:
-    """Judge *candidates*, which take the place of their like among those *deployed*."""
+def can_deploy(candidates: Locks, deployed: Locks, *, side_by_side: bool = True) -> Deployment:
+    """Judge *candidates*, which take the place of their like among those *deployed*.
+
+    *side_by_side*: old and new processes of one service run at once; otherwise the old ones have
+    ended before the first new one begins.
+    """
     after = {**deployed, **candidates}
     before = {_bare(one) for one in _every(deployed, candidates)}
     found = [*_every(after, candidates), *_gone(candidates, deployed)]
@@ -60,6 +79,7 @@ def can_deploy(candidates: Locks, deployed: Locks) -> Deployment:
         constraints=tuple(constraints),
         known=tuple(one for one in now if _bare(one) in before),
         retained=tuple(one for one in found if one.retained and _bare(one) not in before),
+        overlaps=tuple(_overlaps(candidates, deployed)) if side_by_side else (),
     )
 
 
@@ -86,6 +106,19 @@ def _constraints(candidates: Locks, deployed: Locks) -> Iterator[Constraint]:
             for clash in now:
                 if not clash.retained and _bare(clash) not in before:
                     yield Constraint(first=other, then=name, clash=clash)
+
+
+def _overlaps(candidates: Locks, deployed: Locks) -> Iterator[Overlap]:
+    """List what a service would send to its other version, and did not before within itself."""
+    for name in sorted(candidates):
+        if name not in deployed:
+            continue
+        new, old = Party(name, candidates[name]), Party(name, deployed[name])
+        known = {_bare(one) for party in (new, old) for one in clashes(party, party)}
+        for writer, reader, new_writes in ((new, old, True), (old, new, False)):
+            for clash in clashes(writer, reader):
+                if not clash.retained and _bare(clash) not in known:
+                    yield Overlap(clash, new_writes)
 
 
 def _order(candidates: Locks, constraints: Sequence[Constraint]) -> tuple[str, ...] | None:

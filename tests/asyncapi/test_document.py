@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import deprecated
 
 from choreo import Event, Service
-from choreo.catalogue.asyncapi import Info, Server, document, server_of
+from choreo.catalogue.asyncapi import Info, Server, document, server_of, with_registry
 from choreo.contracts.lock import ServiceLock
 from choreo.contracts.locking import lock_of
 from choreo.errors import ConfigurationError
@@ -108,6 +108,34 @@ def errors(asyncapi_31: dict[str, object]) -> Errors:
         return [f"{[*one.absolute_path]}: {one.message}" for one in validator.iter_errors(found)]
 
     return told
+
+
+@pytest.mark.parametrize(
+    ("url", "told", "vendor"),
+    [
+        ("https://ann:hunter2@host:8081?cafile=ca.pem", "https://host:8081", "confluent"),
+        ("http://host/apis/ccompat/v7/", "http://host/apis/ccompat/v7", "apicurio"),
+    ],
+)
+def test_the_registry_is_named_beside_kafka_without_what_is_secret(
+    errors: Errors, url: str, told: str, vendor: str
+) -> None:
+    servers = [with_registry(one, url) for one in (KAFKA, MQTT)]
+
+    found: Any = document(EXAMPLE, servers, INFO)
+
+    assert errors(found) == []
+    assert found["servers"]["kafka"]["bindings"]["kafka"] == {
+        "schemaRegistryUrl": told,
+        "schemaRegistryVendor": vendor,
+        "bindingVersion": "0.5.0",
+    }
+    assert "bindings" not in found["servers"]["mqtt"]
+
+
+def test_what_is_no_registry_is_not_named() -> None:
+    with pytest.raises(ConfigurationError, match="write http://host:8081"):
+        with_registry(KAFKA, "ftp://ann:hunter2@host")
 
 
 @pytest.mark.parametrize("where", ON)
