@@ -4,61 +4,34 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Self, TypeVar
+from typing import TypeVar
 
-from choreo.broker import (
-    Broker,
-    Capabilities,
-    Consumer,
-    Listener,
-    Progress,
-    Subscription,
-    TopicFilter,
-    TopicSpec,
-)
+from choreo.broker import Broker, Consumer, Listener, Subscription, TopicFilter, TopicSpec
 from choreo.message import Delivery, Message
+from choreo.testing.delegation import DelegatingBroker, DelegatingConsumer
 
 Named = TypeVar("Named", TopicFilter, TopicSpec)
 
 
-class NamespacedBroker:
+class NamespacedBroker(DelegatingBroker):
     """Keeps a world apart from everything else on a shared broker."""
 
     def __init__(self, broker: Broker, namespace: str) -> None:
-        self._broker = broker
+        super().__init__(broker)
         self._namespace = namespace
         self._prefix = namespace + ("/" if broker.capabilities.topic_levels else ".")
 
-    @property
-    def url(self) -> str:
-        """Where the broker is, without credentials."""
-        return self._broker.url
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the adapter can do."""
-        return self._broker.capabilities
-
-    async def __aenter__(self) -> Self:
-        """Connect."""
-        await self._broker.__aenter__()
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        """Let go of every resource."""
-        await self._broker.__aexit__(*exc)
-
     async def prepare(self, topics: Sequence[TopicSpec], /) -> None:
         """Check that *topics* exist here, creating those that ask for it."""
-        await self._broker.prepare([self._within(topic) for topic in topics])
+        await self.inner.prepare([self._within(topic) for topic in topics])
 
     def horizon(self, topics: Sequence[str], /) -> timedelta | None:
         """Tell how long after its publication an event may be handed over again."""
-        return self._broker.horizon([self._inner(name) for name in topics])
+        return self.inner.horizon([self._inner(name) for name in topics])
 
     async def publish(self, messages: Sequence[Message], /) -> None:
         """Return once the broker has accepted every message."""
-        await self._broker.publish(
+        await self.inner.publish(
             [replace(message, topic=self._inner(message.topic)) for message in messages]
         )
 
@@ -72,7 +45,7 @@ class NamespacedBroker:
             group=f"{self._namespace}.{subscription.group}",
             topics=tuple(self._within(topic) for topic in subscription.topics),
         )
-        async with self._broker.subscribe(within, listener) as consumer:
+        async with self.inner.subscribe(within, listener) as consumer:
             yield _NamespacedConsumer(consumer, self._prefix)
 
     @asynccontextmanager
@@ -80,7 +53,7 @@ class NamespacedBroker:
         self, topic: TopicFilter, /, *, follow: bool = False
     ) -> AsyncGenerator[AsyncIterator[Delivery]]:
         """Read a topic of this namespace from its beginning."""
-        async with self._broker.browse(self._within(topic), follow=follow) as deliveries:
+        async with self.inner.browse(self._within(topic), follow=follow) as deliveries:
             yield _without(self._prefix, deliveries)
 
     def _within(self, topic: Named) -> Named:
@@ -91,28 +64,16 @@ class NamespacedBroker:
         return name if name == "" or name.startswith("$") else self._prefix + name
 
 
-class _NamespacedConsumer:
+class _NamespacedConsumer(DelegatingConsumer):
     def __init__(self, consumer: Consumer, prefix: str) -> None:
-        self._consumer = consumer
+        super().__init__(consumer)
         self._prefix = prefix
 
     async def poll(self, limit: int, /) -> Sequence[Delivery]:
-        deliveries = await self._consumer.poll(limit)
+        deliveries = await self.inner.poll(limit)
         for delivery in deliveries:
             delivery.topic = delivery.topic.removeprefix(self._prefix)
         return deliveries
-
-    def settle(self, deliveries: Sequence[Delivery], /) -> None:
-        self._consumer.settle(deliveries)
-
-    def stop_intake(self) -> None:
-        self._consumer.stop_intake()
-
-    async def flush(self) -> None:
-        await self._consumer.flush()
-
-    def progress(self) -> Sequence[Progress]:
-        return self._consumer.progress()
 
 
 async def _without(prefix: str, deliveries: AsyncIterator[Delivery]) -> AsyncIterator[Delivery]:

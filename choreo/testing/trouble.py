@@ -6,26 +6,17 @@ dies after it has handled events and before it has said so.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from random import Random
 from typing import Self
 
-from choreo.broker import (
-    Broker,
-    Capabilities,
-    Consumer,
-    Listener,
-    Progress,
-    Subscription,
-    TopicFilter,
-    TopicSpec,
-)
+from choreo.broker import Broker, Consumer, Listener, Subscription
 from choreo.dead_letter import is_dead_letter_topic
 from choreo.errors import ConfigurationError, PublishError
 from choreo.message import Delivery, Message
+from choreo.testing.delegation import DelegatingBroker, DelegatingConsumer
 
 MOST_DELAY = 5.0
 SOONEST, LATEST = 1, 3
@@ -89,11 +80,11 @@ class Hooks:
     """The process is dead, and must be replaced; None if it is to live."""
 
 
-class TroubledBroker:
+class TroubledBroker(DelegatingBroker):
     """The broker of one life of one service."""
 
     def __init__(self, broker: Broker, trouble: Trouble, dice: Random, bites: Bites) -> None:
-        self._broker = broker
+        super().__init__(broker)
         self._trouble = trouble
         self._dice = dice
         self._bites = bites
@@ -108,33 +99,6 @@ class TroubledBroker:
             self._left = self._dice.randint(SOONEST, LATEST)
         return self
 
-    @property
-    def url(self) -> str:
-        """Where the broker is, without credentials."""
-        return self._broker.url
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the adapter can do."""
-        return self._broker.capabilities
-
-    async def __aenter__(self) -> Self:
-        """Connect."""
-        await self._broker.__aenter__()
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        """Let go of every resource."""
-        await self._broker.__aexit__(*exc)
-
-    async def prepare(self, topics: Sequence[TopicSpec], /) -> None:
-        """Check that *topics* exist, creating those that ask for it."""
-        await self._broker.prepare(topics)
-
-    def horizon(self, topics: Sequence[str], /) -> timedelta | None:
-        """Tell how long after its publication an event may be handed over again."""
-        return self._broker.horizon(topics)
-
     async def publish(self, messages: Sequence[Message], /) -> None:
         """Publish late, in another order where keys allow it, and some of it twice."""
         if self._trouble.delay:
@@ -142,7 +106,7 @@ class TroubledBroker:
             await asyncio.sleep(self._dice.random() * self._trouble.delay)
         order = self._order(messages)
         try:
-            await self._broker.publish([messages[index] for index in order])
+            await self.inner.publish([messages[index] for index in order])
         except PublishError as error:
             raise PublishError(
                 str(error),
@@ -153,23 +117,15 @@ class TroubledBroker:
         if again:
             if self._hooks is not None:
                 self._hooks.repeated(again)
-            await self._broker.publish(again)
+            await self.inner.publish(again)
 
     @asynccontextmanager
     async def subscribe(
         self, subscription: Subscription, listener: Listener, /
     ) -> AsyncGenerator[Consumer]:
         """Join the group."""
-        async with self._broker.subscribe(subscription, listener) as consumer:
+        async with self.inner.subscribe(subscription, listener) as consumer:
             yield _TroubledConsumer(consumer, self)
-
-    @asynccontextmanager
-    async def browse(
-        self, topic: TopicFilter, /, *, follow: bool = False
-    ) -> AsyncGenerator[AsyncIterator[Delivery]]:
-        """Read a topic from its beginning."""
-        async with self._broker.browse(topic, follow=follow) as deliveries:
-            yield deliveries
 
     def settles(self, deliveries: Sequence[Delivery]) -> bool:
         """Say whether a settlement counts; the one at which it dies does not, nor any later one."""
@@ -205,26 +161,14 @@ class TroubledBroker:
         return order
 
 
-class _TroubledConsumer:
+class _TroubledConsumer(DelegatingConsumer):
     def __init__(self, consumer: Consumer, broker: TroubledBroker) -> None:
-        self._consumer = consumer
+        super().__init__(consumer)
         self._broker = broker
-
-    async def poll(self, limit: int, /) -> Sequence[Delivery]:
-        return await self._consumer.poll(limit)
 
     def settle(self, deliveries: Sequence[Delivery], /) -> None:
         if self._broker.settles(deliveries):
-            self._consumer.settle(deliveries)
-
-    def stop_intake(self) -> None:
-        self._consumer.stop_intake()
-
-    async def flush(self) -> None:
-        await self._consumer.flush()
-
-    def progress(self) -> Sequence[Progress]:
-        return self._consumer.progress()
+            self.inner.settle(deliveries)
 
 
 _: type[Broker] = TroubledBroker

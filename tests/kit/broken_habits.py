@@ -10,6 +10,7 @@ from dataclasses import replace
 from choreo.broker import Capabilities, Listener, Notice, Subscription, TopicFilter
 from choreo.errors import BrokerError, PublishError
 from choreo.message import Delivery, Message
+from choreo_memory import MemoryBroker
 from choreo_memory.consumer import MemoryConsumer
 from tests.kit.broken_consumers import SERIAL, Keeping
 from tests.kit.weather import Humble
@@ -179,7 +180,8 @@ class HauntsItsGroup(Wrapper):
         joined = self.inner.subscribe(subscription, listener)
         yield WrappedConsumer(await joined.__aenter__())
         if self.crashed:
-            self.inner = type(self.inner)(self.inner.url + "?max_message_bytes=1500000")
+            url = self.inner.url + "?max_message_bytes=1500000"
+            self.inner = self.memory = MemoryBroker(url)
             GHOSTS.append(joined)
         else:
             await joined.__aexit__(None, None, None)
@@ -217,7 +219,7 @@ class ChangesItsMind(Wrapper):
     @property
     def capabilities(self) -> Capabilities:
         able = self.inner.capabilities
-        return replace(able, durable=self.inner._state == "open")
+        return replace(able, durable=self.memory._state == "open")
 
 
 class InsistsOnKeylessness(Humble):

@@ -1,0 +1,72 @@
+"""A client object that does not stop by itself is taken apart, and nothing of it is left."""
+
+import asyncio
+import gc
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from weakref import ref
+
+from choreo_kafka.client import Clients
+from choreo_kafka.dismantling import stop
+from choreo_kafka.settings import KafkaSettings
+from tests.local import MockCluster
+
+NO_TIME = timedelta(milliseconds=50)
+
+
+async def stuck(cluster: MockCluster) -> tuple[Any, asyncio.Future[object]]:
+    """Start a producer, and give it a batch that no broker will answer."""
+    topic = cluster.create_topic("topic", partitions=1)
+    settings = KafkaSettings.parse(f"kafka://{cluster.bootstrap}")
+    producer = Clients(settings, None).producer()
+    await producer.start()
+    await producer.partitions_for(topic)
+    cluster.broker_down(1)
+    batch = producer.create_batch()
+    batch.append(timestamp=None, key=None, value=b"lost", headers=[])
+    return producer, await producer.send_batch(batch, topic, partition=0)
+
+
+async def test_no_task_of_a_producer_outlives_it_p3(
+    mock_cluster: Callable[[int], MockCluster],
+) -> None:
+    """P3: its own stop waits for ever for what it cannot send, in a task that it forgets."""
+    before = asyncio.all_tasks()
+    producer, _answer = await stuck(mock_cluster(1))
+
+    await stop(producer, NO_TIME)
+
+    assert asyncio.all_tasks() - before == set()
+
+
+async def test_who_waits_for_a_batch_is_told_that_it_will_not_be_sent_p3(
+    mock_cluster: Callable[[int], MockCluster],
+) -> None:
+    """P3."""
+    producer, answer = await stuck(mock_cluster(1))
+
+    await stop(producer, NO_TIME)
+
+    async with asyncio.timeout(5):
+        await asyncio.wait([answer])
+    assert answer.exception() is not None
+
+
+async def test_a_batch_that_nobody_waits_for_goes_without_a_word_p3(
+    mock_cluster: Callable[[int], MockCluster],
+) -> None:
+    """P3: neither a pending task that is destroyed, nor an exception that nobody fetched."""
+    said: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+    producer, answer = await stuck(mock_cluster(1))
+    answer.cancel()
+    gone = ref(producer)
+
+    await stop(producer, NO_TIME)
+    del producer, answer
+    await asyncio.sleep(0)
+    gc.collect()
+
+    assert gone() is None
+    assert said == []
