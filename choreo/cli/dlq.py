@@ -9,7 +9,7 @@ import typer
 from choreo.cli.asked import Asked, asking
 from choreo.cli.exit_codes import ExitCode
 from choreo.cli.failure import reporting
-from choreo.cli.options import Limit, complete
+from choreo.cli.options import Limit, Yes, complete
 
 app = typer.Typer(
     help="Look into what a service gave up, and have it handled again.",
@@ -23,7 +23,6 @@ Identity = Annotated[
 All = Annotated[
     bool, typer.Option("--all", help="Also those replayed, sent, edited or dropped already.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only tell what would be done, by handler and key.")
 ]

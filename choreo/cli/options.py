@@ -23,6 +23,12 @@ LockFiles = Annotated[
     list[Path] | None,
     typer.Option("--lock", help="Lock of other services, or a folder of locks; repeatable."),
 ]
+ServiceName = Annotated[str, typer.Option("--service", "-s", help="Name of the service.")]
+StoreUrl = Annotated[
+    str | None,
+    typer.Option("--store", help="URL of the store, in place of the settings' one."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from choreo.cli.failure import reporting
-from choreo.cli.options import Debug, Json, Limit, complete
+from choreo.cli.options import Debug, Json, Limit, ServiceName, StoreUrl, Yes, complete
 
 app = typer.Typer(
     help="Look into what a service could not publish, and have it tried again.",
@@ -15,16 +15,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ServiceName = Annotated[str, typer.Option("--service", "-s", help="Whose outbox.")]
-StoreUrl = Annotated[
-    str | None,
-    typer.Option("--store", help="URL of the store, in place of the settings' one."),
-]
 Ids = Annotated[
     list[str] | None,
     typer.Argument(metavar="[ID]…", help="Ids of events, or the numbers that the list shows."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @app.command("list")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from choreo.cli.failure import reporting
-from choreo.cli.options import Debug, Json, Limit, complete
+from choreo.cli.options import Debug, Json, Limit, ServiceName, StoreUrl, Yes, complete
 
 app = typer.Typer(
     help="Look into what waits in a store behind a failure or a gap, and let it go on.",
@@ -15,16 +15,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ServiceName = Annotated[str, typer.Option("--service", "-s", help="Whose parked events.")]
-StoreUrl = Annotated[
-    str | None,
-    typer.Option("--store", help="URL of the store, in place of the settings' one."),
-]
 Lines = Annotated[
     list[str] | None,
     typer.Argument(metavar="[LINE]…", help="Lines as the list shows them, or how they begin."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @app.command("list")

@@ -2,23 +2,18 @@
 
 # ruff: noqa: PLC0415 -- see application.py
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import typer
 
 from choreo.cli.failure import reporting
-from choreo.cli.options import Debug, Json, complete
+from choreo.cli.options import Debug, Json, StoreUrl, complete
 
 app = typer.Typer(
     help="Make, check and migrate the tables of a store.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-StoreUrl = Annotated[
-    str | None,
-    typer.Option("--store", help="URL of the store, in place of the settings' one."),
-]
 
 
 @app.command()
