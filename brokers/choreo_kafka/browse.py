@@ -10,7 +10,8 @@ from aiokafka.structs import TopicPartition
 from choreo.broker import TopicFilter
 from choreo.errors import BrokerError, ConfigurationError, ConnectionLost
 from choreo.message import Delivery
-from choreo_kafka.client import Clients, RawConsumer, Record, described, stop
+from choreo_kafka.client import Clients, RawConsumer, Record, described
+from choreo_kafka.dismantling import stop
 from choreo_kafka.settings import KafkaSettings
 from choreo_kafka.stream import stream_name
 

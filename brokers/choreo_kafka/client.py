@@ -1,13 +1,12 @@
-"""aiokafka behind Protocols of our own: the only module that builds its objects or looks inside.
+"""aiokafka behind Protocols of our own: the only module that builds its objects.
 
 What is private in aiokafka 0.14 and used here: reading offsets with their metadata (the public call
-drops it), asking whether a topic exists without creating it, and taking a stuck object apart.
+drops it), and asking whether a topic exists without creating it.
 """
 
 import asyncio
-import logging
 import ssl
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from traceback import walk_tb
 from typing import Any, Protocol, cast
@@ -31,8 +30,6 @@ from aiokafka.structs import TopicPartition
 from choreo_kafka.security import TokenProvider, login
 from choreo_kafka.settings import KafkaSettings
 
-logger = logging.getLogger(__name__)
-
 REFUSALS = (
     AuthenticationFailedError,
     AuthenticationMethodNotSupported,
@@ -44,8 +41,6 @@ REFUSALS = (
 """What says that trying again as we are will not help."""
 HEARTBEAT_MS = 1000
 """How soon a member hears of a rebalance, for which everybody waits for the last to hear."""
-DISMANTLE_BUDGET = 1.0
-"""Seconds each part of a stuck client object gets to close before it is left alone."""
 METADATA_PAUSE = 0.1
 """Seconds between two questions for partitions that a broker does not tell of yet."""
 NOT_THERE = {3, 5}
@@ -210,12 +205,18 @@ class Clients:
         }
 
 
+def connection_of(client: object) -> Any:  # noqa: ANN401 - private to aiokafka
+    """Find the part of a client object that holds its connections."""
+    inner = cast("Any", client)
+    return inner.client if hasattr(inner, "client") else inner._client  # noqa: SLF001
+
+
 async def described(client: RawProducer | RawConsumer, topics: Sequence[str]) -> Mapping[str, int]:
     """Count the partitions of those *topics* that exist, creating none (K33).
 
     Raises KafkaError when the broker does not answer, or does not let us see a topic.
     """
-    return await _described(_connection(client), topics)
+    return await _described(connection_of(client), topics)
 
 
 async def tracked(client: RawConsumer, topics: Sequence[str]) -> None:
@@ -224,7 +225,7 @@ async def tracked(client: RawConsumer, topics: Sequence[str]) -> None:
     A member that joins before it knows them and deals out the partitions deals out none, and nobody
     reads them until the next time that metadata changes.
     """
-    connection = _connection(client)
+    connection = connection_of(client)
     await connection.set_topics(topics)
     while not all(client.partitions_for_topic(topic) for topic in topics):
         await asyncio.sleep(METADATA_PAUSE)
@@ -233,14 +234,14 @@ async def tracked(client: RawConsumer, topics: Sequence[str]) -> None:
 
 def refresh(client: RawConsumer) -> None:
     """Ask for metadata now: what has changed since the last time makes the group join anew."""
-    _connection(client).force_metadata_update()
+    connection_of(client).force_metadata_update()
 
 
 async def described_by(
     admin: AIOKafkaAdminClient, topics: Sequence[str], *, led: bool = False
 ) -> Mapping[str, int]:
     """Count as `described` does; with *led* leave out a topic while a partition has no leader."""
-    return await _described(_connection(admin), topics, led=led)
+    return await _described(connection_of(admin), topics, led=led)
 
 
 async def _described(
@@ -261,24 +262,6 @@ async def _described(
     return found
 
 
-def _connection(client: object) -> Any:  # noqa: ANN401 - private to aiokafka
-    inner = cast("Any", client)
-    return inner.client if hasattr(inner, "client") else inner._client  # noqa: SLF001
-
-
-async def stop(client: RawProducer | RawConsumer, budget: timedelta) -> None:
-    """Stop *client* within *budget*, or take it apart: never hangs, never raises (K20, P3, A4).
-
-    Runs aiokafka's stop in a task of its own, because it may raise a CancelledError that nobody
-    asked for.
-    """
-    if await _finished(client.stop(), budget.total_seconds()):
-        return
-    logger.warning("a Kafka client did not stop in time and is taken apart")
-    for part in _parts(client):
-        await _finished(part(), DISMANTLE_BUDGET)
-
-
 def spoilt_record(error: BaseException) -> bool:
     """Say whether *error* came from unpacking records, and not from the connection or the group.
 
@@ -288,52 +271,6 @@ def spoilt_record(error: BaseException) -> bool:
     return any(
         frame.f_code.co_name == "_unpack_records" for frame, _ in walk_tb(error.__traceback__)
     )
-
-
-def _parts(client: RawProducer | RawConsumer) -> list[Callable[[], Awaitable[object]]]:
-    inner = cast("Any", client)
-    tasks = [
-        getattr(getattr(inner, owner, None), task, None)
-        for owner, task in (
-            ("_coordinator", "_coordination_task"),
-            ("_coordinator", "_heartbeat_task"),
-            ("_coordinator", "_commit_refresh_task"),
-            ("_sender", "_sender_task"),
-        )
-    ]
-    parts: list[Callable[[], Awaitable[object]]] = [
-        _ending(task) for task in tasks if task is not None
-    ]
-    fetcher = getattr(inner, "_fetcher", None)
-    if fetcher is not None:
-        parts.append(fetcher.close)
-    parts.append(_connection(client).close)
-    return parts
-
-
-def _ending(task: "asyncio.Task[object]") -> Callable[[], Awaitable[object]]:
-    async def end() -> None:
-        while not task.done():  # each cancel ends but one of the tasks it waits for in turn
-            task.cancel()
-            await asyncio.wait([task], timeout=0.05)
-
-    return end
-
-
-async def _finished(work: Awaitable[object], seconds: float) -> bool:
-    """Say whether *work* ended well in time; what did not end is cancelled and left behind."""
-    task = asyncio.ensure_future(work)
-    await asyncio.wait([task], timeout=seconds)
-    if not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=DISMANTLE_BUDGET)
-        return False
-    if task.cancelled():
-        return False
-    error = task.exception()
-    if error is not None:
-        logger.info("a Kafka client stopped with an error", extra={"error": repr(error)})
-    return error is None or isinstance(error, KafkaError)
 
 
 def _ms(duration: timedelta) -> int:

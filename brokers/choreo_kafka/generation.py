@@ -3,7 +3,8 @@
 import asyncio
 from datetime import timedelta
 
-from choreo_kafka.client import Batch, RawProducer, stop
+from choreo_kafka.client import Batch, RawProducer
+from choreo_kafka.dismantling import stop
 
 GRACE = 2.0
 """Seconds that batches of other partitions get to be answered once the object is given up."""

@@ -10,8 +10,9 @@ from aiokafka.structs import TopicPartition
 
 from choreo.broker import Listener, Notice, Subscription
 from choreo.errors import ConfigurationError
-from choreo_kafka.client import Clients, RawConsumer, described, refresh, stop, tracked
+from choreo_kafka.client import Clients, RawConsumer, described, refresh, tracked
 from choreo_kafka.committer import Committer
+from choreo_kafka.dismantling import stop
 from choreo_kafka.intake import Intake
 from choreo_kafka.settings import REVOKE_MARGIN, KafkaSettings
 from choreo_kafka.streams import Streams

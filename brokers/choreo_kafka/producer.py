@@ -15,8 +15,9 @@ from aiokafka.errors import KafkaError
 
 from choreo.errors import ConnectionLost
 from choreo.message import Message
-from choreo_kafka.client import Batch, Clients, described, stop
+from choreo_kafka.client import Batch, Clients, described
 from choreo_kafka.deadlines import Deadlines
+from choreo_kafka.dismantling import stop
 from choreo_kafka.generation import Generation
 from choreo_kafka.outlet import Outlet, TopicLimits
 from choreo_kafka.partitioner import Partitioner
