@@ -17,7 +17,16 @@ from typing import TextIO, cast
 from opentelemetry.trace import get_current_span
 
 from choreo.context import current
-from choreo.telemetry.text import REDACTED, SECRET_NAME, clean, error_type, printable, stack, told
+from choreo.telemetry.text import (
+    REDACTED,
+    SECRET_NAME,
+    clean,
+    error_type,
+    named,
+    printable,
+    stack,
+    told,
+)
 from choreo.timestamps import rfc3339
 
 IDS = (
@@ -200,7 +209,7 @@ def _plain(value: object, depth: int = 0) -> object:
     if isinstance(value, int | float):
         return _number(value)
     if isinstance(value, BaseException):
-        return f"{error_type(value)}: {told(value)}"
+        return named(value)
     if depth < MAX_DEPTH and isinstance(value, Mapping):
         return _object(cast("Mapping[object, object]", value), depth)
     if depth < MAX_DEPTH and isinstance(value, list | tuple | set | frozenset):

@@ -7,7 +7,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -215,14 +215,20 @@ def _from_pyproject(folder: Path) -> dict[str, object]:
         if file.is_file():
             try:
                 table = _table(file.read_text(encoding="utf-8"))
-            except tomllib.TOMLDecodeError as error:
+            except OSError as error:
+                raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from error
+            except ValueError as error:  # no TOML, or no UTF-8
                 raise ConfigurationError(f"{file} is not valid TOML: {error}") from error
-            return dict(table)
+            if not isinstance(table, Mapping):
+                raise ConfigurationError(
+                    f"{file}: tool.{TABLE} is no table: write [tool.{TABLE}] and options below it"
+                )
+            return dict(cast("Mapping[str, object]", table))
     return {}
 
 
 @lru_cache(maxsize=1)
-def _table(text: str) -> Mapping[str, object]:
+def _table(text: str) -> object:
     """Read ``[tool.choreo]`` out of *text*, whose parsing takes longer than all else of a start."""
-    table: Mapping[str, object] = tomllib.loads(text).get("tool", {}).get(TABLE, {})
-    return table
+    tools: object = tomllib.loads(text).get("tool", {})
+    return cast("Mapping[str, object]", tools).get(TABLE, {}) if isinstance(tools, Mapping) else {}

@@ -99,6 +99,10 @@ def _module(name: str) -> ModuleType:
                 f"no module {name!r} (looked in {folder} and on the Python path)"
             ) from error
         raise ConfigurationError(f"module {name} cannot be imported: {error}") from error
+    except SystemExit as error:  # a script without `if __name__ == "__main__"` would end us with 0
+        raise ConfigurationError(
+            f"module {name} cannot be imported: it ends the process: SystemExit: {told(error)}"
+        ) from error
     except Exception as error:
         raise ConfigurationError(
             f"module {name} cannot be imported: {error_type(error)}: {told(error)}"

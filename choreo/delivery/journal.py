@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from choreo.broker import Notice
-from choreo.dead_letter import error_text
 from choreo.delivery.job import Job, Outcome, Received
 from choreo.errors import BrokerError, RegistryError
 from choreo.message import Message
+from choreo.telemetry.text import named
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Journals:
         """Tell that an attempt failed, with its traceback once it was the last."""
         for journal in self._journals:
             journal.failed(job, error, delay)
-        names = {**job.names, **_traced(job), "error": error_text(error), "delay": delay}
+        names = {**job.names, **_traced(job), "error": named(error), "delay": delay}
         logger.warning("an attempt failed", extra=names, exc_info=error if delay is None else None)
 
     def ended(self, job: Job, outcome: Outcome, /) -> None:

@@ -39,6 +39,7 @@ from choreo.errors import (
 from choreo.failpoints import reached
 from choreo.reason import Reason
 from choreo.retry import FOREVER
+from choreo.telemetry.text import named
 
 logger = logging.getLogger(__name__)
 
@@ -279,7 +280,7 @@ class Worker:
             self.ready_again(job)
             return
         delay = FOREVER.backoff(job.troubles, self._random)
-        names = {**job.names, "reason": job.reason, "error": str(error), "delay": delay}
+        names = {**job.names, "reason": job.reason, "error": named(error), "delay": delay}
         logger.warning("%s, holding on", awaited(error), extra=names)
         self.later(job, delay)
 

@@ -77,6 +77,11 @@ def error_type(error: BaseException | type[BaseException]) -> str:
     )
 
 
+def named(error: BaseException) -> str:
+    """Say what *error* is and says: of many the text alone is empty, or as short as a key."""
+    return f"{error_type(error)}: {told(error)}".removesuffix(": ")
+
+
 def stack(error: BaseException) -> str:
     """Tell *error* with its causes, the first cause first, as Python does but without secrets."""
     parts = [

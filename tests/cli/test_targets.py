@@ -22,6 +22,7 @@ SHOP = "tests.cli.shop"
         (f"{SHOP}:OrderPlaced", "neither a Service nor a function"),
         (f"{SHOP}:broken", "RuntimeError: no luck today"),
         ("faulty:service", "module faulty cannot be imported: ZeroDivisionError"),
+        ("script:service", "module script cannot be imported: it ends the process: SystemExit: 0"),
         ("needy:service", "No module named 'not_there_at_all'"),
     ],
 )
@@ -29,6 +30,7 @@ def test_a_target_that_is_no_service_is_refused_with_the_reason(
     choreo: Commands, target: str, says: str
 ) -> None:
     (choreo.folder / "faulty.py").write_text("1 / 0\n")
+    (choreo.folder / "script.py").write_text("import sys\nsys.exit(0)\n")
     (choreo.folder / "needy.py").write_text("import not_there_at_all\n")
 
     outcome = choreo.run("run", target)

@@ -279,3 +279,28 @@ async def test_a_dead_letter_tells_where_the_error_was_raised_if_asked_to(*, wan
         assert b"in charge" in stack
         assert str(2**70).encode() not in stack
         assert len(stack) <= 4 * 1024
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyError("a"), "KeyError: 'a'"),
+        (TimeoutError(), "TimeoutError"),
+        (OSError("no gateway"), "OSError: no gateway"),
+    ],
+)
+async def test_the_log_of_an_attempt_names_the_error_even_if_its_text_is_empty(
+    caplog: pytest.LogCaptureFixture, error: Exception, said: str
+) -> None:
+    shop = Service("shop", retry=RETRY)
+
+    @shop.on(Placed)
+    async def charge(_: Placed) -> None:
+        raise error
+
+    async with Harness(shop, clock=ManualClock()) as world:
+        await world.publish(Placed(order="a", number=1))
+        await world.settle()
+
+    failed = [line for line in caplog.records if line.message == "an attempt failed"]
+    assert [line.__dict__["error"] for line in failed] == [said] * 3

@@ -60,3 +60,40 @@ def test_a_variable_of_others_is_left_alone(monkeypatch: pytest.MonkeyPatch, var
     monkeypatch.setenv(variable, "1")
 
     assert Service("shop").settings().broker == "memory://"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"[tool]\nchoreo = 3\n", "tool.choreo is no table"),
+        (b"[tool.choreo\n", "is not valid TOML"),
+        (b'[tool.choreo]\nbroker = "\xff"\n', "is not valid TOML"),
+        (b"[[tool.choreo]]\n", "tool.choreo is no table"),
+    ],
+)
+def test_a_pyproject_that_cannot_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+    text: bytes,
+    says: str,
+) -> None:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "pyproject.toml").write_bytes(text)
+    monkeypatch.chdir(folder)
+
+    with pytest.raises(ConfigurationError, match=says) as refused:
+        Service("shop").settings()
+
+    assert str(folder / "pyproject.toml") in str(refused.value)
+
+
+def test_a_tool_that_is_no_table_holds_no_options(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "pyproject.toml").write_text("tool = 3\n")
+    monkeypatch.chdir(folder)
+
+    settings = Service("shop").settings()
+
+    assert settings.broker == "memory://"
