@@ -3,6 +3,9 @@
 A plugin of its own that ``choreo.testing.plugin`` registers where the option is given. It looks on
 while tests run, and at the end writes the lock, or compares it with the one that is there. A lock
 tells what all tests have shown, so that a run of some, or one that failed, leaves it alone.
+
+Where pytest-xdist shares the tests out, each worker gives its account when it ends, and the process
+that shares them out puts these together; the lock is the same, to the byte.
 """
 
 import re
@@ -11,33 +14,44 @@ from contextvars import Token
 from difflib import unified_diff
 from inspect import unwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
 from choreo.cli.target import services
-from choreo.contracts.lock import Lock, ServiceLock, lock_text
-from choreo.contracts.locking import Reads, Seen, lock_of, place_below
+from choreo.contracts.lock import Emission, Lock, ServiceLock, lock_text
+from choreo.contracts.locking import Reads, Seen, emission, lock_of, place_below
 from choreo.errors import ConfigurationError
 from choreo.observer import Observer, observer
 from choreo.plan import Plan
 from choreo.service import Service
 from choreo.testing.field_reads import FieldReads, Observed
+from choreo.testing.lock_account import Account, merged, with_emitted
 
 _LINE = re.compile(r"(?<=[^\s\":]):\d+(?=\",?$)", re.MULTILINE)
 """A line's number, which is wrong as soon as a line is put above it, and no news."""
 _NARROWING = {"keyword": "-k", "markexpr": "-m", "lf": "--lf", "last_failed": "--lf"}
+ACCOUNT = "choreo_lock"
+"""Under which a worker hands over what it saw."""
 SHOWN = 40
 """Lines of a difference that are shown."""
+
+
+class Worker(Protocol):
+    """A process of pytest-xdist, as whoever shares the tests out knows it."""
+
+    workeroutput: Mapping[str, object]
+    """Not there where it ended before its time."""
 
 
 class LockRecording:
     """Records the lock of a project's services for one session of pytest."""
 
     def __init__(self, config: pytest.Config, *, write: bool) -> None:
-        """Raise UsageError for what cannot be recorded: no services, some tests only, workers."""
+        """Raise UsageError for what cannot be recorded: no services, or some tests only."""
         targets: list[str] = config.getini("choreo_services")
         _check(config, targets)
+        self._config = config
         self._targets = targets
         self._write = write
         self._root = config.rootpath
@@ -46,6 +60,8 @@ class LockRecording:
         self._reads = FieldReads(self._is_test)
         self._token: Token[Observer | None] | None = None
         self._deselected = 0
+        self._accounts: list[Account] = []
+        self._lost = False
         self._told: list[str] = []
 
     def pytest_sessionstart(self) -> None:
@@ -60,17 +76,32 @@ class LockRecording:
         """Learn that not all tests run."""
         self._deselected += len(items)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Worker) -> None:
+        """Take the account of a worker that ended."""
+        told = getattr(node, "workeroutput", {}).get(ACCOUNT)
+        if isinstance(told, str):
+            self._accounts.append(Account.model_validate_json(told))
+        else:
+            self._lost = True
+
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Write the lock, or compare it."""
+        """Write the lock, or compare it; a worker gives its account."""
         if self._token is not None:
             observer.reset(self._token)
         self._reads.close()
-        if exitstatus != pytest.ExitCode.OK or self._deselected:
-            why = "some tests were left out" if self._deselected else "the tests did not pass"
-            self._told = [f"left alone, for {why}"]
-            return
         try:
-            lock = self._lock()
+            own = self._account()
+            told: dict[str, object] | None = getattr(self._config, "workeroutput", None)
+            if told is not None:
+                told[ACCOUNT] = own.model_dump_json()
+                return
+            account = merged([own, *self._accounts])
+            why = self._why_not(exitstatus, account)
+            if why is not None:
+                self._told = [f"left alone, for {why}"]
+                return
+            lock = self._lock(account)
             text = lock_text(lock)
             self._told = self._written(text) if self._write else self._compared(text)
             self._told += _unseen(lock)
@@ -90,13 +121,35 @@ class LockRecording:
     def _is_test(self, file: str) -> bool:
         return file in self._tests or Path(file).name == "conftest.py"
 
-    def _lock(self) -> Lock:
-        return Lock(
-            services={service.name: self._of(service) for service in services(self._targets)}
-        )
+    def _why_not(self, exitstatus: int, account: Account) -> str | None:
+        """Tell why this run says nothing about the lock."""
+        if account.left_out:
+            return "some tests were left out"
+        if exitstatus != pytest.ExitCode.OK:
+            return "the tests did not pass"
+        return "a worker ended before it told what it saw" if self._lost else None
 
-    def _of(self, service: Service[Any]) -> ServiceLock:
-        return lock_of(service, self._root, seen_of(self._reads, service, self._root))
+    def _account(self) -> Account:
+        """Tell what this process saw."""
+        reads: dict[str, dict[str, dict[str, set[str]]]] = {}
+        emitted: dict[str, list[Emission]] = {}
+        for service in services(self._targets):
+            seen = seen_of(self._reads, service, self._root)
+            reads[service.name] = {
+                handler: {place: set(lines) for place, lines in places.items()}
+                for handler, places in seen.reads.items()
+            }
+            settings = service.settings()
+            emitted[service.name] = [emission(one, (), settings) for one in seen.emitted]
+        return Account(reads=reads, emitted=emitted, left_out=self._deselected)
+
+    def _lock(self, account: Account) -> Lock:
+        found: dict[str, ServiceLock] = {}
+        for service in services(self._targets):
+            seen = Seen(account.reads.get(service.name, {}))
+            lock = lock_of(service, self._root, seen)
+            found[service.name] = with_emitted(lock, account.emitted.get(service.name, ()))
+        return Lock(services=found)
 
     def _written(self, text: str) -> list[str]:
         if self._path.is_file() and self._path.read_text(encoding="utf-8") == text:
@@ -154,8 +207,6 @@ def _check(config: pytest.Config, targets: Sequence[str]) -> None:
         raise pytest.UsageError(
             f"--choreo-lock: a lock tells what all tests have shown: leave out {narrowing[0]}"
         )
-    if given.get("numprocesses") or hasattr(config, "workerinput"):
-        raise pytest.UsageError("--choreo-lock: what workers see is not gathered: leave out -n")
 
 
 def _same(one: Plan, other: Plan) -> bool:

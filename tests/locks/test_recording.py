@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from choreo.contracts.lock import Emission, ServiceLock
+from choreo.testing.lock_account import Account, merged, with_emitted
 from tests.locks.projects import BILLING, BILLING_TEST, Project, billing
 
 pytestmark = pytest.mark.timeout(120)
@@ -71,6 +73,51 @@ def test_lines_that_moved_are_no_difference(project: Project) -> None:
     app.write_text(kept)
 
 
+MANY_TESTS = (
+    BILLING_TEST
+    + """
+from decimal import Decimal
+
+import pytest
+
+@pytest.mark.parametrize("number", range(8))
+async def test_more(number: int) -> None:
+    order = placed("o-2").model_copy(update={"total": Decimal(f"{number % 2}.00")})
+    async with Harness(billing) as world:
+        await world.publish(order)
+        await world.settle()
+"""
+)
+
+
+def test_workers_that_share_the_tests_write_the_same_lock_to_the_byte(project: Project) -> None:
+    before = project.lock.read_bytes()
+
+    done = project.tested(MANY_TESTS, "--choreo-lock=write", "-p", "xdist", "-n", "2")
+
+    assert done.returncode == 0, done.stdout
+    assert "as it was" in done.stdout
+    assert project.lock.read_bytes() == before
+
+
+def test_what_no_worker_saw_is_missed_in_the_lock(project: Project) -> None:
+    done = project.tested("def test_no(): ...", "--choreo-lock=check", "-p", "xdist", "-n", "2")
+
+    assert done.returncode == 1
+    assert '-              "observed": true,' in done.stdout
+
+
+def test_a_worker_that_dies_leaves_the_lock_alone(project: Project) -> None:
+    before = project.lock.read_bytes()
+    test = "import os\ndef test_it(): os._exit(1)\ndef test_other(): ..."
+
+    done = project.tested(test, "--choreo-lock=write", "-p", "xdist", "-n", "2")
+
+    assert done.returncode != 0
+    assert "left alone" in done.stdout
+    assert project.lock.read_bytes() == before
+
+
 def test_a_run_that_failed_leaves_the_lock_alone(project: Project) -> None:
     before = project.lock.read_bytes()
 
@@ -110,3 +157,25 @@ def test_a_project_that_names_no_service_is_told_how(tmp_path: Path) -> None:
 
     assert done.returncode == 4
     assert "set choreo_services" in done.stderr
+
+
+def test_accounts_are_one_by_what_any_of_them_tells() -> None:
+    paid = Emission(event="Paid", version=1, topic="payments")
+    one = Account(reads={"billing": {"charge": {"total": {"a.py:1"}}}}, emitted={"billing": [paid]})
+    other = Account(reads={"billing": {"charge": {"total": {"a.py:2"}}, "note": {}}}, left_out=2)
+
+    found = merged([one, other])
+
+    assert found.reads == {"billing": {"charge": {"total": {"a.py:1", "a.py:2"}}, "note": {}}}
+    assert (found.emitted, found.left_out) == ({"billing": [paid]}, 2)
+    assert merged([other, one]) == found
+
+
+def test_what_handlers_emit_goes_before_what_is_published_outside_of_them() -> None:
+    inside = Emission(event="Paid", version=1, topic="payments", handlers=["charge"])
+    outside = inside.model_copy(update={"handlers": []})
+    more = Emission(event="Noted", version=1, topic="notes")
+
+    lock = with_emitted(ServiceLock(emits=[inside]), [outside, more, more])
+
+    assert lock.emits == [more, inside]
