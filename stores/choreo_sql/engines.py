@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, PoolResetState
 
 from choreo.duration import Duration
+from choreo_sql.driver import connecting
 from choreo_sql.frozen import BOOKS, HANDLERS
 from choreo_sql.settings import SqlSettings
 from choreo_sql.transaction import guard
@@ -47,8 +48,7 @@ def sqlite_engine(url: URL, settings: SqlSettings, *, writer: bool) -> AsyncEngi
         hide_parameters=True,
         isolation_level=None if writer else "AUTOCOMMIT",
         pool_reset_on_return=None,  # see below
-        # The driver must not begin transactions by itself: it would begin them deferred (O9).
-        connect_args={"timeout": settings.timeout.total_seconds(), "isolation_level": None},
+        async_creator=connecting(url.database or "", settings.timeout.total_seconds()),
     )
     pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"]
     if not writer:
