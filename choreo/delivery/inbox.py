@@ -5,6 +5,9 @@ open event waits for that end and is never settled on the first one's behalf (I4
 are kept in two generations of one dict each; when the young one is full the old one is dropped
 whole, so that between *window* and twice as many last events are remembered and expiry costs
 nothing.  What was dead-lettered is not kept: a replay must be handled (I12).
+
+Finished keys are kept as text: the collector does not look into a dict of texts and numbers, and
+into one of a hundred thousand tuples for longer than all handlers may be held up.
 """
 
 from collections.abc import Hashable, Sequence
@@ -29,17 +32,19 @@ class Inbox(Generic[T]):
 
     def __init__(self, window: int) -> None:
         self._window = window
-        self._young: dict[Key, Hashable] = {}
-        self._old: dict[Key, Hashable] = {}
+        self._young: dict[str, Hashable] = {}
+        self._old: dict[str, Hashable] = {}
         self._open: dict[Key, tuple[T, list[T]]] = {}
 
     def finished(self, key: Key) -> bool:
         """Say whether the event was finished by this handler, as far as is remembered."""
-        return key in self._young or key in self._old
+        name = _name(key)
+        return name in self._young or name in self._old
 
     def fingerprint(self, key: Key) -> Hashable:
         """Tell the payload with which a finished event is remembered."""
-        return self._young[key] if key in self._young else self._old[key]
+        name = _name(key)
+        return self._young[name] if name in self._young else self._old[name]
 
     def remember(self, key: Key, fingerprint: Hashable) -> None:
         """Count the event as finished."""
@@ -48,12 +53,13 @@ class Inbox(Generic[T]):
         if len(self._young) >= self._window:
             self._old = self._young
             self._young = {}
-        self._young[key] = fingerprint
+        self._young[_name(key)] = fingerprint
 
     def forget(self, key: Key) -> None:
         """Count the event as unfinished."""
-        self._young.pop(key, None)
-        self._old.pop(key, None)
+        name = _name(key)
+        self._young.pop(name, None)
+        self._old.pop(name, None)
 
     def claim(self, key: Key, owner: T) -> bool:
         """Open *key* for *owner*; False if another has it open: *owner* then waits for its end."""
@@ -84,3 +90,8 @@ class Inbox(Generic[T]):
             if item in waiters:
                 waiters.remove(item)
                 return
+
+
+def _name(key: Key) -> str:
+    """Write *key* as one text, which no other has: sources hold no control characters."""
+    return f"{key[1]}\0{key[2]}\0{key[0]}"

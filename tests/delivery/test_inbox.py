@@ -1,3 +1,5 @@
+import gc
+
 from choreo.delivery.inbox import Inbox
 
 KEY = (0, "urn:shop", "1")
@@ -76,3 +78,32 @@ def test_no_window_remembers_nothing() -> None:
     inbox.remember(KEY, 1)
 
     assert not inbox.finished(KEY)
+
+
+def test_finished_events_are_nothing_that_the_collector_looks_into() -> None:
+    """A look at all of a hundred thousand would hold up every handler."""
+    inbox: Inbox[str] = Inbox(100)
+    for number in range(150):
+        key = (0, "urn:shop", str(number))
+        inbox.remember(key, number if number % 2 else b"sixteen bytes ..")
+
+    held: list[dict[object, object]] = [
+        one for one in gc.get_referents(inbox) if isinstance(one, dict)
+    ]
+
+    assert sum(map(len, held)) == 150
+    assert not any(map(gc.is_tracked, held))
+
+
+def test_keys_that_read_alike_are_not_taken_for_each_other() -> None:
+    inbox: Inbox[str] = Inbox(10)
+    inbox.remember((1, "urn:shop", "1"), 1)
+
+    alike = [
+        (11, "urn:shop", ""),
+        (1, "urn:shop1", ""),
+        (1, "urn:sho", "p1"),
+        (11, "urn:shop", "1"),
+    ]
+
+    assert not any(inbox.finished(key) for key in alike)
