@@ -58,7 +58,8 @@ class SqlEffect:
                 if end.state is State.DEAD:
                     await bury(self._connection, self._scopes, end.claim)
                 refused = await record(self._connection, self._scopes, [end])
-                if not await alive(self._connection):
+                spoke = bool(end.emitted or end.advance or end.parked)
+                if not await alive(self._connection, spoke=spoke):
                     raise TransactionMisused(SWALLOWED)
         except StoreError as error:
             if code(error) == ABORTED:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from choreo.store.outbox import Emission
 from choreo.store.port import Claim, End, Verdict
 from choreo_sql import SqlStore, SqlTransaction
 from choreo_sql.ledger import SqlLedger
@@ -39,12 +40,14 @@ async def books(url: str) -> AsyncGenerator[tuple[SqlStore, SqlLedger]]:
         yield store, await store.ledger("payments", ["charge"])
 
 
-async def handle(ledger: SqlLedger, identity: str, handler: Handler) -> Verdict:
+async def handle(
+    ledger: SqlLedger, identity: str, handler: Handler, emitted: Sequence[Emission] = ()
+) -> Verdict:
     """Do what the framework does with one event."""
     async with ledger.effect(claim(identity)) as effect:
         if effect.verdict is Verdict.WRITTEN:
             await handler(effect.transaction)
-            return await effect.complete(End(claim=claim(identity)))
+            return await effect.complete(End(claim=claim(identity), emitted=emitted))
         return effect.verdict
 
 

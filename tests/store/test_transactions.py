@@ -1,15 +1,17 @@
 """The transaction is the handler's to write in, and choreo's to end (O11)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from choreo.store.outbox import Emission
 from choreo.store.port import End, Verdict
 from choreo_sql import SqlTransaction
 from choreo_sql.transaction import TransactionMisused
+from tests.outbox.emitting import emission
 from tests.store.handling import Payment, books, claim, handle, pay, payments
 
 WRITTEN = Verdict.WRITTEN
@@ -168,7 +170,10 @@ async def test_a_handler_that_does_so_and_goes_on_writes_nothing_or_all(
         assert await handle(ledger, "2", pay) is WRITTEN
 
 
-async def test_an_error_that_is_swallowed_never_passes_for_success(url: str) -> None:
+@pytest.mark.parametrize("emitted", [(), (emission("receipt"),)])
+async def test_an_error_that_is_swallowed_never_passes_for_success(
+    url: str, emitted: Sequence[Emission]
+) -> None:
     """PostgreSQL would take the commit for a rollback, without a word."""
 
     async def handler(transaction: SqlTransaction) -> None:
@@ -178,7 +183,7 @@ async def test_an_error_that_is_swallowed_never_passes_for_success(url: str) -> 
 
     async with books(url) as (store, ledger):
         try:
-            verdict = await handle(ledger, "1", handler)
+            verdict = await handle(ledger, "1", handler, emitted)
         except TransactionMisused:
             verdict = None
 
