@@ -48,7 +48,7 @@ class Level(StrEnum):
 
 Targets = Annotated[
     list[str],
-    typer.Argument(metavar="MODULE:SERVICE…", help="Services, or functions that return one."),
+    typer.Argument(metavar="MODULE:SERVICE", help="Services, or functions that return one."),
 ]
 
 
@@ -96,7 +96,10 @@ def run(
     lifeline: Annotated[int | None, typer.Option(hidden=True)] = None,
     quiet: Annotated[bool, typer.Option("--quiet", hidden=True)] = False,
 ) -> None:
-    """Run services until a signal stops them in order; a second one stops them at once."""
+    """Run services until a signal.
+
+    The first one stops them in order, a second one at once.
+    """
     if reload and workers > 1:
         raise typer.BadParameter("--reload is for one process: leave out --workers")
     with reporting(json=json, debug=debug):
@@ -124,7 +127,10 @@ def run(
 def services(
     targets: Targets, broker: BrokerUrl = None, json: Json = False, debug: Debug = False
 ) -> None:
-    """Describe services without running them: each handler and what it may rely on."""
+    """Describe services without running them.
+
+    Each handler is told with its topic, its retries and what it may rely on.
+    """
     with reporting(json=json, debug=debug):
         from choreo.cli import description, running, target
 
@@ -167,7 +173,7 @@ def publish(
 
 @app.command()
 def tail(
-    topics: Annotated[list[str], typer.Argument(metavar="TOPIC…", help="Topics to read.")],
+    topics: Annotated[list[str], typer.Argument(metavar="TOPIC", help="Topics to read.")],
     broker: BrokerUrl = None,
     from_beginning: Annotated[
         bool, typer.Option("--from-beginning", help="Begin with the oldest message there is.")
@@ -184,7 +190,10 @@ def tail(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show the messages of topics, in no group and without settling anything."""
+    """Show the messages of topics.
+
+    They are read in no group, and nothing is settled.
+    """
     with reporting(json=json, debug=debug):
         from choreo.cli import tail as tailing
 
@@ -206,7 +215,7 @@ def tail(
 def simulate(
     scenarios: Annotated[
         list[str],
-        typer.Argument(metavar="MODULE:SCENARIO…", help="Each module also names its services."),
+        typer.Argument(metavar="MODULE:SCENARIO", help="Each module also names its services."),
     ],
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds to run, in all.")] = 100,
     first: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
@@ -221,7 +230,10 @@ def simulate(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Run services in simulated worlds; end with 1 at the first seed that shows something wrong."""
+    """Run services in simulated worlds.
+
+    It ends with 1 at the first seed that shows something wrong.
+    """
     if trace and seed is None:
         raise typer.BadParameter("--trace is for one seed: give --seed")
     with reporting(json=json, debug=debug):
@@ -244,7 +256,7 @@ def simulate(
 def asyncapi(
     targets: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MODULE:SERVICE|MODULE:EVENT…]", help="What is described."),
+        typer.Argument(metavar="MODULE:SERVICE|MODULE:EVENT", help="What is described."),
     ] = None,
     locks: LockFiles = None,
     brokers: Annotated[
@@ -262,7 +274,10 @@ def asyncapi(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Write an AsyncAPI 3.1 document of services; it is JSON, with --json on one line."""
+    """Write an AsyncAPI 3.1 document of services.
+
+    It is JSON, with --json on one line.
+    """
     with reporting(json=json, debug=debug):
         from choreo.cli import describing
 

@@ -11,7 +11,7 @@ from choreo.cli.failure import reporting
 from choreo.cli.options import Debug, Json, LockFiles
 
 app = typer.Typer(
-    help="Write down which events there are, who writes them and who reads what of them.",
+    help="Write down the events there are, and whom they concern.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -26,7 +26,7 @@ def catalogue() -> None:
 def build(
     targets: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MODULE:SERVICE|MODULE:EVENT…]", help="What is described."),
+        typer.Argument(metavar="MODULE:SERVICE|MODULE:EVENT", help="What is described."),
     ] = None,
     locks: LockFiles = None,
     output: Annotated[

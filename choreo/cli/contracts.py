@@ -12,7 +12,7 @@ from choreo.cli.options import Debug, Json
 from choreo.contracts.mode import Mode
 
 app = typer.Typer(
-    help="Hold event classes to their committed Avro contracts, and these to earlier ones.",
+    help="Hold event classes to their committed Avro contracts.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -20,13 +20,13 @@ app = typer.Typer(
 Contracted = Annotated[
     list[str],
     typer.Argument(
-        metavar="MODULE:SERVICE|MODULE:EVENT…", help="Event classes, or services that emit some."
+        metavar="MODULE:SERVICE|MODULE:EVENT", help="Event classes, or services that emit some."
     ),
 ]
 Compared = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[MODULE:SERVICE|MODULE:EVENT…]",
+        metavar="MODULE:SERVICE|MODULE:EVENT",
         help="Event classes, and services that emit or read some; by default files only.",
     ),
 ]
@@ -104,7 +104,7 @@ def check(
 @app.command("can-deploy")
 def can_deploy(
     locks: Annotated[
-        list[Path], typer.Argument(metavar="LOCK…", help="Locks of what is to be deployed.")
+        list[Path], typer.Argument(metavar="LOCK", help="Locks of what is to be deployed.")
     ],
     deployed: Annotated[
         list[Path] | None,
@@ -153,7 +153,7 @@ def diff(
 
 @app.command()
 def accept(
-    events: Annotated[list[str], typer.Argument(metavar="EVENT…", help="Names of events.")],
+    events: Annotated[list[str], typer.Argument(metavar="EVENT", help="Names of events.")],
     because: Annotated[str, typer.Option("--because", help="The reason, kept in the file.")],
     schemas: Schemas = None,
     mode: OfMode = None,

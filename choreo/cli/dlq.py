@@ -18,7 +18,7 @@ app = typer.Typer(
 )
 
 Identity = Annotated[
-    str | None, typer.Argument(metavar="[ID]", help="Id of a letter, or of its event.")
+    str | None, typer.Argument(metavar="ID", help="Id of a letter, or of its event.")
 ]
 All = Annotated[
     bool, typer.Option("--all", help="Also those replayed, sent, edited or dropped already.")

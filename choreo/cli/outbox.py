@@ -10,14 +10,14 @@ from choreo.cli.failure import reporting
 from choreo.cli.options import Debug, Json, Limit, ServiceName, StoreUrl, Yes, complete
 
 app = typer.Typer(
-    help="Look into what a service could not publish, and have it tried again.",
+    help="Look into what could not be published; have it tried again.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID]…", help="Ids of events, or the numbers that the list shows."),
+    typer.Argument(metavar="ID", help="Ids of events, or the numbers that the list shows."),
 ]
 
 

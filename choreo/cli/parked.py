@@ -10,14 +10,14 @@ from choreo.cli.failure import reporting
 from choreo.cli.options import Debug, Json, Limit, ServiceName, StoreUrl, Yes, complete
 
 app = typer.Typer(
-    help="Look into what waits in a store behind a failure or a gap, and let it go on.",
+    help="Look into events that wait in a store, and let them go on.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 Lines = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[LINE]…", help="Lines as the list shows them, or how they begin."),
+    typer.Argument(metavar="LINE", help="Lines as the list shows them, or how they begin."),
 ]
 
 

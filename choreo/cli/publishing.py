@@ -117,7 +117,8 @@ class Desk:
 
     def _made(self, line: Line) -> Sending:
         event = parse(self._kind, line, single=self._single)
-        identity = self._request.identity or self._ids.new()
+        asked = self._request.identity
+        identity = self._ids.new() if asked is None else asked
         (message,) = self._outgoing.roots([(identity, event)])
         return Sending(line.number, identity, event, message)
 

@@ -11,7 +11,7 @@ from choreo.cli.failure import reporting
 from choreo.cli.options import Debug, Json, complete
 
 app = typer.Typer(
-    help="Serve a schema registry for local runs, and register contracts in one.",
+    help="Serve a schema registry for local runs; register contracts.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -39,7 +39,7 @@ def register(
     targets: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODULE:SERVICE|MODULE:EVENT…", help="Services that emit events, or events."
+            metavar="MODULE:SERVICE|MODULE:EVENT", help="Services that emit events, or events."
         ),
     ],
     registry: Annotated[

@@ -92,6 +92,16 @@ def test_an_event_that_does_not_fit_is_not_published(
     assert says in outcome.err
 
 
+def test_an_empty_id_is_no_wish_for_a_new_one(on_kafka: Commands) -> None:
+    """A script whose variable is empty must not make a new event at each run."""
+    arguments = (ORDER, '{"order_id": "1"}', "--id", "")
+
+    outcome = on_kafka.run("publish", *arguments)
+
+    assert outcome.code == ExitCode.INVALID_INPUT
+    assert "'id' is empty" in outcome.err
+
+
 def test_a_publisher_without_a_broker_says_so_in_one_line(choreo: Commands) -> None:
     outcome = choreo.run(
         "publish", ORDER, '{"order_id": "1"}', "--broker", "kafka://127.0.0.1:1", "--json"

@@ -210,6 +210,15 @@ def test_a_broker_inside_another_process_is_out_of_reach(choreo: Commands, comma
     assert "lives inside the process" in outcome.err
 
 
+def test_the_first_screen_of_help_tells_each_command_whole(choreo: Commands) -> None:
+    choreo.variables = {"COLUMNS": "80"}
+
+    told = choreo.run("--help").out.partition("Commands:")[2].splitlines()
+
+    assert len(told) > 10
+    assert [line for line in told if line.endswith("...")] == []
+
+
 def test_a_shell_can_complete_commands(choreo: Commands) -> None:
     choreo.variables = {
         "_CHOREO_COMPLETE": "complete_bash",

@@ -2,19 +2,29 @@
 
 import ast
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from typing import Protocol, cast
 
 import pytest
+import typer
 
+from choreo.cli import application
 from tests.docs import tables
 from tests.docs.pages import ROOT, Page, pages
 
 PAGES = pages()
 README = Page(ROOT / "README.md")
 GUARANTEES = Page(ROOT / "docs" / "guarantees.md")
+CLI = Page(ROOT / "docs" / "cli.md")
 NAMED_TEST = re.compile(r"`((?:tests|choreo/testing/contract)/[\w/]+\.py)::(test_\w+)`")
 TWO_SENTENCES = re.compile(r"[a-zäöü)`]\. [A-Z`]")
+
+
+class Group(Protocol):
+    """What is used of a command that has subcommands."""
+
+    commands: Mapping[str, object]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -40,6 +50,16 @@ def test_every_test_that_a_page_names_exists(page: Page) -> None:
     ]
 
     assert missing == []
+
+
+def test_the_page_of_the_command_line_names_every_command() -> None:
+    table = "\n".join(line for line in CLI.text.splitlines() if line.startswith("| `choreo "))
+    commands = cast("Group", typer.main.get_command(application.app)).commands
+    groups = [f"choreo {name}" for name in commands]
+    within = [name for group in commands.values() for name in getattr(group, "commands", {})]
+
+    assert [name for name in groups if f"`{name}" not in table] == []
+    assert [name for name in within if not re.search(rf"[ `]{name}[ `]", table)] == []
 
 
 def test_every_row_of_the_ledger_names_a_test() -> None:
