@@ -76,10 +76,11 @@ class KafkaBroker:
         try:
             await producer.open()
         except (errors.KafkaError, TimeoutError, OSError) as error:
-            refusal = await self._clients.refusal()
-            if refusal is not None:
-                raise ConfigurationError(f"{self.url} refuses us: {refusal}") from error
-            raise ConnectionLost(f"{self.url} cannot be reached: {error!r}") from error
+            obstacle = await self._clients.obstacle()
+            if obstacle is not None and obstacle.final:
+                raise ConfigurationError(f"{self.url} refuses us: {obstacle.text}") from error
+            reason = repr(error) if obstacle is None else obstacle.text
+            raise ConnectionLost(f"{self.url} cannot be reached: {reason}") from error
         self._producer = producer
         return self
 

@@ -7,6 +7,7 @@ drops it), and asking whether a topic exists without creating it.
 import asyncio
 import ssl
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from traceback import walk_tb
 from typing import Any, Protocol, cast
@@ -109,6 +110,15 @@ class RawProducer(Protocol):
     async def partitions_for(self, topic: str) -> Collection[int]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What keeps us from the cluster."""
+
+    text: str
+    final: bool = False
+    """Whether trying again as we are will not help."""
+
+
 class Clients:
     """Makes aiokafka's objects, all with the same addresses and credentials."""
 
@@ -167,11 +177,15 @@ class Clients:
         arguments = self._common(self._settings.connect_timeout)
         return AIOKafkaAdminClient(**arguments)
 
-    async def refusal(self) -> str | None:
-        """Ask why the cluster does not let us in; None if it cannot be reached, or does."""
+    async def obstacle(self) -> Obstacle | None:
+        """Find out what keeps us from the cluster, which its clients do not tell; None if nothing.
+
+        What a server that answers has to say is preferred to the silence of others.
+        """
         timeout = self._settings.connect_timeout
         arguments = dict(self._common(timeout))
         arguments.pop("metadata_max_age_ms")
+        found: Obstacle | None = None
         for server in arguments.pop("bootstrap_servers"):
             host, _, port = server.rpartition(":")
             try:
@@ -179,10 +193,17 @@ class Clients:
                     connection: Any = await create_conn(host.strip("[]"), int(port), **arguments)
                 connection.close()
             except REFUSALS as error:
-                return f"{type(error).__name__}: {error}"
-            except (KafkaError, OSError, TimeoutError):
-                continue
-        return None
+                return Obstacle(final=True, text=f"{type(error).__name__}: {error}")
+            except TimeoutError:
+                found = found or Obstacle(f"{server} does not answer")
+            except OSError as error:
+                hint = f"{server} hangs up on a TLS handshake: does it speak TLS at this port?"
+                told = str(error) and f"{server}: {error}"
+                found = found or Obstacle(told or hint)
+            except KafkaError:
+                hint = "is it Kafka, and if it wants TLS, is the URL kafka+ssl://?"
+                found = found or Obstacle(f"{server} hangs up: {hint}")
+        return found
 
     def _fetching(self) -> Mapping[str, Any]:
         return {

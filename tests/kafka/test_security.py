@@ -5,12 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from choreo.broker import TopicSpec
-from choreo.errors import ConfigurationError, PublishError
+from choreo.errors import ConfigurationError, ConnectionLost, PublishError
 from choreo.message import Message
 from choreo_kafka import KafkaBroker
 from tests.kafka.ear import Ear, bodies, receive, subscription
-from tests.local import KafkaCluster
+from tests.local import KafkaCluster, KafkaPart
 from tests.local.kafka_security import PASSWORD, USER
+from tests.local.process import free_ports
 
 Name = Callable[[str], str]
 LOGIN = f"{USER}:{PASSWORD}@"
@@ -120,3 +121,25 @@ async def test_a_forbidden_topic_is_refused_and_others_are_not(
         assert not told.value.unknown
         async with broker.subscribe(subscription(fresh_name("group"), denied, free), Ear()) as c:
             assert sorted(bodies(await receive(c, 2)), key=repr) == [b"2", b"3"]
+
+
+async def test_tls_at_a_port_without_it_is_told(real_kafka: KafkaPart) -> None:
+    broker = KafkaBroker(f"kafka+ssl://{real_kafka.bootstrap}?connect_timeout=5")
+
+    with pytest.raises(ConnectionLost, match="hangs up on a TLS handshake: does it speak TLS"):
+        await broker.__aenter__()
+
+
+async def test_no_tls_at_a_port_with_it_is_told(secured_kafka: KafkaCluster) -> None:
+    broker = KafkaBroker(f"kafka://{secured_kafka.bootstrap_of('SSL')}?connect_timeout=5")
+
+    with pytest.raises(ConnectionLost, match=r"if it wants TLS, is the URL kafka\+ssl://"):
+        await broker.__aenter__()
+
+
+async def test_a_port_that_nobody_listens_at_is_told() -> None:
+    (port,) = free_ports(1)
+    broker = KafkaBroker(f"kafka://127.0.0.1:{port}?connect_timeout=5")
+
+    with pytest.raises(ConnectionLost, match=f"127.0.0.1:{port}: .*Connect call failed"):
+        await broker.__aenter__()
