@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
-ANSWER_SECONDS = 120.0
+ANSWER_SECONDS = 240.0
 """Time after which a question is given up."""
 END_SECONDS = 20.0
 ROOT = Path(__file__).parents[1]

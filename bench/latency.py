@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from bench import raw_kafka
 from bench.events import KEYS, Load, Tally, loads
-from bench.measure import Result, Stopwatch, compared
+from bench.measure import RUN_SECONDS, Result, Stopwatch, compared
 from choreo import Service
 from choreo.runner import started
 
@@ -28,6 +28,8 @@ STALL = 100.0
 QUANTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
 
 Publish = Callable[[Sequence[Load]], Awaitable[object]]
+Waits = tuple[dict[int, list[float]], dict[int, list[float]]]
+"""Milliseconds by share, choreo's and the raw client's."""
 Side = Callable[[str, "Arrivals"], AbstractAsyncContextManager[Publish]]
 
 
@@ -58,7 +60,10 @@ class Arrivals:
 async def latency(runs: int, bootstrap: str) -> Sequence[Result]:
     """Measure how long events wait at each share of the smaller capacity of the two, in turn."""
     sides: tuple[Side, Side] = (_choreo, _raw)
-    rounds = [await _round(bootstrap, sides, turned=bool(n % 2)) for n in range(min(runs, 2))]
+    rounds: list[Waits] = []
+    for number in range(min(runs, 2)):
+        async with asyncio.timeout(RUN_SECONDS):
+            rounds.append(await _round(bootstrap, sides, turned=bool(number % 2)))
     results: list[Result] = []
     for share in SHARES:
         for name, quantile in QUANTILES.items():
@@ -86,9 +91,7 @@ def waited(times: Sequence[float], began: float, rate: float) -> list[float]:
     return [(time - began - place / rate) * 1e3 for place, time in enumerate(times)]
 
 
-async def _round(
-    bootstrap: str, sides: tuple[Side, Side], *, turned: bool
-) -> tuple[dict[int, list[float]], dict[int, list[float]]]:
+async def _round(bootstrap: str, sides: tuple[Side, Side], *, turned: bool) -> Waits:
     """Let both sides be started, then take turns at every share."""
     ours, theirs = Arrivals(), Arrivals()
     async with sides[0](bootstrap, ours) as send, sides[1](bootstrap, theirs) as raw_send:
@@ -97,7 +100,7 @@ async def _round(
             await _warm(arrivals, publish)
         Stopwatch().begin()
         capacity = min([await _saturated(*one) for one in both])
-        found: tuple[dict[int, list[float]], dict[int, list[float]]] = ({}, {})
+        found: Waits = ({}, {})
         for share in SHARES:
             for place in (1, 0) if turned else (0, 1):
                 rate = capacity * share / 100

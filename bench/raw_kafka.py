@@ -11,7 +11,7 @@ from bench.events import Load, Order, Receipt, Tally
 from bench.measure import Stopwatch, Taken
 
 POLL = 500
-HEADERS = [
+HEADERS: list[tuple[str, str | bytes | None]] = [
     *((f"ce_{name}", b"as long as most of them") for name in ("id", "source", "type")),
     ("ce_specversion", b"1.0"),
     ("content-type", b"application/json"),
@@ -98,7 +98,7 @@ async def handling(
         while True:
             batch = await consumer.getmany(timeout_ms=1_000, max_records=POLL)
             for record in (record for records in batch.values() for record in records):
-                handle(Load.model_validate_json(record.value))
+                handle(Load.model_validate_json(record.value or b""))
 
     await consumer.start()
     looping = asyncio.create_task(loop())
