@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 from typing_extensions import TypeVar
 
@@ -12,6 +12,7 @@ from choreo.declaration import require, require_manager
 from choreo.errors import ConfigurationError
 from choreo.event import Event
 from choreo.middleware import Middleware
+from choreo.options import Options
 from choreo.retry import Retry
 from choreo.router import Reactions
 from choreo.settings import Settings
@@ -55,7 +56,7 @@ class Service(Reactions[T_co]):
         retry: Retry | None = None,
         middleware: Sequence[Middleware] = (),
         lifespan: Callable[["Service[T_co]"], AbstractAsyncContextManager[None]] | None = None,
-        **options: Any,  # noqa: ANN401 -- the fields of Settings, validated there
+        **options: Unpack[Options],
     ) -> None:
         super().__init__()
         require(name, str, f"Service({name!r}): the name is a string")

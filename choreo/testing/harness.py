@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, Concatenate, Self, TypeVar
+from typing import Any, Concatenate, Self, TypeVar, Unpack
 from urllib.parse import urlsplit, urlunsplit
 
 from choreo import recording
@@ -22,6 +22,7 @@ from choreo.errors import BrokerError, ConfigurationError
 from choreo.event import Event
 from choreo.ids import SystemIds
 from choreo.message import Message
+from choreo.options import Options
 from choreo.runner import Connect, Running, started
 from choreo.service import Service
 from choreo.settings import Settings
@@ -78,7 +79,7 @@ class Harness:
         clock: Clock | None = None,
         namespace: str | None = None,
         trouble: Trouble | None = None,
-        **options: Any,  # noqa: ANN401 -- the fields of Settings, validated there
+        **options: Unpack[Options],
     ) -> None:
         self._services = services
         self._url = _fresh(broker or f"{MEMORY}://")

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import sys
 from pathlib import Path
+from typing import Literal
 
 from choreo.testing import Harness
 from examples.order_fulfilment.display import Display, PlainDisplay
@@ -23,7 +24,7 @@ BATCH = 50
 
 
 async def fulfil(
-    broker: str, file: Path, display: Display, *, codec: str | None = None
+    broker: str, file: Path, display: Display, *, codec: Literal["json", "avro"] | None = None
 ) -> tuple[Outcomes, str]:
     """Feed *file* to the services on *broker*; return the outcomes and one order's causal tree.
 

@@ -71,7 +71,13 @@ async def block(heard: TickHeard) -> None:
     time.sleep(120)  # noqa: ASYNC251 -- wrong on purpose
 
 
-threaded = Service(f"{STEM}-threaded", lifespan=beginning, deadline=0.2, grace=0.1, drain=0.5)
+threaded = Service(
+    f"{STEM}-threaded",
+    lifespan=beginning,
+    deadline=timedelta(seconds=0.2),
+    grace=timedelta(seconds=0.1),
+    drain=timedelta(seconds=0.5),
+)
 
 
 @threaded.on(TickHeard)

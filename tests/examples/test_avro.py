@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -14,6 +15,8 @@ from examples.order_fulfilment.events import OrderPlaced, OrderShipped, PaymentT
 from examples.order_fulfilment.feed import ORDERS, records
 from examples.order_fulfilment.services import inventory, notification, order, payment, shipping
 from tests.local import KafkaPart, MqttPart
+
+Format = Literal["json", "avro"]
 
 ENDS = {
     "shipped": 34,
@@ -51,7 +54,7 @@ def _orders(tmp_path: Path) -> Path:
     return file
 
 
-async def outcome(url: str, orders: Path, codec: str) -> dict[str, int]:
+async def outcome(url: str, orders: Path, codec: Format) -> dict[str, int]:
     result, tree = await fulfil(url, orders, PlainDisplay(), codec=codec)
     assert result.problems == []
     assert "OrderShipped" in tree
@@ -59,7 +62,9 @@ async def outcome(url: str, orders: Path, codec: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("codec", ["json", "avro"])
-async def test_the_example_ends_alike_in_both_formats_in_memory(orders: Path, codec: str) -> None:
+async def test_the_example_ends_alike_in_both_formats_in_memory(
+    orders: Path, codec: Format
+) -> None:
     assert await outcome("memory://", orders, codec) == ENDS
 
 

@@ -1,8 +1,11 @@
 """Where a service's options come from, and what is taken for a slip."""
 
+from typing import get_type_hints
+
 import pytest
 
-from choreo import ConfigurationError, Service
+from choreo import ConfigurationError, Service, Settings
+from choreo.options import Options
 
 
 def test_settings_come_from_arguments_then_environment_then_pyproject(
@@ -97,3 +100,9 @@ def test_a_tool_that_is_no_table_holds_no_options(
     settings = Service("shop").settings()
 
     assert settings.broker == "memory://"
+
+
+def test_type_checkers_know_every_option() -> None:
+    parameters = {"broker", "store"}  # of Service itself
+
+    assert get_type_hints(Options).keys() == Settings.model_fields.keys() - parameters

@@ -2,6 +2,7 @@
 
 import asyncio
 from random import Random
+from typing import Literal
 
 import pytest
 
@@ -63,7 +64,7 @@ async def test_keys_do_not_wait_for_each_other_when_ordered_across_handlers() ->
 
 @pytest.mark.parametrize("order", ["key", "handler"])
 async def test_a_retry_of_one_handler_holds_the_key_for_all_only_if_asked_to_r15(
-    order: str,
+    order: Literal["key", "handler"],
 ) -> None:
     shop = Service("shop", order=order, retry=Retry(attempts=3))
     runs: list[int] = []

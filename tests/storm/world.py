@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from datetime import timedelta
 from functools import partial
 from random import Random
+from typing import Literal
 
 from choreo import Context, Event, Message, Retry, Service
 from choreo.broker import TopicFilter
@@ -54,7 +55,8 @@ class World:
         self.accounts = {
             name: Account(partial(self._is_current, name)) for name in ("shop", "desk")
         }
-        self.order = self.random.choice(("handler", "key"))
+        orders: tuple[Literal["handler", "key"], ...] = ("handler", "key")
+        self.order: Literal["handler", "key"] = self.random.choice(orders)
         self.members: list[Member] = []
         self.sent: list[Message] = []
         self._numbers: dict[str, int] = {}

@@ -63,6 +63,7 @@ def make_text() -> str:
 
 shop = Service("shop")
 Service("shop", broker="kafka://localhost:9092", retry=Retry(attempts=2), lifespan=lifespan)
+Service("shop", concurrency=7, drain=timedelta(seconds=3), order="key", schemas="contracts")
 Settings(broker="memory://", deadline=timedelta(seconds=5))
 shop.provide(Gateway, Gateway())
 shop.provide(Gateway, Gateway)
@@ -87,6 +88,12 @@ Service("shop", retry=3)  # error
 Service("shop", broker=9092)  # error
 Service("shop", lifespan=wrong_lifespan)  # error
 Service("shop", "memory://")  # error
+Service("shop", brokr="memory://")  # error
+Service("shop", concurrency="many")  # error
+Service("shop", drain=3)  # error
+Service("shop", order="random")  # error
+Harness(shop, concurency=1)  # error
+Harness(shop, codec="xml")  # error
 Settings(order="lane")  # error: pyright -- the pydantic plugin of mypy takes any value by default
 Settings(prefetsch=5)  # error
 Retry(attempts="3")  # error
