@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from choreo.codec import Codec, E, Payload
 from choreo.codec.compiled import Reader, compiled
+from choreo.codec.compiled_writer import Writer, compiled_writer
 from choreo.codec.datum import Convert, from_datum, to_datum
 from choreo.codec.guard import check_schema
 from choreo.codec.newer import unreadable
@@ -28,6 +29,7 @@ from choreo.contracts.deprecation import Deprecated, deprecated_by
 from choreo.contracts.derive import record_schema
 from choreo.contracts.resolution import Kind, obstacles, spell_path
 from choreo.contracts.schema import Schema, read_schema
+from choreo.contracts.shape import Record
 from choreo.envelope import AVRO, Envelope
 from choreo.errors import ConfigurationError, DecodeError, EncodeError, UnknownSchema
 from choreo.event import Event, event_type
@@ -86,17 +88,15 @@ class AvroCodec:
         SchemaPending while the registry has not told the id that goes with it.
         """
         committed = self._schemas.committed(event)
-        convert = to_datum(shape_of(event))
-        parsed, uri, prefix = committed.parsed, committed.uri, MARK + committed.fingerprint
+        uri, prefix = committed.uri, MARK + committed.fingerprint
         if self._library is not None and self._library.frames:
             prefix = self._library.prefix(event)
+        shape = shape_of(event)
+        write = compiled_writer(shape, prefix) or library_writer(shape, prefix, committed.parsed)
 
         def encode(value: E) -> Payload:
-            stream = BytesIO()
-            stream.write(prefix)
             try:
-                write_datum(stream, parsed, convert(value), strict=True)
-                return Payload(stream.getvalue(), uri)
+                return Payload(write(value), uri)
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 -- the library raises whatever it stumbles on
@@ -147,6 +147,19 @@ class _Way(NamedTuple):
     chain: Chain | None
     """The steps from an older version to the class."""
     convert: Convert
+
+
+def library_writer(shape: Record, prefix: bytes, parsed: object) -> Writer:
+    """Compose what writes an event behind *prefix* by the library."""
+    convert = to_datum(shape)
+
+    def write(event: object) -> bytes:
+        stream = BytesIO()
+        stream.write(prefix)
+        write_datum(stream, parsed, convert(event), strict=True)
+        return stream.getvalue()
+
+    return write
 
 
 def library_reader(parsed: object, resolved: object = None) -> Reader:
