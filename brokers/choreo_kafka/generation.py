@@ -38,11 +38,13 @@ class Generation:
         try:
             async with asyncio.timeout_at(deadline):
                 answer = await self.raw.send_batch(batch, topic, partition=partition)
-                await asyncio.wait({answer, self.ended}, return_when=asyncio.FIRST_COMPLETED)
-                if not answer.done():
+                try:
+                    await asyncio.wait({answer, self.ended}, return_when=asyncio.FIRST_COMPLETED)
+                    if not answer.done():
+                        raise TimeoutError("the producer was given up before it had an answer")
+                    await answer
+                finally:
                     answer.cancel()  # a shield: what is on its way stays on its way
-                    raise TimeoutError("the producer was given up before it had an answer")
-                await answer
         finally:
             self._on_way -= 1
             if not self._on_way:
