@@ -113,7 +113,7 @@ def _git(root: Path, *arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ConfigurationError(f"git cannot be asked about {root}: {error}") from error
     if done.returncode:
-        told = done.stderr.decode(errors="replace").strip()
+        told = done.stderr.decode(errors="replace").strip() or "there is no such commit"
         raise ConfigurationError(
             f"git knows nothing of that in {root}: git {arguments[0]} {arguments[-1]}: {told}"
         )

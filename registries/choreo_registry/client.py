@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from random import Random
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from choreo.retry import Retry
 from choreo_registry import answers
 from choreo_registry.settings import HttpSettings
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
@@ -53,6 +54,7 @@ class HttpRegistry:
         self._random = Random()
         self._client: httpx2.AsyncClient | None = None
         self._schemas: OrderedDict[str, JsonValue] = OrderedDict()
+        self._versions: OrderedDict[str, Registered] = OrderedDict()
 
     @property
     def url(self) -> str:
@@ -111,13 +113,19 @@ class HttpRegistry:
     async def by_version(self, subject: str, version: int | None = None) -> Registered:
         """Return one version of a subject, the latest if none is named."""
         path = f"/subjects/{_part(subject)}/versions/{version or 'latest'}"
+        if path in self._versions:
+            return self._versions[path]
         answer, where = await self._call("GET", path), self._at(path)
-        return Registered(
+        found = Registered(
             subject=subject,
             id=answers.number(answer, "id", where),
             version=answers.number(answer, "version", where),
             schema=await self._whole(answer, where),
         )
+        if version is not None:
+            # Whoever makes fingerprints up has each version asked for once, and not once for each.
+            _keep(self._versions, path, found)
+        return found
 
     async def subjects(self) -> Sequence[str]:
         """List the subjects."""
@@ -157,9 +165,7 @@ class HttpRegistry:
             self._schemas.move_to_end(path)
             return self._schemas[path]
         found = await self._whole(await self._call("GET", path), self._at(path))
-        self._schemas[path] = found
-        if len(self._schemas) > MAX_SCHEMAS:
-            self._schemas.popitem(last=False)
+        _keep(self._schemas, path, found)
         return found
 
     async def _whole(self, answer: JsonValue, where: str) -> JsonValue:
@@ -229,6 +235,12 @@ class HttpRegistry:
         finally:
             await response.aclose()
         return response.status_code, bytes(said)
+
+
+def _keep(known: "OrderedDict[str, T]", path: str, found: T) -> None:
+    known[path] = found
+    if len(known) > MAX_SCHEMAS:
+        known.popitem(last=False)
 
 
 def _part(name: str) -> str:

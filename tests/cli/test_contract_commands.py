@@ -88,6 +88,7 @@ def test_contracts_that_a_commit_has_are_in_use(choreo: Commands, change: Write)
     ]
     assert (removed.code, removed.objects[0]["state"]) == (3, "removed")
     assert (unknown.code, "git knows nothing" in unknown.error["message"]) == (3, True)
+    assert "no such commit" in unknown.error["message"]
 
 
 def against(choreo: Commands, ref: str) -> Outcome:

@@ -142,6 +142,15 @@ async def test_a_guid_leads_to_its_schema(local: LocalRegistry) -> None:
         assert await client.by_guid(UUID(entry.guid)) == {"type": "string"}
 
 
+async def test_a_version_is_asked_for_once(local: LocalRegistry) -> None:
+    async with HttpRegistry(local.url) as client:
+        await client.register("sales", FIRST)
+        found = await client.by_version("sales", 1)
+        local.shelf.close()
+
+        assert await client.by_version("sales", 1) == found
+
+
 async def test_an_id_is_asked_for_once(local: LocalRegistry) -> None:
     async with HttpRegistry(local.url) as client:
         identity = await client.register("sales", FIRST)
