@@ -22,8 +22,8 @@ from choreo_memory import MemoryBroker
 
 ROUND = 20_000
 """Events of one round."""
-CALL = 1_000
-"""Events that the log holds at once: they are the broker's, and the collector sees them, too."""
+CALL = 500
+"""Events that are published at once: what the log holds is the broker's, but seen, too."""
 PRIMED = 250_000
 """Events before the first round at the least: as many as fill all that is bounded by itself."""
 FULL = 2
@@ -106,7 +106,7 @@ def resident() -> int:
 
 async def main(keys: int) -> None:
     """Answer ``primed`` with the bytes that the keys have added, and ``round`` with a round."""
-    url = f"memory://{uuid4().hex}?retention={CALL}"
+    url = f"memory://{uuid4().hex}?partitions=1&retention={CALL}"
     service, ranks, pauses = Service("bench", broker=url), Ranks(keys), Pauses()
     feed = Feed(keys, (await written(orders(1)))[0])
 

@@ -12,6 +12,7 @@ import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
@@ -165,7 +166,8 @@ def connecting(file: str, patience: float) -> Callable[[], Awaitable[aiosqlite.C
 
     The driver must not begin transactions by itself: it would begin them deferred (O9).
     """
-    opening = partial(sqlite3.connect, file, timeout=patience, isolation_level=None)
+    place = Path(file).absolute()  # wherever the process goes meanwhile
+    opening = partial(sqlite3.connect, place, timeout=patience, isolation_level=None)
 
     async def connect() -> aiosqlite.Connection:
         connection = Connection(opening, CHUNK)

@@ -175,3 +175,25 @@ async def test_rows_are_streamed_and_errors_told_as_sqlalchemy_has_them(
             await connection.execute(text("INSERT INTO pages VALUES (1, 'again')"))
 
     assert numbers == list(range(MANY))
+
+
+async def test_what_sqlalchemy_gives_a_connection_is_there(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        matched = await connection.scalar(text("SELECT 'a page' REGEXP '^a p'"))
+
+    assert matched == 1
+
+
+async def test_a_process_that_goes_elsewhere_opens_the_same_file(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    connect = connecting(Path(file).name, 1.0)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    connection = await connect()
+    found = await connection.execute_fetchall("SELECT count(*) FROM pages")
+    await connection.close()
+
+    assert list(found) == [(0,)]
