@@ -1,5 +1,6 @@
 """The payload formats of a service or a command, with the schema registry where there is one."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -60,6 +61,7 @@ class OccasionalCodec:
         self._framed = settings.codec == "avro" and settings.framing != "single_object"
         self._plain = codecs(settings)
         self._encoders: dict[type[Event], Callable[[Any], Payload]] = {}
+        self._asking: dict[tuple[asyncio.AbstractEventLoop, type[Event]], asyncio.Task[None]] = {}
 
     @property
     def content_types(self) -> tuple[str, ...]:
@@ -81,10 +83,30 @@ class OccasionalCodec:
         """Compose the function that reads *event*."""
         return self._plain.decoder(event)
 
-    async def learn(self, *events: type[Event]) -> None:
-        """Ask the registry how *events* are written; raise what ``attached`` raises."""
-        async with formats(self._settings, self._environment, events, hasty=True) as found:
-            self._encoders |= {event: found.encoder(event) for event in events}
+    async def learn(self, event: type[Event]) -> None:
+        """Ask the registry how *event* is written, once for all who ask meanwhile in one loop.
+
+        Raises what ``attached`` raises.
+        """
+        loop = asyncio.get_running_loop()
+        asking = self._asking.get((loop, event))
+        if asking is None:
+            asking = loop.create_task(self._learn(event), name="choreo registry")
+            self._asking[loop, event] = asking
+            asking.add_done_callback(lambda done: self._asked(loop, event, done))
+        # Shielded: one who gives up takes the answer from nobody else.
+        await asyncio.shield(asking)
+
+    async def _learn(self, event: type[Event]) -> None:
+        async with formats(self._settings, self._environment, [event], hasty=True) as found:
+            self._encoders[event] = found.encoder(event)
+
+    def _asked(
+        self, loop: asyncio.AbstractEventLoop, event: type[Event], done: "asyncio.Task[None]"
+    ) -> None:
+        del self._asking[loop, event]
+        if not done.cancelled():
+            done.exception()  # whoever waited for it has been told
 
 
 _: type[Codec] = OccasionalCodec

@@ -1,5 +1,6 @@
 """What an application adds to the outbox bears the registry's ids, as what its service writes."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from choreo.registry.local import LocalRegistry
 from choreo.registry.local.shelf import Draft
 from choreo_sql import SqlStore
 from tests.outbox.emitting import Place
+from tests.registry.scripted import said, scripted
 from tests.registry.shop import away
 
 SUBJECT = "orders-OrderPlaced"
@@ -111,6 +113,25 @@ async def test_the_registry_is_asked_once_and_beforehand_if_need_be(
     await add(outbox, engine, "o1", "o2")
 
     assert await heads(place) == [frame(2)] * 2
+
+
+async def test_those_who_begin_at_once_ask_once_together(database: Path) -> None:
+    async with scripted(said(200, b'{"id": 2, "version": 1}')) as registry:
+        outbox = Outbox(shop(registry.url, database))
+
+        await asyncio.gather(*(outbox.prepare(OrderPlaced) for _ in range(10)))
+
+    assert len(registry.asked) == 1
+
+
+async def test_those_who_begin_at_once_without_a_registry_are_all_told(database: Path) -> None:
+    outbox = Outbox(shop(away(), database))
+
+    told = await asyncio.gather(
+        *(outbox.prepare(OrderPlaced) for _ in range(3)), return_exceptions=True
+    )
+
+    assert [type(one) for one in told] == [RegistryUnavailable] * 3
 
 
 async def test_while_the_registry_is_away_the_kept_id_is_written(

@@ -13,6 +13,7 @@ from choreo.codec.avro import AvroCodec
 from choreo.codec.schema_folder import SchemaFolder, schema_text
 from choreo.registry.local import LocalRegistry
 from choreo.registry.local.shelf import Draft
+from tests.patience import patient
 
 ITEM = "sales-Sold"
 
@@ -78,6 +79,6 @@ def away() -> str:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(patient(8)):
         while not condition():
             await asyncio.sleep(0.01)

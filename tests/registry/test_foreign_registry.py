@@ -216,6 +216,7 @@ async def test_no_guid_is_a_named_error(client: Registry) -> None:
         await client.by_guid(uuid4())
 
 
+@pytest.mark.alone
 async def test_an_event_waits_for_a_registry_that_hangs(
     own_schema_registry: Apicurio, sold: Sold, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
