@@ -1,18 +1,18 @@
 """What the header names of a message decide, decided once: mode, attributes, trace context."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
 from choreo.broker import Binding
-from choreo.cloudevents.attributes import REQUIRED, TRACE, Limits, legal_name
+from choreo.cloudevents.attributes import REQUIRED, TIMESTAMPS, TRACE, Limits, legal_name
 from choreo.cloudevents.layout import Layout, Trace
+from choreo.cloudevents.plain import Known, Plain, Values
 from choreo.cloudevents.trace import read_baggage, read_traceparent, read_tracestate
 
 CONTENT_TYPE = "content-type"
 SCHEMA_ID = "__value_schema_id"
 """Header in which Confluent's newer clients name the schema of a bare payload."""
-Values = Sequence[bytes | None]
 
 
 class HeaderPlan:
@@ -26,12 +26,15 @@ class HeaderPlan:
         "layout",
         "name_bytes",
         "pick",
+        "plain",
         "problem",
         "schema",
         "specversion",
     )
 
-    def __init__(self, names: Sequence[str], binding: Binding, limits: Limits) -> None:
+    def __init__(
+        self, names: Sequence[str], binding: Binding, limits: Limits, known: Known
+    ) -> None:
         places: dict[str, list[int]] = {}
         attributes: dict[str, int] = {}
         problems: list[str] = []
@@ -66,9 +69,14 @@ class HeaderPlan:
         self.name_bytes = sum(map(len, attributes))
         self.layout: Layout | None = None
         self.pick: itemgetter[Any] | None = None
+        self.plain: Plain | None = None
+        """Reads the envelope in one pass where it is of the plain kind."""
         if not problems:
             self.layout = Layout(list(attributes))
             self.pick = itemgetter(*attributes.values())
+            room = limits.attribute_bytes - self.name_bytes
+            every = {**attributes, "specversion": self.specversion}
+            self.plain = self._plain(every, self.layout, room, known)
 
     def trace(self, values: Values) -> Trace:
         """Judge the transport's trace context; what is not valid is left out."""
@@ -81,6 +89,23 @@ class HeaderPlan:
             read_tracestate([values[at] for at in states]) if parent and states else None,
             read_baggage([values[at] for at in baggage]) if baggage else None,
         )
+
+    def _plain(
+        self, places: dict[str, int], layout: Layout, room: int, known: Known
+    ) -> Plain | None:
+        if any(name in places for name in TIMESTAMPS if name != "time"):
+            return None
+        headers: dict[str, Callable[[Values], object]] = {
+            "schema_header": lambda values: values[self.schema] if self.schema >= 0 else None,
+            "foreign": lambda _: False,
+        }
+        if self._parent >= 0 or self._lists is not None:
+            headers |= {
+                "traceparent": lambda values: self.trace(values)[0],
+                "tracestate": lambda values: self.trace(values)[1],
+                "baggage": lambda values: self.trace(values)[2],
+            }
+        return Plain(places, layout.homes, headers, room, known)
 
     def _place_trace(self, places: dict[str, list[int]]) -> None:
         # A repeated traceparent names no one parent; lists may be spread over several headers.

@@ -46,7 +46,7 @@ FILLED = ("data", "hops", "traceparent", "tracestate", "baggage", "extensions", 
 class Layout:
     """The attribute names of one kind of envelope, in order, and where each value belongs."""
 
-    __slots__ = ("_extensions", "_hops", "_pick", "_source", "_times", "names")
+    __slots__ = ("_extensions", "_hops", "_pick", "_source", "_times", "homes", "names")
 
     def __init__(self, names: Sequence[str]) -> None:
         """Lay out *names*: legal, distinct, all that are required but ``specversion``."""
@@ -59,6 +59,8 @@ class Layout:
             homes["sequence"] = "streamseq"
         else:
             del homes["stream_id"]
+        self.homes = homes
+        """Fields of Envelope, and the attribute that each holds as it is."""
         # Behind the texts stand None, the default content type and what is made: see envelope().
         at = {field: place.get(name, len(names)) for field, name in homes.items()}
         if "datacontenttype" not in place:

@@ -11,8 +11,9 @@ from choreo.broker import Binding
 from choreo.clock import Clock, SystemClock
 from choreo.cloudevents.attributes import CONTROLS, DEFAULT_LIMITS, Limits
 from choreo.cloudevents.foreign import ForeignRules
-from choreo.cloudevents.headers import HeaderPlan, Values
+from choreo.cloudevents.headers import HeaderPlan
 from choreo.cloudevents.layout import Layout
+from choreo.cloudevents.plain import Known, Plain, Values
 from choreo.cloudevents.structured import is_cloudevents, read_structured
 from choreo.envelope import Envelope
 from choreo.errors import MalformedEnvelope, UnsupportedSpecVersion
@@ -47,18 +48,27 @@ class EnvelopeReader:
         self._limits = limits
         self._foreign = ForeignRules(binding, events, clock or SystemClock())
         self._plans: dict[tuple[str, ...], HeaderPlan] = {}
-        self._no_headers = HeaderPlan((), binding, limits)
+        self._plain: dict[tuple[str, ...], Plain] = {}
+        self._known = Known()
+        self._no_headers = HeaderPlan((), binding, limits, self._known)
 
     def read(self, delivery: Delivery) -> Envelope | None:
         """Read the envelope; None for a foreign record that no event declares.
 
         Raises MalformedEnvelope or UnsupportedSpecVersion, and nothing else.
         """
-        values: Values = ()
-        plan = self._no_headers
         if delivery.headers:
             names, values = zip(*delivery.headers)  # noqa: B905 -- pairs; a keyword costs a tenth
-            plan = self._plans.get(names) or self._plan(names)
+            plain = self._plain.get(names)
+            if plain is not None:
+                envelope = plain.read(values, delivery.body)
+                if envelope is not None:
+                    return envelope
+            return self._thoroughly(self._plans.get(names) or self._plan(names), values, delivery)
+        return self._thoroughly(self._no_headers, (), delivery)
+
+    def _thoroughly(self, plan: HeaderPlan, values: Values, delivery: Delivery) -> Envelope | None:
+        """Read what is not plain, and find out what is wrong with it if something is."""
         media = values[plan.content_type] if plan.content_type >= 0 else None
         if media is not None and media != b"application/json" and is_cloudevents(media):
             envelope = read_structured(delivery.body, media, self._limits)
@@ -74,6 +84,8 @@ class EnvelopeReader:
         envelope = layout.envelope(texts, delivery.body, plan.trace(values))
         if plan.schema >= 0:
             envelope.schema_header = values[plan.schema]
+        if plan.plain is not None:
+            plan.plain.learn(values, envelope)
         return envelope
 
     def _texts(self, layout: Layout, values: Values, name_bytes: int) -> list[str]:
@@ -98,11 +110,15 @@ class EnvelopeReader:
         return raw.decode("ascii").split("\0")
 
     def _plan(self, names: tuple[str, ...]) -> HeaderPlan:
-        plan = HeaderPlan(names, self._binding, self._limits)
+        if len(self._plans) >= MAX_PLANS:
+            self._plans.clear()
+            self._plain.clear()
+            self._known = Known()
+        plan = HeaderPlan(names, self._binding, self._limits, self._known)
         if len(names) <= MAX_PLANNED_HEADERS:
-            if len(self._plans) >= MAX_PLANS:
-                self._plans.clear()
             self._plans[names] = plan
+            if plan.plain is not None:
+                self._plain[names] = plan.plain
         return plan
 
     def _other(self, plan: HeaderPlan, values: Values, delivery: Delivery) -> Envelope | None:

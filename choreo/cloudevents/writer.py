@@ -17,6 +17,7 @@ from choreo.cloudevents.attributes import (
     parse_count,
 )
 from choreo.cloudevents.headers import CONTENT_TYPE
+from choreo.cloudevents.plain_writer import PlainWriter
 from choreo.cloudevents.spelling import OWN, own_values
 from choreo.cloudevents.structured import is_cloudevents
 from choreo.envelope import JSON, Envelope
@@ -32,6 +33,7 @@ class EnvelopeWriter:
         self._prefix = binding.value
         self._limits = limits
         self._native_key = binding is not Binding.MQTT
+        self._plain = PlainWriter(binding, limits)
         self._specversion: Header = (f"{self._prefix}specversion", SPEC_VERSION.encode())
         self._names = tuple(
             CONTENT_TYPE if name == "datacontenttype" else f"{self._prefix}{name}" for name in OWN
@@ -47,6 +49,24 @@ class EnvelopeWriter:
         transport has no keys. Raises EncodeError, naming the attribute, for an envelope that no
         reader would accept.
         """
+        headers = self._plain.headers(envelope)
+        if headers is None:
+            headers = self._headers(envelope)
+            self._plain.learn(envelope)
+        if envelope.traceparent is not None:
+            headers.append(("traceparent", envelope.traceparent.encode()))
+            if envelope.tracestate is not None:
+                headers.append(("tracestate", envelope.tracestate.encode()))
+        if envelope.baggage is not None:
+            headers.append(("baggage", envelope.baggage.encode()))
+        if not self._native_key:
+            key = None
+        elif key is None and envelope.key is not None:
+            key = envelope.key.encode()
+        return Message(topic, envelope.data, key, headers)
+
+    def _headers(self, envelope: Envelope) -> list[Header]:
+        """Write the attributes of what is not plain, and find out what is wrong with it."""
         headers: list[Header] = [self._specversion]
         try:
             headers += [
@@ -59,17 +79,7 @@ class EnvelopeWriter:
         except UnicodeEncodeError:
             raise EncodeError("an attribute of the envelope holds a lone surrogate") from None
         self._check(headers, envelope)
-        if envelope.traceparent is not None:
-            headers.append(("traceparent", envelope.traceparent.encode()))
-            if envelope.tracestate is not None:
-                headers.append(("tracestate", envelope.tracestate.encode()))
-        if envelope.baggage is not None:
-            headers.append(("baggage", envelope.baggage.encode()))
-        if not self._native_key:
-            key = None
-        elif key is None and envelope.key is not None:
-            key = envelope.key.encode()
-        return Message(topic, envelope.data, key, headers)
+        return headers
 
     def stamp(self, message: Message, number: int, epoch: int, /) -> Message:
         """Write into *message* its number in its stream, and which count of its source that is."""
