@@ -43,8 +43,7 @@ class HeaderPlan:
             if lower == CONTENT_TYPE or lower in TRACE:
                 places.setdefault(lower, []).append(position)
                 continue
-            attribute = _attribute(name, binding)
-            if attribute is not None:
+            if (attribute := _attribute(name, binding)) is not None:
                 problems += _faults(attribute, attributes)
                 attributes[attribute] = position
         self._place_trace(places)
@@ -72,11 +71,15 @@ class HeaderPlan:
         self.plain: Plain | None = None
         """Reads the envelope in one pass where it is of the plain kind."""
         if not problems:
-            self.layout = Layout(list(attributes))
-            self.pick = itemgetter(*attributes.values())
-            room = limits.attribute_bytes - self.name_bytes
-            every = {**attributes, "specversion": self.specversion}
-            self.plain = self._plain(every, self.layout, room, known)
+            self._lay_out(attributes, limits, known)
+
+    def _lay_out(self, attributes: dict[str, int], limits: Limits, known: Known) -> None:
+        self.layout = Layout(list(attributes))
+        self.pick = itemgetter(*attributes.values())
+        every = {**attributes, "specversion": self.specversion}
+        self.plain = self._plain(
+            every, self.layout, limits.attribute_bytes - self.name_bytes, known
+        )
 
     def trace(self, values: Values) -> Trace:
         """Judge the transport's trace context; what is not valid is left out."""

@@ -11,6 +11,7 @@ from choreo.delivery.custody import Custody
 from choreo.delivery.demand import Demand
 from choreo.delivery.departure import Departure
 from choreo.delivery.intake import Intake
+from choreo.delivery.intake import Sorted as Found
 from choreo.delivery.job import Job, Outcome, Received
 from choreo.delivery.journal import Journal
 from choreo.delivery.ordering import Ordering
@@ -64,8 +65,7 @@ class Arrival:
     async def take(self, deliveries: Sequence[Delivery]) -> None:
         """Take a batch in, once the store, if there is one, has told what it knows of it."""
         if not self._books.durable and not self._ordering.wanted:
-            for delivery in deliveries:
-                self._accept(*self._sort(delivery))
+            self._take_at_once(deliveries)
             return
         batch = [self._sort(delivery) for delivery in deliveries]
         self._asking = [received for received, _, _ in batch]
@@ -85,9 +85,32 @@ class Arrival:
             if received.delivery.stream in streams:
                 received.dropped = True
 
-    def _sort(self, delivery: Delivery) -> Sorted:
+    def _take_at_once(self, deliveries: Sequence[Delivery]) -> None:
+        """Take in what no store is asked about: most have one handler, and no story."""
+        sort, lane = self._intake.sort, self._intake.lane
+        hold, admit = self._custody.take, self._ordering.admit
+        for delivery in deliveries:
+            found = sort(delivery)
+            envelope, handlers = found[0], found[1]
+            if (
+                len(handlers) != 1
+                or envelope is None
+                or found.replay is not None
+                or self._departure.begun
+            ):
+                self._accept(*self._sort(delivery, found))
+                continue
+            body, handler = delivery.body, handlers[0]
+            received = Received(delivery, envelope, len(body) if body else 0, 1)
+            job = Job(received, handler, lane(delivery, envelope, handler))
+            job.key = (handler.index, envelope.source, envelope.id)
+            hold(received)
+            admit(job)
+            reached("accepted")
+
+    def _sort(self, delivery: Delivery, found: Found | None = None) -> Sorted:
         condemned = None if self._guard is None else self._guard.condemned(delivery)
-        envelope, handlers, reason, error, outcome, replay = self._intake.sort(delivery)
+        envelope, handlers, reason, error, outcome, replay = found or self._intake.sort(delivery)
         delivery = replay or delivery
         received = Received(delivery, envelope, len(delivery.body or b""), max(1, len(handlers)))
         if replay is not None:

@@ -127,16 +127,16 @@ class Attempts:
             guard.leave(job)
 
     async def _run(self, job: Job, handler: Handler, slot: Slot) -> Outcome | None:
-        key = key_of(job, handler)
-        if finished(self._inbox, key, job.received):
-            return self._duplicate(job, key)
-        outage = self._outages.get(handler.index)
-        if not self._inbox.claim(key, job) or (outage is not None and self._holds(job, outage)):
-            return None
+        key = job.key or key_of(job, handler)
+        outage = self._outages.get(handler.index) if self._outages else None
+        if job.received.generation or outage is not None or not self._inbox.begins(key, job):
+            if finished(self._inbox, key, job.received):
+                return self._duplicate(job, key)
+            if not self._inbox.claim(key, job) or (outage is not None and self._holds(job, outage)):
+                return None
         job.attempt += 1
-        job.run += 1
-        run = job.run
-        slot.deadline = self._clock.monotonic() + handler.deadline.total_seconds()
+        run = job.run = job.run + 1
+        slot.deadline = self._clock.monotonic() + handler.seconds
         try:
             outcome = await handler.process(job)
         except BaseException as error:  # the attempt: whatever a handler raises is its result
@@ -276,9 +276,12 @@ def finished(inbox: Inbox[Job], key: Key, received: Received) -> bool:
 
 def key_of(job: Job, handler: Handler) -> Key:
     """Name the job's share of its event."""
-    envelope = job.received.envelope
-    assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
-    return (handler.index, envelope.source, envelope.id)
+    key = job.key
+    if key is None:
+        envelope = job.received.envelope
+        assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
+        key = job.key = (handler.index, envelope.source, envelope.id)
+    return key
 
 
 def _lane_of(job: Job) -> Hashable:

@@ -47,9 +47,10 @@ class Custody:
         self.held -= 1
         self._bytes -= received.size
         if not received.dropped and not received.parked:
-            if not self._done:
+            done = self._done
+            if not done:
                 asyncio.get_running_loop().call_soon(self.flush)
-            self._done.append(received.delivery)
+            done.append(received.delivery)
         self._journal.settled(received)
         if not self.held and self._idle:
             idle, self._idle = self._idle, []

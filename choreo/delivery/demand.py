@@ -37,6 +37,7 @@ class Demand:
         """Wait for room, and say how many deliveries to ask for; 0 once it is stopped."""
         while (capacity := self.capacity) <= 0 and not self._stopped:
             self._waiter = asyncio.get_running_loop().create_future()
+            self._slots.short = True
             await self._waiter
         return 0 if self._stopped else min(POLL, capacity)
 
@@ -49,6 +50,7 @@ class Demand:
         """Return after *seconds*, or at once when stopped; say whether to go on."""
         if not self._stopped:
             self._waiter = waiter = asyncio.get_running_loop().create_future()
+            self._slots.short = True
             timer = self._clock.call_later(seconds, lambda: _end(waiter))
             try:
                 await waiter
@@ -59,6 +61,7 @@ class Demand:
     def freed(self) -> None:
         """Ask again once enough room has come about, or nothing else is left to do."""
         if self._waiter is None or self._waiter.done():
+            self._slots.short = False
             return
         capacity = self.capacity
         if capacity >= self._prefetch // 2 or (capacity > 0 and not self._ready):

@@ -11,7 +11,7 @@ from choreo.delivery.lanes import Lanes
 from choreo.delivery.ordering import Ordering
 from choreo.store.port import Key
 
-FINISHED = frozenset((Outcome.HANDLED, Outcome.FILTERED, Outcome.DUPLICATE))
+HANDLED, FILTERED, DUPLICATE = Outcome.HANDLED, Outcome.FILTERED, Outcome.DUPLICATE
 """How a handler's share ends so that another delivery of the event is a duplicate."""
 
 
@@ -38,12 +38,17 @@ class Endings:
     def end(self, job: Job, outcome: Outcome) -> None:
         """End a job that is out of its lane."""
         self._journal.ended(job, outcome)
-        self._ordering.ended(job, unfinished=outcome is Outcome.DROPPED)
+        if job.order is not None:
+            self._ordering.ended(job, unfinished=outcome is Outcome.DROPPED)
         if job.handler is not None:
-            self._close(job, key_of(job, job.handler), outcome)
+            self._close(job, job.key or key_of(job, job.handler), outcome)
         self._lanes.release(job.lane)
-        self._settle(job)
-        _returned(job, outcome)
+        received = job.received
+        received.owed -= 1
+        if not received.owed:
+            self._custody.release(received)
+        if job.parked is not None:
+            _returned(job, outcome)
 
     def end_queued(self, job: Job, outcome: Outcome) -> None:
         """End a job that its lane had not let out yet."""
@@ -67,16 +72,19 @@ class Endings:
                 self._ready_again(waiter)
 
     def _close(self, job: Job, key: Key, outcome: Outcome) -> None:
-        received = job.received
+        received, inbox = job.received, self._inbox
         # A replay that is a duplicate may be one of a replay that failed: nothing is done by that.
-        told = outcome in FINISHED and not (received.generation and outcome is Outcome.DUPLICATE)
-        if told and not self._inbox.finished(key):
+        told = outcome is HANDLED or outcome is FILTERED
+        told = told or (outcome is DUPLICATE and not received.generation)
+        begun = outcome is HANDLED and not received.forced  # only what is not finished is begun
+        if told and (begun or not inbox.finished(key)):
             assert received.envelope is not None  # noqa: S101 -- only sorted events reach a handler
-            self._inbox.remember(key, self._books.fingerprint(received.envelope))
+            inbox.remember(key, self._books.fingerprint(received.envelope))
         if received.generation and outcome is not Outcome.DROPPED:
-            self._inbox.remember(replay_of(key, received.generation), None)
-        for waiter in self._inbox.close(key, job):
-            self._ready_again(waiter)
+            inbox.remember(replay_of(key, received.generation), None)
+        if waiters := inbox.close(key, job):
+            for waiter in waiters:
+                self._ready_again(waiter)
 
     def _settle(self, job: Job) -> None:
         received = job.received

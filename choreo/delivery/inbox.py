@@ -28,13 +28,14 @@ def replay_of(key: Key, generation: int) -> Key:
 class Inbox(Generic[T]):
     """The duplicates filter of one process."""
 
-    __slots__ = ("_old", "_open", "_window", "_young")
+    __slots__ = ("_old", "_open", "_waiting", "_window", "_young")
 
     def __init__(self, window: int) -> None:
         self._window = window
         self._young: dict[str, Hashable] = {}
         self._old: dict[str, Hashable] = {}
-        self._open: dict[Key, tuple[T, list[T]]] = {}
+        self._open: dict[Key, T] = {}
+        self._waiting: dict[Key, list[T]] = {}
 
     def finished(self, key: Key) -> bool:
         """Say whether the event was finished by this handler, as far as is remembered."""
@@ -61,32 +62,36 @@ class Inbox(Generic[T]):
         self._young.pop(name, None)
         self._old.pop(name, None)
 
+    def begins(self, key: Key, owner: T) -> bool:
+        """Open *key* for *owner* as ``claim`` does, if the event is not finished and nobody's."""
+        name = _name(key)
+        return (
+            name not in self._young
+            and name not in self._old
+            and self._open.setdefault(key, owner) is owner
+        )
+
     def claim(self, key: Key, owner: T) -> bool:
         """Open *key* for *owner*; False if another has it open: *owner* then waits for its end."""
-        held = self._open.get(key)
-        if held is None:
-            self._open[key] = (owner, [])
+        if self._open.setdefault(key, owner) is owner:
             return True
-        if held[0] is owner:
-            return True
-        held[1].append(owner)
+        self._waiting.setdefault(key, []).append(owner)
         return False
 
     def close(self, key: Key, owner: T) -> Sequence[T]:
         """End what *owner* had open under *key*; return those that waited, in order of arrival."""
-        held = self._open.get(key)
-        if held is None or held[0] is not owner:
+        if self._open.get(key) is not owner:
             return ()
         del self._open[key]
-        return held[1]
+        return self._waiting.pop(key, ()) if self._waiting else ()
 
     def waiting(self) -> list[T]:
         """List all that wait for another's end."""
-        return [item for _, waiters in self._open.values() for item in waiters]
+        return [item for waiters in self._waiting.values() for item in waiters]
 
     def leave(self, item: T) -> None:
         """Stop *item* from waiting."""
-        for _, waiters in self._open.values():
+        for waiters in self._waiting.values():
             if item in waiters:
                 waiters.remove(item)
                 return

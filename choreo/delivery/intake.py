@@ -75,6 +75,8 @@ class Intake:
         self._newer = newer
         self._versions = {name.rpartition(".v")[0] for name in routes}
         self._policies = policies
+        self._by_handler = policies.order == "handler"
+        self._max_hops = policies.max_hops
         self._native_key = binding is not Binding.MQTT
         self._clock = clock
         self._replays = replays
@@ -106,9 +108,9 @@ class Intake:
                 return Sorted(envelope, reason=Reason.UNKNOWN_VERSION, error=error)
             if not handlers:
                 return self._unrouted(envelope)
-        if envelope.hops > self._policies.max_hops:
+        if envelope.hops > self._max_hops:
             return self._too_far(envelope)
-        if "expirytime" in envelope.extensions and self._expired(envelope.extensions["expirytime"]):
+        if envelope.extensions and self._expired(envelope.extensions.get("expirytime", "")):
             return Sorted(envelope, outcome=Outcome.EXPIRED)
         return Sorted(envelope, handlers)
 
@@ -119,8 +121,11 @@ class Intake:
 
         Where numbers keep an order that is not the key's, it is theirs.
         """
-        index = handler.index if handler and self._policies.order == "handler" else -1
-        key = delivery.key if self._native_key else envelope.key if envelope else None
+        index = handler.index if handler is not None and self._by_handler else -1
+        if self._native_key:
+            key: object = delivery.key
+        else:
+            key = None if envelope is None else envelope.key
         if handler is not None and handler.apart and envelope is not None and envelope.sequence:
             return (index, envelope.source, envelope.stream_id)
         if key is not None:

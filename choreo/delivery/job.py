@@ -1,7 +1,7 @@
 """One event on its way through one handler: the few facts that outlive an attempt."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -17,7 +17,7 @@ from choreo.plan import Plan
 from choreo.reason import Reason
 from choreo.retry import Retry
 from choreo.store.lot import Line, Ticket
-from choreo.store.port import Lease
+from choreo.store.port import Key, Lease
 
 
 class Outcome(Enum):
@@ -90,39 +90,48 @@ class Job:
     lane: Hashable
     attempt: int = 0
     """Attempts begun so far."""
-    troubles: int = 0
+    troubles: int = field(init=False)
     """Failures that were not the handler's: publishing, burying."""
     done: bool = False
     """The handler succeeded; what it emitted is to be published, or written with its end."""
-    emitted: Sequence[Emitted] = ()
+    emitted: Sequence[Emitted] = field(init=False)
     """All that the handler emitted, once it succeeded."""
-    outbound: Sequence[Message] = ()
+    outbound: Sequence[Message] = field(init=False)
     """The same as messages, in the same order."""
     purpose: str | None = None
     """The business's own idempotency key, where the event's class names one."""
     order: Numbered | None = None
     """Its place in a numbered stream, where its handler keeps one in order."""
-    line: bytes | None = None
+    line: bytes | None = field(init=False)
     """Where in the lot it would wait, once somebody has asked."""
     parked: Drained | None = None
     """Where it was parked, if it comes from there."""
     ending: Outcome | None = None
     """How it ended, while that is not written yet."""
-    lease: Lease | None = None
+    lease: Lease | None = field(init=False)
     """Held in the store while the handler runs, where it asked for one."""
-    held: bool = False
+    held: bool = field(init=False)
     """Resting until an outage is over."""
     reason: Reason | None = None
     """Set once the job is to be buried."""
-    buried: bool = False
+    buried: bool = field(init=False)
     """The broker has its dead letter."""
     error: BaseException | None = None
-    first_failed: datetime | None = None
+    first_failed: datetime | None = field(init=False)
     """Wall time of the first failure."""
-    trace: str | None = None
+    trace: str | None = field(init=False)
     """Trace context (a traceparent) of the last attempt that failed, where attempts are traced."""
     run: int = 0
     """Grows with every attempt and every abandonment, so that a late result is told apart."""
+    key: Key | None = None
+    """What its end is remembered under, once somebody has asked."""
+
+    def __getattr__(self, name: str) -> object:
+        """Read what most jobs never have, and so are not given when they are made."""
+        try:
+            return RARE[name]
+        except KeyError:
+            raise AttributeError(f"a job has no attribute {name!r}") from None
 
     @property
     def names(self) -> dict[str, object]:
@@ -145,6 +154,19 @@ class Job:
         return self.reason is not None or self.done
 
 
+RARE: Mapping[str, object] = {
+    "troubles": 0,
+    "emitted": (),
+    "outbound": (),
+    "line": None,
+    "lease": None,
+    "held": False,
+    "buried": False,
+    "first_failed": None,
+    "trace": None,
+}
+"""What a job has of each until it is given another."""
+
 Process = Callable[[Job], Awaitable[Outcome | None]]
 """Decode, filter, call and collect; None if the handler succeeded and its end is to be written."""
 
@@ -158,6 +180,8 @@ class Handler:
     """Number within the service: a short name for its lanes."""
     retry: Retry
     deadline: timedelta
+    seconds: float = field(init=False)
+    """The deadline, as what is compared with a clock."""
     process: Process = field(compare=False)
     """Takes one event through; newer versions of it go another way through the same handler."""
     gaps: Gaps | None = None
@@ -168,3 +192,7 @@ class Handler:
     """How what fails waits in the store; None if it does not."""
     apart: bool = False
     """Its streams keep an order of their own: an event's key does not tell its stream."""
+
+    def __post_init__(self) -> None:
+        """Compute once what every attempt needs."""
+        object.__setattr__(self, "seconds", self.deadline.total_seconds())

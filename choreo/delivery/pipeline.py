@@ -133,7 +133,7 @@ def _attempter(
 ) -> Attempt:
     """Compose what calls the handler once and keeps what it emitted, unless it was abandoned."""
     emit, invoke = _emitter(plan, parts), _invoker(plan, provided, parts)
-    service, handler, outgoing = parts.service, plan.id, parts.outgoing
+    service, name, outgoing = parts.service, plan.id, parts.outgoing
     trace = parts.tracer.process if parts.tracer is not None else None
 
     async def attempt(
@@ -143,7 +143,7 @@ def _attempter(
             return Outcome.FILTERED
         run, envelope, delivery = job.run, job.received.envelope, job.received.delivery
         assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
-        context: Context[object] = Context(envelope, delivery, service, handler, job.attempt, emit)
+        context: Context[object] = Context(envelope, delivery, service, name, job.attempt, emit, [])
         context._transaction = transaction  # noqa: SLF001 -- the pipeline owns the context it made
         token = current.set(context)
         following = trace(job) if trace is not None else None

@@ -75,7 +75,8 @@ class Recovery:
         self._clock = environment.clock
         self._random = environment.random
         self._journal = journal
-        self._open: set[bytes] = set()
+        self.lines: set[bytes] = set()
+        """Those that are open, as far as is known; always the same set."""
         self._working: dict[bytes, Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._due = asyncio.Event()
@@ -96,13 +97,13 @@ class Recovery:
     async def learn(self, jobs: Iterable[Job]) -> None:
         """Find out in one query which of the lines of *jobs* are open. Raises StoreError."""
         asked = {line for job in jobs if (line := self._line(job)) is not None}
-        unknown = sorted(asked - self._open)
+        unknown = sorted(asked - self.lines)
         if unknown:
-            self._open |= await self._lot.open(unknown)
+            self.lines |= await self._lot.open(unknown)
 
     def line_open(self, job: Job) -> bool:
         """Say whether the job is to wait behind others in the lot, as far as is known."""
-        return bool(self._open) and self._line(job) in self._open
+        return bool(self.lines) and self._line(job) in self.lines
 
     async def append(self, job: Job) -> bool:
         """Lay the job, and what is queued behind it, into its line; False if that is gone."""
@@ -118,7 +119,7 @@ class Recovery:
             lanes.put_behind(job.lane, behind)
             raise
         if first is Laid.MOVED:
-            self._open.discard(line)
+            self.lines.discard(line)
         elif first is Laid.CONFLICT:
             conflicts(job)
         else:
@@ -164,7 +165,7 @@ class Recovery:
                 return None
             if not parked:
                 raise Overtaken("its stream has gone on elsewhere: judging it anew")
-            self._open.add(line)
+            self.lines.add(line)
             _stepped(job)
             reached("parked")
         self._tell(job, due)
@@ -286,7 +287,7 @@ class Recovery:
                     buried = job.reason
                 if outcome in (Outcome.PARKED, Outcome.DROPPED):
                     return outcome is Outcome.PARKED
-        self._open.discard(line.line)
+        self.lines.discard(line.line)
         return True
 
     # -- within -------------------------------------------------------------------------------

@@ -93,6 +93,8 @@ class Slots:
         self._owner = owner
         self.busy = 0
         """Number of jobs that slots are at now, or that were set aside."""
+        self.short = True
+        """The owner waits for room, and wants to hear of it."""
         self._aside: dict[Job, None] = {}
         self._slots: list[Slot] = []
         self._idle: list[asyncio.Future[None]] = []
@@ -175,29 +177,36 @@ class Slots:
         decimal.getcontext()  # set before a handler does, so that it is not taken for a leak
         clean = copy_context()
         self._waking = False
-        since = self._clock.monotonic()
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 -- it is the slot's own
+        ready, advance, monotonic = self._ready, self._owner.advance, self._clock.monotonic
+        since = monotonic()
         while not (slot.abandoned or self.closed):
-            if not self._ready:
+            if not ready:
                 await self._rest()
-                since = self._clock.monotonic()
+                since = monotonic()
                 continue
-            job = self._ready.popleft()
-            if self._ready:
+            job = ready.popleft()
+            if not ready:
+                if self.short:
+                    self._owner.freed()
+            elif not self._waking:
                 self.wake()
-            else:
-                self._owner.freed()
             slot.job = job
             self.busy += 1
             try:
-                await self._owner.advance(job, slot)
+                await advance(job, slot)
             finally:
-                self._vacate(slot)
-            if (slot.task and slot.task.cancelling()) or _differs(clean):
+                slot.job = None
+                slot.deadline = slot.expired = None
+                slot.reported = False
+                if not slot.abandoned:
+                    self._left()
+            if task.cancelling() or _differs(clean):
                 return
-            now = self._clock.monotonic()
-            if now - since > SLICE:
+            if monotonic() - since > SLICE:
                 await asyncio.sleep(0)
-                since = self._clock.monotonic()
+                since = monotonic()
 
     async def _rest(self) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -211,16 +220,10 @@ class Slots:
         self._waking = False
         self._watch()
 
-    def _vacate(self, slot: Slot) -> None:
-        slot.job = None
-        slot.deadline = slot.expired = None
-        slot.reported = False
-        if not slot.abandoned:
-            self._left()
-
     def _left(self) -> None:
         self.busy -= 1
-        self._owner.freed()
+        if self.short:
+            self._owner.freed()
         if self._watchers:
             self._notify()
 

@@ -34,6 +34,8 @@ class Turns:
         self._recovery = recovery
         self._endings = endings
         self._trouble = trouble
+        self.lines = recovery.lines
+        """Lines of the lot that are open, as far as is known."""
 
     def free(self, job: Job) -> bool:
         """Say whether the job may go on without anybody being asked."""

@@ -56,7 +56,7 @@ class Worker:
         environment: Environment,
         journals: Sequence[Journal] = (),
     ) -> None:
-        self._limits = limits
+        self._finish_begun = limits.finish_begun
         self._random = environment.random
         self._journal = Journals((*journals, records.guard) if records.guard else journals)
         self._lanes: Lanes[Job] = Lanes()
@@ -170,7 +170,7 @@ class Worker:
         above something unsettled, what lies before something begun is finished first.
         """
         self._departure.close()
-        if self._limits.finish_begun:
+        if self._finish_begun:
             self._departure.drop(
                 lambda received: not self._custody.lies_before_begun(received.delivery), everything
             )
@@ -216,16 +216,22 @@ class Worker:
 
     async def advance(self, job: Job, slot: Slot) -> None:
         """Take *job* as far as it gets: to its end, or to a wait for another attempt."""
-        if self._limits.finish_begun and not job.received.parked:
+        if self._finish_begun and not job.received.parked:
             self._custody.note_begun(job.received.delivery)
-        handler = job.handler
-        if not self._turns.free(job) and not await self._turns.come(job):
+        handler, turns = job.handler, self._turns
+        if (
+            (job.order is not None or job.ending is not None or turns.lines)
+            and not turns.free(job)
+            and not await turns.come(job)
+        ):
             return
-        if handler is not None and not job.decided:
+        if handler is not None and job.reason is None and not job.done:
             outcome = await self._attempts.run(job, handler, slot)
             if outcome is not None:
-                if not self._turns.conclude_now(job, outcome):
-                    await self._turns.conclude(job, outcome)
+                if job.order is None and job.parked is None:
+                    self._endings.end(job, outcome)  # a store has no share in it
+                else:
+                    await turns.conclude(job, outcome)
                 return
             if slot.abandoned or not job.decided:
                 return
