@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any, cast
 
 from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.protocol.group import LeaveGroupRequest
 
 from choreo_kafka.client import RawConsumer, RawProducer, connection_of
 
@@ -36,13 +37,14 @@ async def stop(client: RawProducer | RawConsumer, budget: timedelta) -> None:
 
 def _parts(client: RawProducer | RawConsumer) -> list[Callable[[], Awaitable[object]]]:
     inner = cast("Any", client)
+    coordinator = getattr(inner, "_coordinator", None)
     tasks = [
-        getattr(getattr(inner, owner, None), task, None)
+        getattr(owner, task, None)
         for owner, task in (
-            ("_coordinator", "_coordination_task"),
-            ("_coordinator", "_heartbeat_task"),
-            ("_coordinator", "_commit_refresh_task"),
-            ("_sender", "_sender_task"),
+            (coordinator, "_coordination_task"),
+            (coordinator, "_heartbeat_task"),
+            (coordinator, "_commit_refresh_task"),
+            (getattr(inner, "_sender", None), "_sender_task"),
         )
     ]
     parts: list[Callable[[], Awaitable[object]]] = [
@@ -54,7 +56,10 @@ def _parts(client: RawProducer | RawConsumer) -> list[Callable[[], Awaitable[obj
     fetcher = getattr(inner, "_fetcher", None)
     if fetcher is not None:
         parts.append(fetcher.close)
-    parts.append(connection_of(client).close)
+    connection = connection_of(client)
+    if coordinator is not None:
+        parts.append(_leaving(coordinator, connection))
+    parts.append(connection.close)
     return parts
 
 
@@ -65,6 +70,25 @@ def _ending(task: "asyncio.Task[object]") -> Callable[[], Awaitable[object]]:
             await asyncio.wait([task], timeout=0.05)
 
     return end
+
+
+def _leaving(
+    coordinator: Any,  # noqa: ANN401 - private
+    connection: Any,  # noqa: ANN401 - private
+) -> Callable[[], Awaitable[object]]:
+    """Leave the group, whose others would wait for a member that is gone until its session ends.
+
+    On a connection of its own: that of the group waits for the answer to a join, as long as another
+    member keeps everybody waiting.
+    """
+
+    async def leave() -> None:
+        member = getattr(coordinator, "member_id", "")
+        node = getattr(coordinator, "coordinator_id", None)
+        if member and node is not None and coordinator._group_instance_id is None:  # noqa: SLF001
+            await connection.send(node, LeaveGroupRequest(coordinator.group_id, member))
+
+    return leave
 
 
 def _emptying(accumulator: Any) -> Callable[[], Awaitable[object]]:  # noqa: ANN401 - private

@@ -71,10 +71,17 @@ class KafkaAdmin:
 
     def coordinator(self, group: str) -> int:
         """Return the node that coordinates a group."""
+        return int(self._described(group).coordinator.id)
+
+    def members(self, group: str) -> int:
+        """Count the members of a group, of which some may be gone without a word."""
+        return len(self._described(group).members)
+
+    def _described(self, group: str) -> Any:  # noqa: ANN401 - the client has no types
         (future,) = self._client.describe_consumer_groups(
             [group], request_timeout=REQUEST_TIMEOUT
         ).values()
-        return int(future.result(timeout=REQUEST_TIMEOUT).coordinator.id)
+        return future.result(timeout=REQUEST_TIMEOUT)
 
     def in_sync(self, topic: str) -> bool:
         """Tell whether every replica of every partition has caught up."""
