@@ -255,7 +255,7 @@ async def _consume(
     )
     limits = Limits(
         concurrency=settings.concurrency,
-        prefetch=settings.prefetch,
+        prefetch=settings.prefetch or max(500, 2 * settings.concurrency),
         max_unsettled=settings.max_unsettled,
         max_unsettled_bytes=settings.max_unsettled_bytes,
         outage_keys=settings.outage_keys,

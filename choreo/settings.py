@@ -76,7 +76,12 @@ class Settings(BaseModel):
     )
     concurrency: int = Field(default=100, ge=1, description="Handlers running at once.")
     threads: int = Field(default=16, ge=1, description="Threads for plain functions as handlers.")
-    prefetch: int = Field(default=500, ge=1, description="Deliveries ready or running at once.")
+    prefetch: int | None = Field(
+        default=None,
+        ge=1,
+        description="Deliveries ready or running at once; by default 500, or twice "
+        "`concurrency` where that is more.",
+    )
     max_unsettled: int = Field(
         default=5_000, ge=1, description="Deliveries held in all, waiting ones included."
     )

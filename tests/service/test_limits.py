@@ -32,6 +32,27 @@ async def test_no_more_handlers_run_at_once_than_allowed() -> None:
     assert most == 7
 
 
+async def test_all_handlers_run_that_may_however_many_they_are() -> None:
+    shop = Service("shop", concurrency=1_000)
+    running, all_run = 0, asyncio.Event()
+
+    @shop.on(Placed)
+    async def charge(_: Placed) -> None:
+        nonlocal running
+        running += 1
+        if running == 1_000:
+            all_run.set()
+        await all_run.wait()
+
+    async with Harness(shop) as world:
+        await shop.publish_many([Placed(order=str(n)) for n in range(1_000)])
+        async with asyncio.timeout(5):
+            await all_run.wait()
+        await world.settle()
+
+    assert len(world.handled(charge)) == 1_000
+
+
 async def test_a_stuck_service_holds_no_more_than_its_limit_a7() -> None:
     shop = Service("shop", concurrency=3, prefetch=20, max_unsettled=50)
     release = asyncio.Event()
