@@ -207,14 +207,14 @@ class Ordering:
         behind = self._lanes.drop_behind(lane, lambda other: _within(other, stream))
         held = self._sequencer.reset(stream)
         self._known.set(stream, found.get(stream, Position()))
-        placed = False
+        placed = False  # for what another one lets out has that one before it
         for each in (job, *behind, *held):
             assert each.order is not None  # noqa: S101 -- as above
             each.order.life, each.order.step, each.order.past = 0, None, None
             each.order.overtaken, each.order.unasked = False, True
             self._opened(each, each.order)
             for move in self._offer(each, each.order):
-                if move.item is job and move.fate in LET_OUT:
+                if each is job is move.item and move.fate in LET_OUT:
                     self._let_out(move)
                     self._lanes.again(job)
                     placed = True

@@ -61,6 +61,7 @@ def came_back(job: Job) -> bool:
 def parking(job: Job, line: bytes, note: str = "", *, numbered: bool = False) -> Parking:
     """Describe the job for the lot; one that comes from another line leaves that."""
     envelope, handler, order = job.received.envelope, job.handler, job.order
+    late = _unwanted(job)
     assert envelope is not None  # noqa: S101 -- only a handler's share is parked
     assert handler is not None  # noqa: S101 -- as above
     return Parking(
@@ -74,8 +75,17 @@ def parking(job: Job, line: bytes, note: str = "", *, numbered: bool = False) ->
         note=note,
         number=(order.epoch, order.number) if numbered and order is not None else None,
         stream=order.stream[2] if numbered and order is not None else "",
-        leaves=None if job.parked is None else job.parked.ticket,
+        leaves=None if job.parked is None or late else job.parked.ticket,
+        late=late,
     )
+
+
+def _unwanted(job: Job) -> bool:
+    """Say whether the job's number has been, and its handler wants nothing that comes so late."""
+    order, handler = job.order, job.handler
+    if order is None or order.past is None or handler is None or handler.gaps is None:
+        return False
+    return handler.gaps.late != "handle" and not job.received.generation
 
 
 def conflicts(job: Job) -> None:

@@ -51,6 +51,8 @@ SWEEP = 1.0
 """Seconds between two looks for numbered lines that nobody called although it is their turn."""
 SWEPT = 500
 """Lines that are called at once."""
+NOT_THERE = frozenset((Laid.MOVED, Laid.CONFLICT, Laid.ABSENT))
+"""What became of an event that is not in the lot: it goes on in its lane."""
 
 
 class Recovery:
@@ -122,17 +124,21 @@ class Recovery:
             self.lines.discard(line)
         elif first is Laid.CONFLICT:
             conflicts(job)
-        else:
+        elif first is not Laid.ABSENT:
             _stepped(job)
         remaining: list[Job] = []
         for other, laid in zip(behind, rest, strict=True):
-            if laid in (Laid.MOVED, Laid.CONFLICT):
+            if laid in NOT_THERE:
                 remaining.append(other)
             else:
                 _stepped(other)
                 self._yard.endings.end_queued(other, Outcome.PARKED)
         lanes.put_behind(job.lane, remaining)
-        return first not in (Laid.MOVED, Laid.CONFLICT)
+        if first is Laid.MOVED and job.order is not None:
+            await self.learn((job,))
+            if self.line_open(job):
+                raise Overtaken("its stream has gone on elsewhere: judging it anew")
+        return first not in NOT_THERE
 
     def wants(self, job: Job) -> bool:
         """Say whether a job that failed for good is parked and not buried."""

@@ -274,7 +274,7 @@ class Worker:
             self.give_up(job)
             return
         if isinstance(error, Overtaken) and job.order is not None:
-            job.done, job.emitted, job.outbound = False, (), ()
+            job.done, job.emitted, job.outbound, job.reason = False, (), (), None
             job.order.overtaken = True
             self.ready_again(job)
             return

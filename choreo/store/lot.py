@@ -50,6 +50,8 @@ class Laid(Enum):
     """It lies in the lot already."""
     CONFLICT = "conflict"
     """Another payload lies there under its id: nothing is written (I10)."""
+    ABSENT = "absent"
+    """It is late, and no copy of it has had its turn: nothing is written."""
     MOVED = "moved"
     """Its line is not open any more, or its numbered stream has moved: nothing is written."""
 
@@ -78,6 +80,9 @@ class Parking:
     """Id of its stream within its source, for a numbered line."""
     leaves: Ticket | None = None
     """Its place in another line, which it leaves in the same transaction."""
+    late: bool = False
+    """Its number was given up, unless a copy lies in a line without numbers: it is looked for only.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

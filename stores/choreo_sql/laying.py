@@ -19,6 +19,8 @@ from choreo_sql.texts import compact
 
 NOTE = 500
 """Characters kept of what an event failed with."""
+ITS_LINE = (LINE.service == LOT.service) & (LINE.line == LOT.line)
+"""Joins an event to the line that it lies in."""
 FIRST = (0, 0)
 """Stands for the number of an event that has none."""
 
@@ -148,11 +150,15 @@ async def _lay(
             "number": number,
             "delivery": pack(event.delivery),
         }
+        if event.late:
+            laid.append(await _there(connection, row, event) or Laid.ABSENT)
+            continue
         place = await connection.scalar(statement.values(row))
         if place is None and event.number is None and await _taken_out(connection, row, event):
             place = await connection.scalar(statement.values(row))
         counts[event.line] += place is not None
-        laid.append(Laid.LAID if place is not None else await _there(connection, row, event))
+        there = None if place is not None else await _there(connection, row, event)
+        laid.append(there or Laid.LAID)
     await _count(connection, scopes, counts, called)
     return laid
 
@@ -161,8 +167,7 @@ async def _taken_out(
     connection: AsyncConnection, row: Mapping[str, object], event: Parking
 ) -> bool:
     """Take a copy that waits for its number out of its line: that number is this event's by now."""
-    numbered = (LINE.service == LOT.service) & (LINE.line == LOT.line) & LINE.numbered
-    found = select(LOT.place, LOT.line, LOT.delivery).join(line_table, numbered)
+    found = select(LOT.place, LOT.line, LOT.delivery).join(line_table, ITS_LINE & LINE.numbered)
     copy = (await connection.execute(found.where(_same(row)))).first()
     if copy is None or unpack(copy.delivery).body != event.delivery.body:
         return False
@@ -182,11 +187,17 @@ def _same(row: Mapping[str, object]) -> ColumnElement[bool]:
     return and_(*(lot_table.c[name] == row[name] for name in names))
 
 
-async def _there(connection: AsyncConnection, row: Mapping[str, object], event: Parking) -> Laid:
-    """Tell an event that lies there already from another that bears its id."""
-    frame = await connection.scalar(select(LOT.delivery).where(_same(row)))
-    told = frame is not None and unpack(frame).body != event.delivery.body
-    return Laid.CONFLICT if told else Laid.THERE
+async def _there(
+    connection: AsyncConnection, row: Mapping[str, object], event: Parking
+) -> Laid | None:
+    """Tell an event that lies there already from another that bears its id; None for neither."""
+    query = select(LOT.delivery).where(_same(row))
+    if event.late:
+        query = query.join(line_table, ITS_LINE & ~LINE.numbered)
+    frame = await connection.scalar(query)
+    if frame is None:
+        return None
+    return Laid.CONFLICT if unpack(frame).body != event.delivery.body else Laid.THERE
 
 
 async def _calls(connection: AsyncConnection, scopes: Scopes, event: Parking) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -67,6 +68,19 @@ async def test_events_are_kept_whole_and_in_order(ledger: Ledger[object]) -> Non
         came.topic, came.key, came.headers, came.body,
     )  # fmt: skip
     assert (went.stream, went.position, went.timestamp) == ("orders/3", 1, 1.5)
+
+
+async def test_what_comes_late_is_laid_nowhere_unless_it_lies_there_already(
+    ledger: Ledger[object],
+) -> None:
+    lot = ledger.order.lot
+    await lot.park(parking(1), [parking(2)], NOW)
+
+    laid = await lot.append([replace(parking(number), late=True) for number in (3, 2)])
+
+    assert laid == [Laid.ABSENT, Laid.THERE]
+    (line,) = await lot.take(10, LEASE)
+    assert await bodies(lot, line) == [delivery(1).body, delivery(2).body]
 
 
 async def test_the_line_is_gone_with_its_last_event_and_who_comes_then_is_told(

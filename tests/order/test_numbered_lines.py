@@ -89,6 +89,20 @@ async def test_a_line_is_called_by_what_may_fill_its_gap_and_by_nothing_else(
     assert NOW < rest <= LATER
 
 
+async def test_what_comes_late_is_no_copy_of_what_still_waits_for_its_number(
+    ledger: Ledger[object],
+) -> None:
+    """Whoever is told so may bury it: the one that waits finds that out at its turn."""
+    lot = ledger.order.lot
+    await lot.park(parking(5), (), None)
+    await lot.park(replace(parking(9), line=A, number=None), (), None)
+
+    laid = await lot.append([replace(parking(5), line=A, number=None, late=True)])
+
+    assert laid == [Laid.ABSENT]
+    assert {line.events for line in await lot.lines(10)} == {1}
+
+
 async def test_a_call_that_comes_while_the_line_is_looked_at_is_not_lost(
     ledger: Ledger[object],
 ) -> None:

@@ -273,7 +273,8 @@ class MemoryLot:
             self._rows.streams.move(self._scope, event.advance)
         if event.leaves is not None:
             self._rows.leave(self._scope, event.leaves)
-        for line, row in list(self._own()):
+        lines = [found for found in self._own() if not (event.late and found[1].numbered)]
+        for line, row in lines:
             for spot, other, there in row.entries:
                 if other != handler or _name(there) != _name(event):
                     continue
@@ -282,6 +283,8 @@ class MemoryLot:
                 if not row.numbered or event.number is not None:
                     return Laid.THERE
                 self._take_out(line, row, spot)
+        if event.late:
+            return Laid.ABSENT
         row = self._rows.lines[self._scope.service, event.line]
         entry = (next(self._rows.places), handler, event)
         if row.numbered and row.entries:

@@ -211,8 +211,11 @@ class Evidence:
 
     @cached_property
     def skipped(self) -> Mapping[Share, Entry]:
-        """What was given up on purpose."""
-        return {(entry.service, entry.handler, entry.id): entry for entry in self.of("skip")}
+        """What was given up on purpose, when it was so first: a copy may be later."""
+        found: dict[Share, Entry] = {}
+        for entry in self.of("skip"):
+            found.setdefault((entry.service, entry.handler, entry.id), entry)
+        return found
 
     @cached_property
     def fates(self) -> Mapping[str, set[str]]:

@@ -125,12 +125,12 @@ class Wire:
             error = server.failed("it does not answer")
             conditions.later(UNANSWERED, lambda: _answer(reply, None, error))
             return
-        rest = server.locked - conditions.loop.time()
+        rest = server.locked - (now := conditions.loop.time())
         if rest > UNANSWERED:
             error = server.failed("what it wants is locked")
             conditions.later(UNANSWERED, lambda: _answer(reply, None, error))
             return
-        if rest > 0:
+        if now + rest > now:  # a rest that is too small to be added would never be over
             conditions.later(rest, lambda: self._arrive(work, reply))
             return
         before, after = server.draw()

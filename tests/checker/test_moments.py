@@ -1,7 +1,7 @@
-"""A process that lost its streams unasked may still be at work: that is no breach of exclusion."""
+"""What is judged by when it was: faults that last, and ends that are told twice."""
 
 from choreo.testing.checker import check
-from tests.checker.runs import changed, entry
+from tests.checker.runs import changed, clean, entry
 
 START = {"id": "o3", "key": "a", "seq": 3, "handler": "charge", "proc": "payment-2"}
 
@@ -29,3 +29,15 @@ def test_what_ran_before_any_fault_is_held_to_exclusion() -> None:
     )
 
     assert "exclusion" in check(run).found
+
+
+def test_what_was_skipped_ended_when_it_was_skipped_first_not_with_its_copy() -> None:
+    run = changed(
+        entries=[
+            entry(34.0, "skip", id="o3", handler="charge", text="late"),
+            entry(50.0, "skip", id="o3", handler="charge", text="late"),
+        ],
+        effects=[effect for effect in clean().effects if effect.id != "o3"],
+    )
+
+    assert "commit" not in check(run).found
