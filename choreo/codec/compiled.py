@@ -15,8 +15,10 @@ from decimal import Context, Decimal
 from struct import Struct
 from struct import error as StructError  # noqa: N812 -- it is raised, and reads like one
 from types import MappingProxyType
+from typing import cast
 from uuid import UUID, SafeUUID
 
+from choreo.codec.source import Source, Unsaid
 from choreo.codec.unwritten import UNWRITTEN
 from choreo.contracts.schema import (
     Absent,
@@ -35,16 +37,9 @@ from choreo.contracts.schema import (
 Reader = Callable[[bytes, int], tuple[object, int]]
 """Reads a datum from a place in some bytes; returns it and the place behind it."""
 
-MAX_LINES = 2_000
-"""Of source; a schema that takes more is left to the library."""
-
 
 class Malformed(ValueError):
     """Bytes that no writer of the schema writes."""
-
-
-class _Unsaid(Exception):
-    """A schema, or a difference between two, that is left to the library."""
 
 
 def compiled(writer: Schema, reader: Schema | None = None) -> Reader | None:
@@ -53,29 +48,25 @@ def compiled(writer: Schema, reader: Schema | None = None) -> Reader | None:
     A field that was not written is ``UNWRITTEN``. The function raises EOFError for too few bytes,
     and ValueError or OverflowError for others that make no datum.
     """
-    source = _Source(writer, reader)
+    source = Source()
     try:
-        text = source.text()
-        names: dict[str, object] = {**_NAMES, **source.constants}
-        exec(compile(text, "<avro reader>", "exec"), names)  # noqa: S102 -- see above
-    except (_Unsaid, SyntaxError, RecursionError, MemoryError):
+        _Reading(source, writer, reader).datum()
+        made = source.compiled("read", "<avro reader>", _NAMES)
+    except (Unsaid, SyntaxError, RecursionError, MemoryError):
         return None
-    read: Reader = names["read"]  # type: ignore[assignment]  # what was just defined
-    return read
+    return cast("Reader", made)
 
 
-class _Source:
-    """The source of one reader, line by line."""
+class _Reading:
+    """Puts into a source what reads one writer's data."""
 
-    def __init__(self, writer: Schema, reader: Schema | None) -> None:
+    def __init__(self, source: Source, writer: Schema, reader: Schema | None) -> None:
+        self._put, self._name, self._constant = source.put, source.name, source.constant
         self._writer = writer
         self._reader = reader or writer
         self._same = reader is None
-        self._lines: list[str] = []
-        self._count = 0
-        self.constants: dict[str, object] = {}
 
-    def text(self) -> str:
+    def datum(self) -> None:
         self._put(0, "def read(data, at):")
         self._put(1, "size = len(data)")
         self._put(1, "try:")
@@ -83,21 +74,6 @@ class _Source:
         self._put(2, "return found, at")
         self._put(1, "except (IndexError, StructError):")
         self._put(2, "raise EOFError from None")
-        return "\n".join(self._lines)
-
-    def _put(self, depth: int, line: str) -> None:
-        if len(self._lines) >= MAX_LINES:
-            raise _Unsaid
-        self._lines.append(" " * depth + line)
-
-    def _name(self) -> str:
-        self._count += 1
-        return f"v{self._count}"
-
-    def _constant(self, value: object) -> str:
-        name = f"K{len(self.constants)}"
-        self.constants[name] = value
-        return name
 
     def _part(self, written: Part, read: Part | None, name: str, depth: int) -> None:
         """Write what reads *written* into the variable *name*; as it is where *read* is None."""
@@ -117,14 +93,14 @@ class _Source:
             case Union() if reader is None or (_plain(writer) and reader == writer):
                 self._union(writer, name, depth)
             case _:
-                raise _Unsaid
+                raise Unsaid
 
     def _record(self, writer: Record, reader: Type | None, name: str, depth: int) -> None:
         if reader is not None and not isinstance(reader, Record):
-            raise _Unsaid
+            raise Unsaid
         wanted = {} if reader is None else {field.name: field for field in reader.fields}
         if any(field.aliases for field in wanted.values()):
-            raise _Unsaid
+            raise Unsaid
         places: dict[str, str] = {}
         for field in writer.fields:
             place = self._name()
@@ -141,13 +117,13 @@ class _Source:
     def _unwritten(self, field: Field) -> str:
         """Tell what stands for a field that was not written; a symbol is the same in JSON."""
         if isinstance(field.default, Absent):
-            raise _Unsaid
+            raise Unsaid
         plain = isinstance(self._reader.look_up(field.type), Enumeration)
         return repr(field.default) if plain else "UNWRITTEN"
 
     def _array(self, writer: Array, reader: Type | None, name: str, depth: int) -> None:
         if reader is not None and not isinstance(reader, Array):
-            raise _Unsaid
+            raise Unsaid
         self._put(depth, f"{name} = []")
         item = self._name()
         inner = self._blocks(depth)
@@ -157,7 +133,7 @@ class _Source:
 
     def _map(self, writer: Map, reader: Type | None, name: str, depth: int) -> None:
         if reader is not None and not isinstance(reader, Map):
-            raise _Unsaid
+            raise Unsaid
         self._put(depth, f"{name} = {{}}")
         key, value = self._name(), self._name()
         inner = self._blocks(depth)
@@ -215,7 +191,7 @@ class _Source:
         assert writer.logical is not None  # noqa: S101 -- its caller has looked
         made = _LOGICAL.get((writer.type, writer.logical.name))
         if made is None:
-            raise _Unsaid
+            raise Unsaid
         if writer.type in ("bytes", "string"):
             self._bytes(name, depth)
         else:

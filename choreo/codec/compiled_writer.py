@@ -14,8 +14,10 @@ from decimal import Context, Decimal
 from enum import Enum
 from struct import Struct
 from types import MappingProxyType
+from typing import cast
 from uuid import UUID
 
+from choreo.codec.source import Source, Unsaid
 from choreo.contracts.defaults import option_of
 from choreo.contracts.shape import (
     Choice,
@@ -31,8 +33,6 @@ from choreo.contracts.shape import (
 
 Writer = Callable[[object], bytes]
 
-MAX_LINES = 2_000
-"""Of source; a class that takes more is left to the library."""
 SMALL = 1024
 """Numbers from zero up whose bytes are made beforehand: lengths, most of all."""
 
@@ -40,56 +40,32 @@ SMALL = 1024
 _LENGTH = f"put(small[n] if n < {SMALL} else long(n))"
 
 
-class _TooLong(Exception):
-    """A class that is left to the library."""
-
-
 def compiled_writer(shape: Record, prefix: bytes) -> Writer | None:
     """Compile what writes an event behind *prefix*; None for a class that is left to others.
 
     The function raises whatever a value that is none of its type leads to.
     """
-    source = _Source(prefix)
+    source = Source()
     try:
-        text = source.text(shape)
-        names: dict[str, object] = {**_NAMES, **source.constants}
-        exec(compile(text, "<avro writer>", "exec"), names)  # noqa: S102 -- see above
-    except (_TooLong, SyntaxError, RecursionError, MemoryError):
+        _Writing(source).event(shape, prefix)
+        made = source.compiled("write", "<avro writer>", _NAMES)
+    except (Unsaid, SyntaxError, RecursionError, MemoryError):
         return None
-    write: Writer = names["write"]  # type: ignore[assignment]  # what was just defined
-    return write
+    return cast("Writer", made)
 
 
-class _Source:
-    """The source of one writer, line by line."""
+class _Writing:
+    """Puts into a source what writes one class."""
 
-    def __init__(self, prefix: bytes) -> None:
-        self._prefix = prefix
-        self._lines: list[str] = []
-        self._count = 0
-        self.constants: dict[str, object] = {}
+    def __init__(self, source: Source) -> None:
+        self._put, self._name, self._constant = source.put, source.name, source.constant
 
-    def text(self, shape: Record) -> str:
+    def event(self, shape: Record, prefix: bytes) -> None:
         self._put(0, "def write(event):")
-        self._put(1, f"out = [{self._constant(self._prefix)}]")
+        self._put(1, f"out = [{self._constant(prefix)}]")
         self._put(1, "put = out.append")
         self._record(shape, "event", 1)
         self._put(1, "return b''.join(out)")
-        return "\n".join(self._lines)
-
-    def _put(self, depth: int, line: str) -> None:
-        if len(self._lines) >= MAX_LINES:
-            raise _TooLong
-        self._lines.append(" " * depth + line)
-
-    def _name(self) -> str:
-        self._count += 1
-        return f"v{self._count}"
-
-    def _constant(self, value: object) -> str:
-        name = f"K{len(self.constants)}"
-        self.constants[name] = value
-        return name
 
     def _shape(self, shape: Shape, name: str, depth: int, first: int | None = None) -> None:
         """Write what puts down the variable *name*, whose option numbered *first* comes first."""

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from pydantic import Field
 
 from choreo.codec.avro import library_writer
-from choreo.codec.compiled_writer import MAX_LINES, Writer, compiled_writer
+from choreo.codec.compiled_writer import Writer, compiled_writer
 from choreo.codec.schema_folder import contract
+from choreo.codec.source import MAX_LINES
 from choreo.contracts.annotations import shape_of
 from choreo.contracts.derive import record_schema
 from choreo.contracts.wire import Float32, Int32, MillisDatetime, MillisTime
