@@ -117,6 +117,12 @@ def plan(function: Callable[..., object], event: type[Event], options: Options) 
     optional = frozenset(
         parameter.name for parameter in parameters[1:] if parameter.default is not parameter.empty
     )
+    emits = _emits(name, hints.get("return")) | frozenset(_declared(name, options.publishes))
+    if not emits and _yields(function):
+        raise ConfigurationError(
+            f"handler {name} yields and does not say what: annotate it with -> AsyncIterator[…] of "
+            "the events, or name them in on(…, publishes=[…])"
+        )
     return Plan(
         id=name,
         event=event,
@@ -126,7 +132,7 @@ def plan(function: Callable[..., object], event: type[Event], options: Options) 
         transaction=transaction,
         needs=needs,
         optional=optional,
-        emits=_emits(name, hints.get("return")) | frozenset(_declared(name, options.publishes)),
+        emits=emits,
         options=options,
     )
 
@@ -174,6 +180,11 @@ def _kind(function: Callable[..., object]) -> Kind:
     if inspect.isasyncgenfunction(target):
         return Kind.STREAM
     return Kind.ASYNC if inspect.iscoroutinefunction(target) else Kind.THREAD
+
+
+def _yields(function: Callable[..., object]) -> bool:
+    target = function if inspect.isroutine(function) else type(function).__call__
+    return inspect.isasyncgenfunction(target) or inspect.isgeneratorfunction(target)
 
 
 def _check_first(

@@ -36,6 +36,23 @@ def test_a_factory_that_only_yields_is_refused_where_it_is_provided() -> None:
         Service("shop").provide(Gateway, bare_factory)  # type: ignore[arg-type]
 
 
+def test_a_handler_that_yields_what_it_does_not_declare_is_refused_where_it_is_registered() -> None:
+    """Each event would fail for it, the first at the first yield."""
+    shop = Service("shop")
+
+    async def stream(order: Placed) -> AsyncGenerator[Paid]:
+        yield Paid(order=order.order)
+
+    def plain(order: Placed) -> Generator[Paid]:
+        yield Paid(order=order.order)
+
+    for handler in (stream, plain):
+        del handler.__annotations__["return"]
+        with pytest.raises(ConfigurationError, match="yields and does not say what: annotate"):
+            shop.on(Placed)(handler)
+        shop.on(Placed, publishes=[Paid])(handler)
+
+
 async def test_what_is_published_through_the_context_is_emitted_awaited_or_not() -> None:
     shop = Service("shop")
 
