@@ -34,6 +34,12 @@ def test_every_link_within_the_tree_leads_somewhere(page: Page) -> None:
     assert broken == []
 
 
+def test_every_page_is_linked_from_the_readme() -> None:
+    linked = {(ROOT / link).resolve() for link in README.links()}
+
+    assert [page.name for page in PAGES[1:] if page.path.resolve() not in linked] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_line_holds_one_sentence(page: Page) -> None:
     lines = [line for line in page.prose.splitlines() if not line.startswith("|")]
