@@ -1,11 +1,14 @@
 """Seeds, one after the other or over several processes, until one shows something wrong."""
 
+import os
 import pickle
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from threading import Thread
 from time import perf_counter
 from typing import Protocol
 
@@ -109,7 +112,8 @@ def _shared(source: Source, chunks: Sequence[Sequence[Case]], jobs: int) -> Iter
     """Have processes of their own run *chunks*; leaving ends those that have not begun."""
     _check(source)
     # Neither threads nor locks of this process are to be in the others: they begin from nothing.
-    with ProcessPoolExecutor(min(jobs, len(chunks)), get_context("spawn")) as pool:
+    number = min(jobs, len(chunks))
+    with ProcessPoolExecutor(number, get_context("spawn"), _end_with_parent) as pool:
         waiting = [pool.submit(_chunk_of, source, chunk) for chunk in chunks]
         try:
             for done in as_completed(waiting):
@@ -117,6 +121,18 @@ def _shared(source: Source, chunks: Sequence[Sequence[Case]], jobs: int) -> Iter
         finally:
             for one in waiting:
                 one.cancel()
+
+
+def _end_with_parent() -> None:
+    """Have this process end as soon as the one that it works for has died, however that was."""
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_outlive, args=(parent.sentinel,), name="parent", daemon=True).start()
+
+
+def _outlive(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 def _check(source: Source) -> None:
