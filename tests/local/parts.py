@@ -146,7 +146,9 @@ class Parts:
         if given := os.environ.get("CHOREO_TEST_POSTGRES"):
             return PostgresPart(given)
         # Nothing kills this one, and even then the kernel would have what was written.
-        server = self._running.enter_context(Postgres.running({"fsync": "off"}))
+        # The crash tests run two dozen processes at once, each with a pool of its own.
+        options = {"fsync": "off", "max_connections": "400"}
+        server = self._running.enter_context(Postgres.running(options))
         return PostgresPart(server.dsn, server=server)
 
     def _schema_registry(self) -> RegistryPart:

@@ -98,7 +98,7 @@ def outcome(write: Callable[[object], bytes], event: Event) -> bytes | None:
         return None
 
 
-@pytest.mark.parametrize("junk", JUNK, ids=repr)
+@pytest.mark.parametrize("junk", JUNK, ids=lambda junk: repr(junk).partition(" at 0x")[0])
 @pytest.mark.parametrize(
     ("event", "pair"),
     [
