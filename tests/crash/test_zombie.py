@@ -144,13 +144,15 @@ def _holds_sqlite(world: World) -> bool:
 
 
 async def _thawed(scene: Scene) -> None:
-    """Let the process go on in time, to the end of the handler that it was in."""
+    """Let the process go on in time, past the pause of the handler that it was in.
+
+    What follows is awaited by its stop: an end, or nothing where the order is refused or fails.
+    """
     await asyncio.sleep(scene.since + FREEZE - asyncio.get_running_loop().time())
-    zombie, points = scene.zombie, ("ending", BEHIND[scene.point])
-    before = [zombie.arrivals(point) for point in points]
+    zombie, point = scene.zombie, BEHIND[scene.point]
+    before = zombie.arrivals(point)
     zombie.signal(signal.SIGCONT)
-    for point, times in zip(points, before, strict=True):
-        await zombie.until(lambda child: child.arrivals(point) > times, f"at {point} again", 20)  # noqa: B023 -- awaited at once
+    await zombie.until(lambda child: child.arrivals(point) > before, f"at {point} again", 20)
 
 
 async def _stopped(scene: Scene) -> None:

@@ -19,8 +19,6 @@ from tests.local.parts import MqttPart
 from tests.order.gapped import EVENTS, handled, step
 from tests.patience import patient
 
-pytestmark = pytest.mark.alone
-
 ROOT = Path(__file__).parents[2]
 
 
