@@ -74,6 +74,8 @@ class Drained:
     """Attempts from the lot that failed before this one."""
     buried: bool = False
     """Its whole line goes to the dead letters."""
+    begun: bool = False
+    """It was taken in, and not only read."""
     returned: "asyncio.Future[Outcome]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )

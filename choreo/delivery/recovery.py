@@ -279,20 +279,21 @@ class Recovery:
         attempts = line.attempts
         buried: Reason | None = None
         while parked := await self._lot.first(line, BATCH):
-            for job in await self._returns.jobs(parked, line):
-                if self._returns.stopping:
-                    return False
-                if job is None or job.parked is None:
-                    await self._lot.put_off(line, None, "the service has no handler for it")
-                    return True
-                job.parked.attempts, attempts = attempts, 0
-                if buried is not None and not self._finished(job):
-                    job.parked.buried, job.reason = True, buried
-                outcome = await self._returns.handled(job)
-                if job.parked.buried:
-                    buried = job.reason
-                if outcome in (Outcome.PARKED, Outcome.DROPPED):
-                    return outcome is Outcome.PARKED
+            async with self._returns.read(parked, line) as jobs:
+                for job in jobs:
+                    if self._returns.stopping:
+                        return False
+                    if job is None or job.parked is None:
+                        await self._lot.put_off(line, None, "the service has no handler for it")
+                        return True
+                    job.parked.attempts, attempts = attempts, 0
+                    if buried is not None and not self._finished(job):
+                        job.parked.buried, job.reason = True, buried
+                    outcome = await self._returns.handled(job)
+                    if job.parked.buried:
+                        buried = job.reason
+                    if outcome in (Outcome.PARKED, Outcome.DROPPED):
+                        return outcome is Outcome.PARKED
         self.lines.discard(line.line)
         return True
 

@@ -70,22 +70,23 @@ class Resumption:
         """Say whether the line has gone, or waits; False if it is to be given back."""
         moved, last = False, None
         while parked := await self._lot.first(line, BATCH):
-            for place, job in enumerate(await self._returns.jobs(parked, line)):
-                if self._returns.stopping:
-                    return False
-                if job is None:
-                    why = "the service has no handler for it"
-                    return await self._lot.wait(line, None, why)
-                gap = await self._turn(job, give_up=False)
-                if gap is not None and place:
-                    break  # something may have come before it: look again
-                if gap is not None:
-                    given_up = await self._decide(line, job, gap, moved=moved)
-                    if given_up is not None:
-                        return given_up
-                if await self._returns.ended(job) is Outcome.DROPPED:
-                    return False
-                moved, last = True, job.order
+            async with self._returns.read(parked, line) as jobs:
+                for place, job in enumerate(jobs):
+                    if self._returns.stopping:
+                        return False
+                    if job is None:
+                        why = "the service has no handler for it"
+                        return await self._lot.wait(line, None, why)
+                    gap = await self._turn(job, give_up=False)
+                    if gap is not None and place:
+                        break  # something may have come before it: look again
+                    if gap is not None:
+                        given_up = await self._decide(line, job, gap, moved=moved)
+                        if given_up is not None:
+                            return given_up
+                    if await self._returns.ended(job) is Outcome.DROPPED:
+                        return False
+                    moved, last = True, job.order
         if last is not None and self._ordering.spool is not None:
             self._ordering.spool.closed(last.stream)
         return True

@@ -1,6 +1,7 @@
 """The way back out of the store: jobs are made again of what was parked, and handled."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from choreo.delivery.attempts import Records
@@ -37,16 +38,26 @@ class Returns:
         self.stopping = False
         """Nothing is begun any more."""
 
-    async def jobs(self, parked: Sequence[Parked], line: Line) -> list[Job | None]:
-        """Make jobs, with what is known of them; None where the service has no handler for it."""
+    @asynccontextmanager
+    async def read(self, parked: Sequence[Parked], line: Line) -> AsyncGenerator[list[Job | None]]:
+        """Make jobs, with what is known of them; None where the service has no handler for it.
+
+        What is not begun by the end of the block is as if it had not been read.
+        """
         reached("resumed")
         jobs = [self._job(each, line) for each in parked]
         known = [job for job in jobs if job is not None]
-        if self._guard is not None:
-            await self._guard.depart([job.received for job in known])
-        await self._books.recall(known)
-        absolve(known, self._inbox)
-        return jobs
+        try:
+            if self._guard is not None:
+                await self._guard.depart([job.received for job in known])
+            await self._books.recall(known)
+            absolve(known, self._inbox)
+            yield jobs
+        finally:
+            if self._guard is not None:
+                for job in known:
+                    if job.parked is None or not job.parked.begun:
+                        self._guard.left_out(job.received)
 
     async def handled(self, job: Job) -> Outcome:
         """Have a job handled in a lane of its line, and tell how it ended."""
@@ -56,7 +67,7 @@ class Returns:
     async def ended(self, job: Job) -> Outcome:
         """Tell how a job ended that is in its lane already."""
         assert job.parked is not None  # noqa: S101 -- made here
-        returned = job.parked.returned
+        returned, job.parked.begun = job.parked.returned, True
         self._yard.custody.take(job.received)
         self._yard.roused()
         return await returned

@@ -1,8 +1,9 @@
 """What is condemned as a killer of processes is buried only as far as it has no effect (D7)."""
 
+import asyncio
 from datetime import timedelta
 
-from choreo import Context, Gaps, Message, Service
+from choreo import Context, Gaps, Message, Park, Service
 from choreo.delivery.job import Outcome
 from choreo.delivery.quarantine import fingerprint
 from choreo.reason import Reason
@@ -10,7 +11,8 @@ from choreo.store.flights import Incarnation
 from choreo.store.opening import open_store
 from choreo.testing import Harness
 from tests.durable.conftest import Effects
-from tests.durable.shop import Counted, Placed, Shop
+from tests.durable.shop import HASTY, SOON, Counted, Placed, Shop
+from tests.patience import patient
 
 
 async def condemn(url: str, service: str, message: Message, crashes: int = 4) -> None:
@@ -94,3 +96,25 @@ async def test_a_numbered_event_that_is_buried_unread_does_not_hold_its_stream(
         assert [letter.reason for letter in world.dead_letters] == [Reason.CRASHED]
         assert len(seen) == 2
     assert await effects.seen() == ["charge a"] * 3
+
+
+async def test_what_is_read_behind_a_parked_event_and_not_begun_is_in_no_flight(url: str) -> None:
+    """It would be suspect with the next process that dies, however often its head was tried."""
+    shop = Service("shop", store=url, retry=HASTY)
+
+    @shop.on(Placed, on_failure=Park(attempts=1, initial=SOON, maximum=SOON, then="hold"))
+    async def fail(placed: Placed) -> None:
+        raise ConnectionError(placed.order)
+
+    async with Harness(shop) as world:
+        for payment in "xyz":
+            await world.publish(Placed(order="a", payment=payment))
+        await world.settle()
+        worker = world.running(shop).worker
+        assert worker is not None
+        async with asyncio.timeout(patient(8)):
+            while [line.due for line in await worker._recovery._lot.lines(10)] != [None]:
+                await asyncio.sleep(0.01)
+
+        assert worker._arrival._guard is not None
+        assert worker._arrival._guard._aboard == {}

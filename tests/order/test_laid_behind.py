@@ -73,20 +73,20 @@ async def test_what_came_back_too_soon_goes_back_and_is_not_held_in_memory() -> 
         lot = await plant.lot()
         await lot.call()
         (line,) = await lot.take(1, 60 * SECOND)
-        (job,) = await worker._recovery._returns.jobs(await lot.first(line, 1), line)
-        assert job is not None
-        assert job.parked is not None
-        ordering = worker._ordering
-        await ordering.learn((job,))
-        assert job.order is not None
-        ordering._opened(job, job.order)
-        worker._custody.take(job.received)
-        assert ordering.spool is not None
-        ordering.spool.closed(job.order.stream)
+        async with worker._recovery._returns.read(await lot.first(line, 1), line) as (job,):
+            assert job is not None
+            assert job.parked is not None
+            ordering = worker._ordering
+            await ordering.learn((job,))
+            assert job.order is not None
+            ordering._opened(job, job.order)
+            worker._custody.take(job.received)
+            assert ordering.spool is not None
+            ordering.spool.closed(job.order.stream)
 
-        ordering.take(ordering._offer(job, job.order))
+            ordering.take(ordering._offer(job, job.order))
 
-        assert job.parked.returned.result() is Outcome.DROPPED
-        assert ordering.next_due is None
-        await lot.give_back(line)
+            assert job.parked.returned.result() is Outcome.DROPPED
+            assert ordering.next_due is None
+            await lot.give_back(line)
     assert [one.events for one in await plant.waiting()] == [1]
