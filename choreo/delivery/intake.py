@@ -110,7 +110,8 @@ class Intake:
                 return self._unrouted(envelope)
         if envelope.hops > self._max_hops:
             return self._too_far(envelope)
-        if envelope.extensions and self._expired(envelope.extensions.get("expirytime", "")):
+        extensions = envelope.extensions
+        if extensions and "expirytime" in extensions and self._expired(extensions["expirytime"]):
             return Sorted(envelope, outcome=Outcome.EXPIRED)
         return Sorted(envelope, handlers)
 
