@@ -24,7 +24,7 @@ test: setup ## run everything that the brokers at hand can show
 
 SEEDS ?= 10000
 FIRST ?= $(shell date +%s)
-WORLDS := $(foreach name,till till post shop meters depot reminders storms cuts,tests.simulation.$(name):few)
+WORLDS := $(foreach name,till till post shop meters depot reminders wary storms cuts,tests.simulation.$(name):few)
 
 sim: setup ## run simulated worlds, on all cores, what failed once first: make sim SEEDS=10000
 	$(BIN)/choreo simulate $(WORLDS) --first $(FIRST) --seeds $(SEEDS) --corpus tests/simulation/corpus.jsonl
