@@ -1,6 +1,5 @@
 """A participant in a choreography: a name, its handlers, and how it reaches the broker."""
 
-import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol, Unpack
@@ -8,7 +7,7 @@ from typing import Any, Protocol, Unpack
 from typing_extensions import TypeVar
 
 from choreo.broker import Broker
-from choreo.declaration import require, require_manager
+from choreo.declaration import require, require_manager, require_service_name
 from choreo.errors import ConfigurationError
 from choreo.event import Event
 from choreo.middleware import Middleware
@@ -17,8 +16,6 @@ from choreo.retry import Retry
 from choreo.router import Reactions
 from choreo.settings import Settings
 from choreo.store.port import Store
-
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}", re.IGNORECASE)
 
 T_co = TypeVar("T_co", covariant=True, default=object)
 
@@ -60,10 +57,7 @@ class Service(Reactions[T_co]):
     ) -> None:
         super().__init__()
         require(name, str, f"Service({name!r}): the name is a string")
-        if not NAME.fullmatch(name):
-            raise ConfigurationError(
-                f"service name {name!r}: use letters, digits, '.', '_' and '-', at most 100"
-            )
+        require_service_name(name)
         require(retry, Retry, f"Service({name!r}, retry={retry!r}): give a Retry")
         require(middleware, Sequence, f"Service({name!r}, middleware={middleware!r}): give a list")
         require_manager(lifespan, f"Service({name!r}, lifespan=…)")

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from choreo.errors import ConfigurationError
+from choreo.files import write
 
 
 class _File(BaseModel, extra="forbid"):
@@ -54,5 +55,5 @@ def write_acceptance(
     path = acceptance_path(folder, number)
     kept = _File(contract=digest, because=because, breaks=sorted(breaks))
     text = json.dumps(kept.model_dump(), indent=2, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    write(path, text + "\n")
     return path

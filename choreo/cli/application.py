@@ -18,12 +18,14 @@ import typer
 from choreo.cli import catalogue, contracts, dlq, outbox, parked, registry, store
 from choreo.cli.exit_codes import SIGNALLED, ExitCode
 from choreo.cli.failure import is_usage, reporting, say
+from choreo.cli.group import CommandGroup
 from choreo.cli.options import BrokerUrl, Debug, Json, Limit, LockFiles, complete
 
 app = typer.Typer(
     name="choreo",
     help="Run and look into services that react to events.",
     no_args_is_help=True,
+    cls=CommandGroup,
     rich_markup_mode=None,  # Rich would take a third of the time there is
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

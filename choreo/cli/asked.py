@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from choreo.cli.options import BrokerUrl, Debug, Json
+from choreo.cli.options import BrokerUrl, Debug, Json, service_option
 from choreo.reason import Reason
 
 AGO = "RFC 3339, or 90m, 6h, 2d ago"
@@ -22,9 +22,7 @@ AGO = "RFC 3339, or 90m, 6h, 2d ago"
 class Asked:
     """The options that all commands of the desk share; each field is one of them."""
 
-    service: Annotated[str | None, typer.Option("--service", "-s", help="Whose dead letters.")] = (
-        None
-    )
+    service: Annotated[str | None, service_option("Whose dead letters.")] = None
     topic: Annotated[
         str | None,
         typer.Option("--topic", "-t", help="Letters of Kafka Streams, Spring or Connect."),

@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from choreo.cli.failure import reporting
+from choreo.cli.group import CommandGroup
 from choreo.cli.options import Debug, Json, LockFiles
 
 app = typer.Typer(
     help="Write down the events there are, and whom they concern.",
     no_args_is_help=True,
+    cls=CommandGroup,
     rich_markup_mode=None,
 )
 

@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from choreo.cli.failure import reporting
+from choreo.cli.group import CommandGroup
 from choreo.cli.options import Debug, Json
 from choreo.contracts.mode import Mode
 
 app = typer.Typer(
     help="Hold event classes to their committed Avro contracts.",
     no_args_is_help=True,
+    cls=CommandGroup,
     rich_markup_mode=None,
 )
 

@@ -15,6 +15,7 @@ from choreo.cli.locked import kept_here, locks, own
 from choreo.cli.screen import print_json, print_line
 from choreo.cli.target import service_or_event
 from choreo.contracts.lock import LOCK, ServiceLock
+from choreo.files import write
 from choreo.service import Service
 from choreo.settings import Settings
 
@@ -68,19 +69,17 @@ def asyncapi(request: Request, wanted: Document) -> None:
     if wanted.output is None:
         sys.stdout.write(text)
     else:
-        wanted.output.write_text(text, encoding="utf-8")
+        write(wanted.output, text)
 
 
 def catalogue(request: Request, output: Path, title: str) -> None:
     """Write the catalogue of services into a folder."""
     every = pages(described(request), title)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "style.css").write_text(STYLESHEET, encoding="utf-8")
+    write(output / "style.css", STYLESHEET)
     for page in every:
         path = output / f"{page.name}.html"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(html(page, every), encoding="utf-8")
-        path.with_name(f"{path.stem}.md").write_text(markdown(page), encoding="utf-8")
+        write(path, html(page, every))
+        write(path.with_name(f"{path.stem}.md"), markdown(page))
     if request.json:
         print_json({"path": str(output / "index.html"), "pages": len(every)})
     else:

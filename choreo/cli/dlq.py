@@ -9,11 +9,13 @@ import typer
 from choreo.cli.asked import Asked, asking
 from choreo.cli.exit_codes import ExitCode
 from choreo.cli.failure import reporting
+from choreo.cli.group import CommandGroup
 from choreo.cli.options import Limit, Yes, complete
 
 app = typer.Typer(
     help="Look into what a service gave up, and have it handled again.",
     no_args_is_help=True,
+    cls=CommandGroup,
     rich_markup_mode=None,
 )
 

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from choreo.contracts.class_source import Declaration
 from choreo.contracts.importing import event_source
 from choreo.errors import ConfigurationError
+from choreo.files import write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ def write_class(order: Order) -> None:
     elif order.output.exists():
         raise ConfigurationError(f"{order.output} is there already: name another file")
     else:
-        order.output.write_text(source, encoding="utf-8")
+        write(order.output, source)
 
 
 def _declaration(order: Order) -> Declaration:

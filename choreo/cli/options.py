@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
+from typer.models import OptionInfo
 
 T = TypeVar("T")
 
@@ -23,7 +24,28 @@ LockFiles = Annotated[
     list[Path] | None,
     typer.Option("--lock", help="Lock of other services, or a folder of locks; repeatable."),
 ]
-ServiceName = Annotated[str, typer.Option("--service", "-s", help="Name of the service.")]
+
+
+def _named(name: str | None) -> str | None:
+    """Refuse what no service can be called: that nothing is found of it would look like success."""
+    from choreo.declaration import require_service_name
+    from choreo.errors import ConfigurationError
+
+    if name is not None:
+        try:
+            require_service_name(name)
+        except ConfigurationError as error:
+            raise typer.BadParameter(str(error)) from error
+    return name
+
+
+def service_option(told: str) -> OptionInfo:
+    """Make the option that names a service, and *told* for help."""
+    option: OptionInfo = typer.Option("--service", "-s", help=told, callback=_named)
+    return option
+
+
+ServiceName = Annotated[str, service_option("Name of the service.")]
 StoreUrl = Annotated[
     str | None,
     typer.Option("--store", help="URL of the store, in place of the settings' one."),

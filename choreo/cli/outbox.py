@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from choreo.cli.failure import reporting
+from choreo.cli.group import CommandGroup
 from choreo.cli.options import Debug, Json, Limit, ServiceName, StoreUrl, Yes, complete
 
 app = typer.Typer(
     help="Look into what could not be published; have it tried again.",
     no_args_is_help=True,
+    cls=CommandGroup,
     rich_markup_mode=None,
 )
 

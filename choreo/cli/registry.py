@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from choreo.cli.failure import reporting
+from choreo.cli.group import CommandGroup
 from choreo.cli.options import Debug, Json, complete
 
 app = typer.Typer(
     help="Serve a schema registry for local runs; register contracts.",
     no_args_is_help=True,
+    cls=CommandGroup,
     rich_markup_mode=None,
 )
 

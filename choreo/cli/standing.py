@@ -12,6 +12,7 @@ from choreo.contracts.derive import derive
 from choreo.contracts.difference import Absent, Difference, differences, rewordings
 from choreo.errors import ConfigurationError
 from choreo.event import Event, event_type
+from choreo.files import write
 from choreo.service import Service
 from choreo.settings import Settings
 
@@ -85,8 +86,7 @@ def export(request: Request) -> None:
         )
     for one in standings:
         if one.state is not State.SAME:
-            one.path.parent.mkdir(parents=True, exist_ok=True)
-            one.path.write_text(one.text, encoding="utf-8")
+            write(one.path, one.text)
     show_standings([_written(one) for one in standings], json=request.json)
 
 

@@ -7,11 +7,13 @@ from typing import Literal
 import typer
 
 from choreo.cli.failure import reporting
+from choreo.cli.group import CommandGroup
 from choreo.cli.options import Debug, Json, StoreUrl, complete
 
 app = typer.Typer(
     help="Make, check and migrate the tables of a store.",
     no_args_is_help=True,
+    cls=CommandGroup,
     rich_markup_mode=None,
 )
 

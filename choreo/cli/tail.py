@@ -13,6 +13,7 @@ from choreo.broker import Broker, TopicFilter
 from choreo.cli.reaching import reached
 from choreo.cli.record import Record, Recorder, as_json, lines
 from choreo.cli.screen import print_json, print_line
+from choreo.files import append
 from choreo.message import Delivery
 from choreo.settings import Settings
 
@@ -40,6 +41,8 @@ class Request:
 
 async def tail(request: Request) -> None:
     """Print what was asked for; with *follow* until a limit is reached or a signal comes."""
+    if request.record is not None:
+        append(request.record, "")  # what cannot be written to is told before anything is read
     async with reached(Settings.load(broker=request.broker)) as broker:
         work = asyncio.get_running_loop().create_task(_tail(broker, request), name="choreo tail")
         if not request.follow:
@@ -122,8 +125,7 @@ async def _taken(queue: asyncio.Queue[Delivery]) -> AsyncGenerator[Delivery]:
 
 def _show(record: Record, delivery: Delivery, request: Request) -> None:
     if request.record is not None:
-        with request.record.open("a", encoding="utf-8") as file:
-            file.write(f"{recording.line(delivery)}\n")
+        append(request.record, f"{recording.line(delivery)}\n")
     if request.json:
         print_json(as_json(record))
         return

@@ -16,6 +16,7 @@ from choreo.contracts.derive import derive
 from choreo.contracts.difference import differences
 from choreo.errors import ConfigurationError
 from choreo.event import Event, event_type
+from choreo.files import write
 
 URN = "urn:choreo:avro:sha256:"
 """Before the meaning of a contract, as ``dataschema`` names it."""
@@ -95,8 +96,7 @@ class SchemaFolder:
     def export(self, event: type[Event]) -> Path:
         """Write the contract that *event* derives to its place, and tell it."""
         path = self.path(event)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(schema_text(derive(event)), encoding="utf-8")
+        write(path, schema_text(derive(event)))
         self._contracts = None
         return path
 

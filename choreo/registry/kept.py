@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from choreo.errors import ConfigurationError
+from choreo.files import write
 
 NAME = "registry.json"
 _Kept = dict[str, dict[str, int]]
@@ -29,8 +30,7 @@ def keep_ids(folder: Path, url: str, ids: Mapping[str, int]) -> Path:
     path = folder / NAME
     known = _read(path)
     known[url] = dict(sorted({**known.get(url, {}), **ids}.items()))
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(dict(sorted(known.items())), indent=2) + "\n", encoding="utf-8")
+    write(path, json.dumps(dict(sorted(known.items())), indent=2) + "\n")
     return path
 
 

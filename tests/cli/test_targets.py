@@ -1,5 +1,6 @@
 """What cannot be run is refused at once, in one line, with a code of its own."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -210,13 +211,51 @@ def test_a_broker_inside_another_process_is_out_of_reach(choreo: Commands, comma
     assert "lives inside the process" in outcome.err
 
 
-def test_the_first_screen_of_help_tells_each_command_whole(choreo: Commands) -> None:
+@pytest.mark.parametrize("group", [(), ("dlq",), ("contracts",), ("outbox",), ("store",)])
+def test_help_tells_each_command_in_a_whole_sentence(
+    choreo: Commands, group: tuple[str, ...]
+) -> None:
     choreo.variables = {"COLUMNS": "80"}
 
-    told = choreo.run("--help").out.partition("Commands:")[2].splitlines()
+    told = choreo.run(*group, "--help").out.partition("Commands:")[2]
+    sentences = re.findall(r"^  [a-z-]+ .*(?:\n {4,}.*)*", told, re.MULTILINE)
 
-    assert len(told) > 10
-    assert [line for line in told if line.endswith("...")] == []
+    assert len(sentences) > 2
+    assert [one for one in sentences if not one.endswith(".")] == []
+    assert "..." not in told
+    assert max(map(len, told.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("command", [("dlq", "list"), ("outbox", "list"), ("parked", "list")])
+def test_what_no_service_can_be_called_is_refused_and_not_found_empty(
+    choreo: Commands, command: tuple[str, ...]
+) -> None:
+    outcome = choreo.run(*command, "-s", "pay ments")
+
+    assert outcome.code == ExitCode.USAGE
+    assert "service name 'pay ments': use letters" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("tail", "orders", "--no-follow", "--broker", "memory://", "--record"),
+        ("contracts", "export", f"{SHOP}:OrderPlaced", "--schemas"),
+        ("asyncapi", f"{SHOP}:payments", "--output"),
+        ("catalogue", "build", f"{SHOP}:payments", "--output"),
+    ],
+)
+def test_a_place_that_cannot_be_written_to_is_told_with_its_name(
+    choreo: Commands, command: tuple[str, ...]
+) -> None:
+    (choreo.folder / "taken").touch()
+
+    outcome = choreo.run(*command, "taken/below", "--json")
+
+    assert outcome.code == ExitCode.CONFIGURATION
+    assert outcome.error["kind"] == "ConfigurationError"
+    assert outcome.error["message"].startswith("taken/below")
+    assert "cannot be written: taken is no folder" in outcome.error["message"]
 
 
 def test_a_shell_can_complete_commands(choreo: Commands) -> None:
