@@ -14,12 +14,14 @@ demo: setup ## run the example on memory://
 
 # Most tests wait for brokers: so many processes share them, each with brokers of its own.
 TESTERS ?= 3
+# Those that kill and freeze wait for sessions and leases to run out, most of their time.
+KILLERS ?= 2
 
 test: export CHOREO_TEST_PATIENCE ?= 3
 test: setup ## run everything that the brokers at hand can show
 	@status=0; \
 	$(BIN)/pytest -q -m "not alone" --numprocesses $(TESTERS) --dist worksteal || status=1; \
-	$(BIN)/pytest -q -m alone || status=1; \
+	$(BIN)/pytest -q -m alone --numprocesses $(KILLERS) --dist worksteal || status=1; \
 	exit $$status
 
 SEEDS ?= 10000

@@ -52,13 +52,13 @@ class Child:
     async def until_ready(self, within: float) -> None:
         """Return once it handles events; raise RuntimeError with its log if it does not."""
         either: set[asyncio.Future[Any]] = {self.ready, self.ended}
-        await asyncio.wait(either, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(either, timeout=patient(within), return_when=asyncio.FIRST_COMPLETED)
         if not self.ready.done():
             raise RuntimeError(f"process {self.pid} was not ready in {within} s\n{self.tail()}")
 
     async def end(self, within: float) -> int:
         """Return its exit status; raise RuntimeError with its log if it does not end."""
-        await asyncio.wait({self.ended}, timeout=within)
+        await asyncio.wait({self.ended}, timeout=patient(within))
         if not self.ended.done():
             raise RuntimeError(f"process {self.pid} did not end in {within} s\n{self.tail()}")
         return self.ended.result()
