@@ -23,7 +23,13 @@ class Events(NamedTuple):
     requested: type[Body]
     placed: type[Body]
     paid: type[Body]
-    chased: type[Body]
+    overdue: type[Body]
+    lapsed: type[Body]
+
+
+def like(body: Body, kind: type[Body]) -> Body:
+    """Pass on what an event carries."""
+    return kind(owner=body.owner, number=body.number, kind=body.kind, check=body.check)
 
 
 def checksum(owner: str, number: int) -> str:
@@ -45,7 +51,10 @@ def events_of(run: str) -> Events:
     class Paid(Body, topic=f"{run}-payments", key="owner", name="prove.Paid"):
         pass
 
-    class Chased(Body, topic=f"{run}-chases", key="owner", name="prove.Chased"):
+    class Overdue(Body, topic=f"{run}-reminders", key="owner", name="prove.Overdue"):
         pass
 
-    return Events(Requested, Placed, Paid, Chased)
+    class Lapsed(Body, topic=f"{run}-lapses", key="owner", name="prove.Lapsed"):
+        pass
+
+    return Events(Requested, Placed, Paid, Overdue, Lapsed)

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from choreo.testing.checker import Verdict
+from choreo.testing.checker import Evidence, Verdict
 from tests.prove.run import Blow, Outcome
 
 CLASSES = {
@@ -18,7 +18,7 @@ CLASSES = {
     "log order": "log-order",
     "unsafe commits": "commit",
     "attempts": "attempts",
-    "timers": "saga",
+    "sagas and timers": "saga",
     "liveness": "liveness",
     "boundedness": "boundedness",
 }
@@ -35,9 +35,21 @@ def scorecard(outcome: Outcome, verdict: Verdict, seconds: float) -> Iterator[st
     for name, kind in CLASSES.items():
         yield f"  {name:<20} {len(verdict.found.get(kind, ())):>6}"
     yield "  seen: " + ", ".join(f"{name} {times:,}" for name, times in verdict.seen.items())
+    yield f"  timed-out sagas whose payment came after all: {_late(evidence)}"
     yield from _faults(outcome.blows)
     for problem in outcome.problems:
         yield f"  VOID {problem}"
+
+
+def _late(evidence: Evidence) -> int:
+    """Count the sagas that had waited for what came later."""
+    lapsed = {step.id for step in evidence.of("saga_step") if step.result == "undone"}
+    paid = {
+        evidence.first[effect.id].corr
+        for effect in evidence.effects
+        if effect.handler == "settle" and effect.id in evidence.first
+    }
+    return len(lapsed & paid)
 
 
 def _faults(blows: Sequence[Blow]) -> Iterator[str]:

@@ -1,17 +1,13 @@
 """Where a run happens: a real broker behind a proxy, and real databases."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
-
-from choreo.testing.checker import Effect
 from choreo.testing.faults.proxy import Proxy
-from choreo_sql import SqlStore
 from tests.local import (
     KafkaCluster,
     Mosquitto,
@@ -20,21 +16,13 @@ from tests.local import (
     Process,
     free_ports,
 )
-from tests.prove.worker import CREATE, ROLES, TABLE, TOPICS
+from tests.prove.ledgers import Ledgers, open_ledgers
+from tests.prove.worker import ROLES, TOPICS
 
 SESSION = 6
 """Seconds after which Kafka takes a silent process for dead: its shortest."""
 PARTITIONS = 4
 POOL = 6
-ROWS = text(
-    "SELECT service, handler, id, owner, number, at, payload, proc, life"
-    " FROM effects ORDER BY place"
-)
-COUNT = text("SELECT count(*) FROM effects")
-WAITING = text(
-    "SELECT (SELECT count(*) FROM choreo_outbox) + (SELECT count(*) FROM choreo_outbox_timer)"
-)
-LATEST = text("SELECT service, max(at) FROM effects GROUP BY service")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,8 +41,7 @@ class Site:
     """Processes that a service may have."""
     stores: Mapping[str, str]
     """URL of each role's store."""
-    opened: Sequence[SqlStore] = field(default_factory=list[SqlStore])
-    """Every database, once."""
+    ledgers: Ledgers
 
     @property
     def kafka(self) -> bool:
@@ -65,48 +52,6 @@ class Site:
     def bootstrap(self) -> str:
         """Where raw clients find Kafka: by way of the proxy, which it is advertised at."""
         return self.url.partition("://")[2].partition("?")[0]
-
-    async def count(self) -> int:
-        """Count the effects so far."""
-        return sum([int((await _read(store, COUNT))[0][0]) for store in self.opened])
-
-    async def waiting(self) -> int:
-        """Count what waits in outboxes, timers included."""
-        return sum([int((await _read(store, WAITING))[0][0]) for store in self.opened])
-
-    async def latest(self) -> dict[str, float]:
-        """Tell when each service had its latest effect."""
-        found: dict[str, float] = {}
-        for store in self.opened:
-            for service, at in await _read(store, LATEST):
-                found[service] = max(at, found.get(service, 0.0))
-        return found
-
-    async def effects(self) -> list[Effect]:
-        """Read the ledgers, each in the order of its rows."""
-        found: list[Effect] = []
-        for store in self.opened:
-            for row in await _read(store, ROWS):
-                service, handler, identity, owner, number, at, payload, proc, life = row
-                found.append(
-                    Effect(
-                        service=service,
-                        handler=handler,
-                        id=identity,
-                        key=owner,
-                        seq=number,
-                        at=at,
-                        payload=payload,
-                        proc=proc,
-                        incarnation=life,
-                    )
-                )
-        return found
-
-
-async def _read(store: SqlStore, query: Any) -> Sequence[Any]:  # noqa: ANN401 -- SQLAlchemy's own
-    async with store.connections.reading() as connection:
-        return (await connection.execute(query)).all()
 
 
 @asynccontextmanager
@@ -134,7 +79,7 @@ async def kafka_and_postgresql(run: str) -> AsyncGenerator[Site]:
             proxy=proxy,
             each=2,
             stores=dict.fromkeys(ROLES, database),
-            opened=[await _opened(stack, database)],
+            ledgers=await open_ledgers(stack, run, [database]),
         )
 
 
@@ -154,7 +99,7 @@ async def mosquitto_and_sqlite(run: str, folder: Path) -> AsyncGenerator[Site]:
             proxy=proxy,
             each=1,
             stores=stores,
-            opened=[await _opened(stack, url) for url in stores.values()],
+            ledgers=await open_ledgers(stack, run, stores.values()),
         )
 
 
@@ -163,11 +108,3 @@ async def _within(stack: AsyncExitStack, starting: Any) -> Any:  # noqa: ANN401 
     entered = await asyncio.to_thread(starting.__enter__)
     stack.push_async_callback(asyncio.to_thread, starting.__exit__, None, None, None)
     return entered
-
-
-async def _opened(stack: AsyncExitStack, url: str) -> SqlStore:
-    store = await stack.enter_async_context(SqlStore(url))
-    async with store.connections.writing() as connection:
-        key = TABLE[connection.dialect.name]
-        await connection.execute(text(CREATE.format(key=key)))
-    return store

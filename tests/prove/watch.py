@@ -20,8 +20,10 @@ from tests.prove.worker import ROLES, TOPICS
 LOOK = 0.5
 READS: Sequence[tuple[str, str]] = (
     ("order", "requests"),
-    ("order", "chases"),
+    ("order", "reminders"),
+    ("order", "payments"),
     ("payment", "orders"),
+    ("payment", "lapses"),
     ("shipping", "payments"),
     ("invoice", "payments"),
 )
@@ -43,9 +45,11 @@ class Watch:
 
     async def run(self) -> None:
         """Look until cancelled."""
+        ledgers = self.site.ledgers
         while True:
             with suppress(StoreError):
-                self.done, self.latest = await self.site.count(), await self.site.latest()
+                self.done = await ledgers.count()
+                self.latest = await ledgers.latest()
             self._memory()
             if self.site.kafka:
                 await asyncio.to_thread(self._commits)

@@ -1,50 +1,39 @@
 """The services of a run, ``order → payment → {shipping, invoice}``, each in processes of its own.
 
-Effects go into a table without any unique key, in the handler's own transaction: a second one is to
-be seen, not prevented.
+Order and payment share a saga with a timeout beside that.
 """
 
 import asyncio
 import signal
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
-
 from choreo import Context, Gaps, Reject, Retry, Service
 from choreo.ids import derived
 from choreo.runner import started
 from choreo.testing.checker import Scribe, Subscriber
-from choreo.testing.checker.recorder import Recorder, digest
+from choreo.testing.checker.recorder import Recorder
 from choreo_sql import SqlTransaction
-from tests.prove.events import Body, Events, checksum, events_of
+from tests.prove import saga
+from tests.prove.books import Books
+from tests.prove.events import Body, Events, events_of, like
+from tests.prove.saga import watched
 
 ROLES = ("order", "payment", "shipping", "invoice")
 ATTEMPTS = 3
 RETRY = Retry(attempts=ATTEMPTS, initial=timedelta(milliseconds=20))
 WAIT = Gaps(policy="wait")
-EVERY = 10
-"""Every so manyeth request is chased later."""
-CHASE = 2.0
-"""Seconds until then."""
-TABLE: Mapping[str, str] = {
-    "sqlite": "INTEGER PRIMARY KEY",
-    "postgresql": "BIGSERIAL PRIMARY KEY",
+TOPICS = {
+    "Requested": "requests",
+    "Placed": "orders",
+    "Paid": "payments",
+    "Overdue": "reminders",
+    "Lapsed": "lapses",
 }
-TOPICS = {"Requested": "requests", "Placed": "orders", "Paid": "payments", "Chased": "chases"}
-CREATE = (
-    "CREATE TABLE IF NOT EXISTS effects (place {key}, service TEXT, handler TEXT, id TEXT,"
-    " owner TEXT, number INTEGER, at DOUBLE PRECISION, payload TEXT, proc TEXT, life INTEGER)"
-)
-INSERT = text(
-    "INSERT INTO effects (service, handler, id, owner, number, at, payload, proc, life)"
-    " VALUES (:service, :handler, :id, :owner, :number, :at, :payload, :proc, :life)"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +48,8 @@ class Task:
     life: int
     history: str
     """The file that it writes its entries to."""
+    planted: str = ""
+    """A mistake that the checker must find."""
     environment: dict[str, str] = field(default_factory=dict[str, str])
     options: dict[str, Any] = field(default_factory=dict[str, Any])
 
@@ -66,35 +57,6 @@ class Task:
     def service(self) -> str:
         """Name the service, which is the same in all processes of one role and run."""
         return f"{self.run}-{self.role}"
-
-
-class Books:
-    """Writes the effects of one life of one process, and its timers."""
-
-    def __init__(self, task: Task, scribe: Scribe) -> None:
-        self._task = task
-        self._scribe = scribe
-
-    async def effect(self, ctx: Context[SqlTransaction], body: Body, number: int = 0) -> None:
-        """Write one row, wherever a handler is called once more; refuse what was torn."""
-        assert body.check == checksum(body.owner, body.number), f"{ctx.id} was torn"
-        row = {
-            "service": self._task.service,
-            "handler": ctx.handler,
-            "id": ctx.id,
-            "owner": body.owner,
-            "number": number,
-            "at": time.monotonic(),
-            "payload": digest(ctx.delivery.body),
-            "proc": self._task.proc,
-            "life": self._task.life,
-        }
-        await ctx.transaction.connection.execute(INSERT, row)
-
-    def timer(self, identity: str) -> None:
-        """Tell that something is to happen in a while, and not before."""
-        now = time.monotonic()
-        self._scribe.write("timer_set", now, id=identity, value=now + CHASE)
 
 
 def service_of(task: Task, scribe: Scribe, recorder: Recorder) -> Service[SqlTransaction]:
@@ -109,28 +71,22 @@ def service_of(task: Task, scribe: Scribe, recorder: Recorder) -> Service[SqlTra
         **task.options,
     )
     build = {"order": _order, "payment": _payment, "shipping": _shipping, "invoice": _invoice}
-    build[task.role](service, events_of(task.run), Books(task, scribe))
+    books = Books(
+        scribe, service=task.service, proc=task.proc, life=task.life, planted=task.planted
+    )
+    build[task.role](service, events_of(task.run), books)
     return service
-
-
-def like(body: Body, kind: type[Body]) -> Body:
-    """Pass on what an event carries."""
-    return kind(owner=body.owner, number=body.number, kind=body.kind, check=body.check)
 
 
 def _order(service: Service[SqlTransaction], events: Events, books: Books) -> None:
     async def place(request: Body, ctx: Context[SqlTransaction]) -> None:
         await books.effect(ctx, request, request.number)
         await ctx.publish(like(request, events.placed))
-        if request.number % EVERY == 0:
-            later = timedelta(seconds=CHASE)
-            books.timer(await ctx.publish(like(request, events.chased), delay=later))
+        if watched(request):
+            await saga.begin(request, ctx, like(request, events.overdue), books)
 
-    async def chase(chased: Body, ctx: Context[SqlTransaction]) -> None:
-        await books.effect(ctx, chased)
-
-    service.on(events.requested, publishes=[events.placed, events.chased], gaps=WAIT)(place)
-    service.on(events.chased)(chase)
+    service.on(events.requested, publishes=[events.placed, events.overdue], gaps=WAIT)(place)
+    saga.waiting(service, events, books)
 
 
 def _payment(service: Service[SqlTransaction], events: Events, books: Books) -> None:
@@ -149,6 +105,7 @@ def _payment(service: Service[SqlTransaction], events: Events, books: Books) -> 
 
     service.on(events.placed, publishes=[events.paid])(charge)
     service.on(events.placed)(audit)
+    saga.hearing(service, events, books)
 
 
 def _shipping(service: Service[SqlTransaction], events: Events, books: Books) -> None:
@@ -171,10 +128,12 @@ def subscribers(run: str) -> list[Subscriber]:
     return [
         _subscriber(run, "order", "place", "Requested")(
             emits=["prove.Placed.v1"],
-            may_emit=["prove.Chased.v1"],
+            may_emit=["prove.Overdue.v1"],
             derive=partial(_derived, order, f"urn:choreo:{run}-generator", "place"),
         ),
-        _subscriber(run, "order", "chase", "Chased")(),
+        _subscriber(run, "order", "settle", "Paid")(),
+        _subscriber(run, "order", "expire", "Overdue")(may_emit=["prove.Lapsed.v1"]),
+        _subscriber(run, "payment", "release", "Lapsed")(),
         _subscriber(run, "payment", "charge", "Placed")(
             emits=["prove.Paid.v1"], derive=partial(_derived, payment, order, "charge")
         ),

@@ -118,6 +118,8 @@ Sight = Literal[
     "gap skipped",
     "unknown publish that existed",
     "unknown publish that did not",
+    "saga completed",
+    "saga compensated",
 ]
 
 

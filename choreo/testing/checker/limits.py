@@ -53,6 +53,10 @@ def sightings(evidence: Evidence) -> Mapping[Sight, int]:
     """Count what makes a run worth looking at."""
     delivered = Counter((entry.service, entry.id) for entry in evidence.of("deliver"))
     copies = Counter(record.id for record in evidence.log)
+    ended, undone = (
+        {(one.service, one.id) for one in evidence.of("saga_step") if one.result == result}
+        for result in ("ended", "undone")
+    )
     unknown = {identity for identity, fates in evidence.fates.items() if fates == {"unknown"}}
     return {
         "redelivery": sum(
@@ -67,6 +71,8 @@ def sightings(evidence: Evidence) -> Mapping[Sight, int]:
         "gap skipped": sum(1 for entry in evidence.of("skip") if entry.text == "gap"),
         "unknown publish that existed": len(unknown & evidence.first.keys()),
         "unknown publish that did not": len(unknown - evidence.first.keys()),
+        "saga completed": len(ended - undone),
+        "saga compensated": len(ended & undone),
     }
 
 

@@ -24,9 +24,11 @@ def _steps(evidence: Evidence) -> Iterator[Violation]:
     for (service, instance), entries in instances.items():
         name = f"id={instance} of {service}"
         ends = [entry for entry in entries if entry.result == "ended"]
-        if len(ends) > 1 or (not ends and evidence.final):
+        if len(ends) > 1:
             text = f"{name} has {len(ends)} ends: {', '.join(entry.text for entry in ends)}"
             yield Violation(text=text, id=instance)
+        if not ends and evidence.final:
+            yield Violation(text=f"{name} has no end", id=instance)
         if ends and entries[-1].result != "ended":
             text = f"{name} did {entries[-1].text} after it had ended"
             yield Violation(text=text, id=instance)
