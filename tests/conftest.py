@@ -29,6 +29,7 @@ from tests.local import (
     StartError,
     asyncapi_schema,
 )
+from tests.local.warden import guarded
 from tests.patience import patient
 
 T = TypeVar("T")
@@ -202,6 +203,7 @@ def fresh_name() -> Callable[[str], str]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    guarded()
     config.stash[PARTS] = Parts()
     config.stash[WHY_MOCK] = None
 

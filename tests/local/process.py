@@ -1,4 +1,7 @@
-"""A program started by a test: known by its process id, logged to a file, always stopped."""
+"""A program started by a test: known by its process id, logged to a file, always stopped.
+
+It ends with the process that started it, even if that is killed: see `tests/local/warden.py`.
+"""
 
 import os
 import random
@@ -9,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from tests.local.warden import guarded
 from tests.patience import patient
 
 LOOPBACK = "127.0.0.1"
@@ -36,6 +40,7 @@ class Process:
         environment: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
+        guarded()
         self.log = log
         self._command = command
         self._user = user

@@ -20,6 +20,7 @@ from tempfile import mkdtemp
 
 from choreo.testing.checker import Code, check
 from tests.local import AbsentError, StartError
+from tests.local.warden import guarded
 from tests.prove.run import Size, prepared
 from tests.prove.saga import PLANTED
 from tests.prove.scorecard import scorecard
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for histories and all violations")
     parser.add_argument("--plant", choices=PLANTED, default="", help="a mistake to be found")
     asked = parser.parse_args()
+    guarded()
     folder = asked.keep or Path(mkdtemp(prefix="choreo-prove-"))
     for name in SHARES:
         (folder / name).mkdir(parents=True, exist_ok=True)

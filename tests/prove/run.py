@@ -26,10 +26,8 @@ from tests.prove.worker import ROLES, TOPICS, Task, subscribers
 
 EFFECTS = 6.2
 """Effects of a request, on the average."""
-BACKLOG = {True: 600, False: 300}
+BACKLOG = {True: 400, False: 150}
 """Requests under way before the generator waits: on Kafka, on MQTT."""
-SPREAD = 0.8
-"""Part of the time under faults over which requests are spread."""
 LEFT = 30.0
 """Seconds for what is left to be asked when the last fault is over."""
 QUIET = 5.0

@@ -19,7 +19,7 @@ from tests.prove.events import Body, Events, like
 
 EVERY = 5
 """Every so manyeth request begins a saga."""
-PATIENCE = timedelta(seconds=8)
+PATIENCE = timedelta(seconds=15)
 HASTE = timedelta(seconds=1)
 PLANTED = ("two-ends", "no-end")
 """Mistakes that the checker must find: nobody asks who was first, and timers come to nothing."""
