@@ -6,9 +6,9 @@ How the package is laid out, and how a part is added to it:
   tables in its own module, named ``choreo_…``; *schema.py* imports every part and is the only one
   that creates or migrates them.
 - *connections.py* lends connections: ``reading()`` for queries, ``writing()`` for one short
-  transaction of the store's own, which commits on leaving, ``handling()`` for a handler's. No other
-  module opens, commits or rolls back; what a driver raises within ``reading`` and ``writing`` comes
-  out as StoreError.
+  transaction of the store's own, which commits on leaving, ``handling()`` a link for a handler's.
+  What a driver raises within ``reading`` and ``writing`` comes out as StoreError. *link.py* is the
+  only other module that begins, commits or rolls back; *keeping.py* keeps what is lent open.
 - Statements are SQLAlchemy Core, built once as module constants where they can be, and executed
   with ``await connection.execute(statement, parameters)``. Many rows go as *one* parameter set
   through *rows.py*, so that the text of a statement, and with it its plan, never depends on how

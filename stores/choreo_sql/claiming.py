@@ -30,6 +30,7 @@ from sqlalchemy.sql.base import Executable
 from choreo.store.port import Claim, State, Verdict
 from choreo.store.rules import Kept, bearer, judge, judge_purpose
 from choreo_sql.inbox import KEY, NUMBERS, PURPOSE, RowKey, inbox, keys, standing
+from choreo_sql.link import Say
 from choreo_sql.metadata import Fingerprint, Name
 from choreo_sql.moments import micros, now
 from choreo_sql.rows import Rows
@@ -110,9 +111,12 @@ wanted = Rows(
 
 
 async def take(
-    connection: AsyncConnection, scopes: Scopes, wishes: Sequence[Wish]
+    connection: AsyncConnection, scopes: Scopes, wishes: Sequence[Wish], say: Say | None = None
 ) -> Sequence[Answer]:
-    """Take the rows of *wishes*, no two of which may want the same row; an answer for each."""
+    """Take the rows of *wishes*, no two of which may want the same row; an answer for each.
+
+    New rows are inserted through *say*, if that is given.
+    """
     dialect = connection.dialect.name
     wants = [list(rows_of(wish, scopes)) for wish in wishes]
     rows = sorted((row for want in wants for row in want), key=lambda row: row.key)
@@ -120,7 +124,8 @@ async def take(
     fresh = [row for row in rows if row.wish.fence is None]
     if fresh:
         values = [row.values for row in fresh]
-        done = await connection.execute(_insert(dialect), wanted.bind(dialect, values))
+        say = say or connection.execute
+        done = await say(_insert(dialect), wanted.bind(dialect, values))
         inserted = {tuple(key) for key in done}
         for row in fresh:
             row.inserted = row.key in inserted

@@ -12,8 +12,9 @@ that the books go on however long handlers take.
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from types import TracebackType
 from typing import Protocol
 
 from sqlalchemy import URL
@@ -21,8 +22,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from choreo.errors import StoreError
 from choreo_sql.engines import postgresql_engine, sqlite_engine
-from choreo_sql.failures import code, of_driver, telling
+from choreo_sql.failures import Telling, code
 from choreo_sql.frozen import IN_VAIN, FrozenSessions
+from choreo_sql.keeping import Keeping, Loan, take_back
+from choreo_sql.link import Link
 from choreo_sql.settings import SqlSettings
 
 BOOKS = 4
@@ -45,8 +48,8 @@ class Connections(Protocol):
         """Lend one in a transaction that commits on leaving; StoreError for whatever fails."""
         ...
 
-    def handling(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Lend one for a handler, in a transaction yet to begin; roll back what is left open.
+    def handling(self) -> AbstractAsyncContextManager[Link]:
+        """Lend one for handlers, in a transaction yet to begin; roll back what is left open.
 
         What fails inside is raised as it is.
         """
@@ -76,6 +79,7 @@ class SqliteConnections:
         # A lock is waited for by the driver itself: this is for a disk that does not answer.
         self._patience = 2 * settings.timeout.total_seconds()
         self._writer = sqlite_engine(url, settings, writer=True)
+        self._kept = Keeping(self._writer, self._patience)
         self._readers = sqlite_engine(url, settings, writer=False)
         self._turn = asyncio.Lock()
 
@@ -86,7 +90,7 @@ class SqliteConnections:
 
     def own(self) -> AbstractAsyncContextManager[None]:
         """Bound the store's own statements in time, and tell what fails as StoreError."""
-        return _own(self.url, self._patience)
+        return Telling(self.url, self._patience)
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
@@ -97,22 +101,17 @@ class SqliteConnections:
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncConnection]:
         """Lend the writer in its turn."""
-        async with (
-            self._turn,
-            self.own(),
-            _lent(self._writer, self._patience) as connection,
-            connection.begin(),
-        ):
-            yield connection
+        loan = Loan(self._turn, self._kept, self.own)
+        async with loan as link, self.own(), link.carrier.begin():
+            yield link.carrier
 
-    @asynccontextmanager
-    async def handling(self) -> AsyncGenerator[AsyncConnection]:
+    def handling(self) -> AbstractAsyncContextManager[Link]:
         """Lend the writer in its turn: nothing else is written meanwhile."""
-        async with self._turn, _lent(self._writer, self._patience, self.own) as connection:
-            yield connection
+        return Loan(self._turn, self._kept, self.own)
 
     async def close(self) -> None:
         """Close the writer and the readers."""
+        await self._kept.close()
         await _dispose(self._writer, self._readers)
 
 
@@ -125,6 +124,7 @@ class PostgresConnections:
         self._patience = 1.5 * settings.timeout.total_seconds()
         self._books = postgresql_engine(url, settings, size=BOOKS, handlers=False)
         self._lanes = postgresql_engine(url, settings, size=settings.pool, handlers=True)
+        self._kept = Keeping(self._lanes, self._patience)
         self._frozen = FrozenSessions(settings)
         # The pools themselves would give up on whoever waits longer than a timeout.
         self._turn = asyncio.Semaphore(settings.pool)
@@ -133,16 +133,9 @@ class PostgresConnections:
     async def reach(self) -> None:
         """Leave it to the first statement."""
 
-    @asynccontextmanager
-    async def own(self) -> AsyncGenerator[None]:
+    def own(self) -> AbstractAsyncContextManager[None]:
         """Bound the store's own statements in time, and tell what fails as StoreError."""
-        try:
-            async with _own(self.url, self._patience):
-                yield
-        except StoreError as error:
-            if code(error) in IN_VAIN:
-                await self._end_frozen()
-            raise
+        return _Own(self.url, self._patience, self._end_frozen)
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
@@ -155,7 +148,7 @@ class PostgresConnections:
         if self._frozen.due():
             with suppress(StoreError):
                 async with (
-                    _own(self.url, self._patience),
+                    Telling(self.url, self._patience),
                     _lent(self._books, self._patience) as one,
                 ):
                     await self._frozen.end(one)
@@ -171,15 +164,39 @@ class PostgresConnections:
         ):
             yield connection
 
-    @asynccontextmanager
-    async def handling(self) -> AsyncGenerator[AsyncConnection]:
+    def handling(self) -> AbstractAsyncContextManager[Link]:
         """Lend a connection of the handlers' pool in its turn."""
-        async with self._turn, _lent(self._lanes, self._patience, self.own) as connection:
-            yield connection
+        return Loan(self._turn, self._kept, self.own)
 
     async def close(self) -> None:
         """Close both pools."""
+        await self._kept.close()
         await _dispose(self._books, self._lanes)
+
+
+class _Own(Telling):
+    """Looks for frozen sessions where a lock was waited for in vain."""
+
+    def __init__(self, url: URL, patience: float, look: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(url, patience)
+        self._look = look
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Tell what was raised."""
+        outcome = error
+        try:
+            await super().__aexit__(kind, error, traceback)
+        except StoreError as told:
+            outcome = told
+            raise
+        finally:
+            if isinstance(outcome, StoreError) and code(outcome) in IN_VAIN:
+                await self._look()
 
 
 def connections(url: URL, settings: SqlSettings) -> Connections:
@@ -190,53 +207,13 @@ def connections(url: URL, settings: SqlSettings) -> Connections:
 
 
 @asynccontextmanager
-async def _own(url: URL, patience: float) -> AsyncGenerator[None]:
-    async with telling(url), asyncio.timeout(patience):
-        yield
-
-
-@asynccontextmanager
-async def _lent(
-    engine: AsyncEngine,
-    patience: float,
-    opening: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
-) -> AsyncGenerator[AsyncConnection]:
-    """Lend a connection, and take it back whatever happens meanwhile."""
-    async with opening():
-        connection = await engine.connect()
+async def _lent(engine: AsyncEngine, patience: float) -> AsyncGenerator[AsyncConnection]:
+    """Lend a connection of a pool, and take it back whatever happens meanwhile."""
+    connection = await engine.connect()
     try:
         yield connection
     finally:
-        await _take_back(connection, patience)
-
-
-async def _take_back(connection: AsyncConnection, patience: float) -> None:
-    """Roll back what is open and return the connection, or drop one that does not answer.
-
-    Who is cancelled meanwhile waits for that: a connection half returned would be lost.
-    """
-    task = asyncio.create_task(_close(connection, patience), name="store-return")
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled from task.exception()
-
-
-async def _close(connection: AsyncConnection, patience: float) -> None:
-    try:
-        async with asyncio.timeout(patience):
-            await connection.close()
-    except Exception as error:
-        # The pool has dropped what it could not roll back, unless it did not even come to that.
-        if not of_driver(error):
-            raise
-        if not connection.closed:
-            await connection.invalidate()
-            await connection.close()
+        await take_back(connection, patience)
 
 
 async def _dispose(*engines: AsyncEngine) -> None:

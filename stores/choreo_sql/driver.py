@@ -10,7 +10,7 @@ brings the first rows along, and has nothing to close once it has brought all.
 
 import sqlite3
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,10 +23,37 @@ CHUNK = 256
 
 T = TypeVar("T")
 Execute = Callable[[sqlite3.Cursor], object]
+Statement = tuple[str, Sequence[object]]
+"""SQL, and what stands for its question marks."""
 
 
 class Connection(aiosqlite.Connection):
     """A connection whose cursors take a turn only where SQLite itself is asked."""
+
+    def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 -- the driver's own
+        """Take what aiosqlite takes."""
+        super().__init__(*arguments)
+        self._first: list[Statement] = []
+
+    def before(self, sql: str, given: Sequence[object] = ()) -> None:
+        """Execute *sql* in the next turn, whatever that is for, before it."""
+        self._first.append((sql, given))
+
+    @property
+    def pending(self) -> bool:
+        """Say whether anything is to come before the next turn."""
+        return bool(self._first)
+
+    def forget(self) -> None:
+        """Execute nothing of what was to come before the next turn."""
+        self._first.clear()
+
+    async def _execute(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 -- as above
+        if self._first:
+            first, self._first = self._first, []
+            fn = partial(_after, self.raw, first, fn)
+        done: T = await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]  # the driver's own
+        return done
 
     @property
     def raw(self) -> sqlite3.Connection:
@@ -35,8 +62,7 @@ class Connection(aiosqlite.Connection):
 
     async def turn(self, work: Callable[[], T]) -> T:
         """Do *work* in the connection's own thread."""
-        done: T = await self._execute(work)  # type: ignore[no-untyped-call]  # the driver's own
-        return done
+        return await self._execute(work)
 
     @contextmanager
     async def cursor(self) -> aiosqlite.Cursor:
@@ -176,6 +202,18 @@ def connecting(file: str, patience: float) -> Callable[[], Awaitable[aiosqlite.C
         return await connection
 
     return connect
+
+
+def _after(
+    connection: sqlite3.Connection,
+    first: Sequence[Statement],
+    work: Callable[..., T],
+    *args: Any,  # noqa: ANN401 -- the driver's own
+    **kwargs: Any,  # noqa: ANN401 -- as above
+) -> T:
+    for sql, given in first:
+        connection.execute(sql, given)
+    return work(*args, **kwargs)
 
 
 def _turn(

@@ -1,17 +1,16 @@
 """A handler's transaction: claimed first, completed last, committed whole or not at all."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncTransaction
+from types import TracebackType
 
 from choreo.errors import StoreError
+from choreo.failpoints import reached
 from choreo.store.port import Claim, End, State, Verdict
+from choreo_sql import outbox
 from choreo_sql.claiming import Wish, bury, take
 from choreo_sql.connections import Connections
-from choreo_sql.engines import alive
-from choreo_sql.failures import code
+from choreo_sql.failures import code, of_constraint
 from choreo_sql.finishing import record
+from choreo_sql.link import Link, close
 from choreo_sql.scopes import Scopes
 from choreo_sql.settings import shown
 from choreo_sql.transaction import IN_HAND, SqlTransaction, TransactionMisused
@@ -27,23 +26,22 @@ SWALLOWED = (
 class SqlEffect:
     """One open transaction in which a handler runs."""
 
-    def __init__(
-        self, connections: Connections, scopes: Scopes, connection: AsyncConnection
-    ) -> None:
+    def __init__(self, connections: Connections, scopes: Scopes, link: Link) -> None:
         self._connections = connections
         self._scopes = scopes
-        self._connection = connection
-        self._root: AsyncTransaction | None = None
+        self._link = link
+        self._connection = link.opened()
+        self._root = self._connection.get_transaction()
         self._completed = False
         self.verdict = Verdict.BUSY
-        self.transaction = SqlTransaction(connection)
+        self.transaction = SqlTransaction(self._connection)
 
     async def claim(self, claim: Claim) -> None:
         """Begin, and claim; what stands against it is the verdict."""
+        wish = Wish(claim=claim, state=State.DONE)
         async with self._connections.own():
-            self._root = await self._connection.begin()
-            wish = Wish(claim=claim, state=State.DONE)
-            (answer,) = await take(self._connection, self._scopes, [wish])
+            await self._link.begin()
+            (answer,) = await take(self._connection, self._scopes, [wish], self._link.say)
         self.verdict = answer.verdict
         if self.verdict is Verdict.WRITTEN:
             self._connection.info[IN_HAND] = self.transaction
@@ -55,58 +53,97 @@ class SqlEffect:
         self._check_ours()
         try:
             async with self._connections.own():
-                if end.state is State.DEAD:
-                    await bury(self._connection, self._scopes, end.claim)
-                refused = await record(self._connection, self._scopes, [end])
-                spoke = bool(end.emitted or end.advance or end.parked)
-                if not await alive(self._connection, spoke=spoke):
-                    raise TransactionMisused(SWALLOWED)
+                refused = await self._record(end)
         except StoreError as error:
             if code(error) == ABORTED:
                 # A StoreError among the causes would speak of the store's absence.
                 raise TransactionMisused(SWALLOWED) from error.__cause__
             raise
+        reached("recorded")
         self._completed = not refused
         return refused.get(0, Verdict.WRITTEN)
 
     async def leave(self, *, well: bool) -> None:
-        """Commit what was completed, if the handler left *well*; else roll back."""
-        root = self._root
-        if root is None:
-            return
-        ours = root.is_active and not self._connection.invalidated
+        """Commit what was completed, if the handler left *well*."""
+        ours = self._ours and self._link.sound
         try:
             await self.transaction.close()
         finally:
-            if ours:
+            if not self._connection.invalidated:
                 self._connection.info.pop(IN_HAND, None)
-            elif not self._connection.invalidated:
-                # SQLAlchemy holds it for rolled back, and the database does not know of that.
-                await self._connection.invalidate()
-        if well and self._completed:
-            if not ours:
-                where = shown(self._connections.url)
-                raise StoreError(f"store {where}: the connection was lost; it is tried again")
+            close(self._connection)
+        if not well or not self._completed:
+            return
+        if not ours:
+            raise StoreError(f"store {self._where}: the connection was lost; it is tried again")
+        if not await self._commit():
+            raise StoreError(f"store {self._where}: it rolled back; it is tried again")
+
+    async def _commit(self) -> bool:
+        """Commit; raise what a constraint that was put off until now has against it."""
+        try:
             async with self._connections.own():
-                await root.commit()
+                return await self._link.commit()
+        except StoreError as error:
+            if of_constraint(error) and error.__cause__ is not None:
+                raise error.__cause__ from None  # the handler's doing, and not the store's absence
+            raise
+
+    async def _record(self, end: End) -> dict[int, Verdict]:
+        if end.state is State.DEAD:
+            await bury(self._connection, self._scopes, end.claim)
+        spoke, refused = bool(end.emitted or end.advance or end.parked), dict[int, Verdict]()
+        plain = end.advance is None and end.parked is None
+        if not plain or not await outbox.insert_plain(self._link, self._scopes, end.emitted):
+            refused = await record(self._connection, self._scopes, [end])
+        if not await self._link.whole(spoke=spoke):
+            raise TransactionMisused(SWALLOWED)
+        return refused
+
+    @property
+    def _ours(self) -> bool:
+        """Say whether the transaction is still the one that was begun."""
+        return self._root is not None and self._root.is_active
+
+    @property
+    def _where(self) -> str:
+        return shown(self._connections.url)
 
     def _check_ours(self) -> None:
-        """Make sure that the transaction is still the one that was begun."""
-        if self._root is None or not self._root.is_active:
+        if not self._ours:
             raise TransactionMisused("the handler has ended a transaction that is choreo's to end")
 
 
-@asynccontextmanager
-async def effect(
-    connections: Connections, scopes: Scopes, claim: Claim
-) -> AsyncGenerator[SqlEffect]:
-    """Open a transaction, claim in it, and commit what was completed in it."""
-    async with connections.handling() as connection:
-        opened = SqlEffect(connections, scopes, connection)
-        well = False
+class Opening:
+    """Opens a transaction, claims in it, and commits what was completed in it."""
+
+    def __init__(self, connections: Connections, scopes: Scopes, claim: Claim) -> None:
+        self._connections = connections
+        self._scopes = scopes
+        self._claim = claim
+        self._loan = connections.handling()
+        self._effect: SqlEffect | None = None
+
+    async def __aenter__(self) -> SqlEffect:
+        """Open it, and claim."""
+        link = await self._loan.__aenter__()
         try:
-            await opened.claim(claim)
-            yield opened
-            well = True
+            opened = self._effect = SqlEffect(self._connections, self._scopes, link)
+            await opened.claim(self._claim)
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
+        return opened
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Commit what was completed; roll back what was not."""
+        try:
+            if self._effect is not None:
+                await self._effect.leave(well=error is None)
         finally:
-            await opened.leave(well=well)
+            await self._loan.__aexit__(kind, error, traceback)

@@ -9,12 +9,13 @@ from sqlalchemy import URL, event
 from sqlalchemy.engine import AdaptedConnection, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, PoolResetState
 
 from choreo.duration import Duration
 from choreo_sql.driver import connecting
 from choreo_sql.frozen import BOOKS, HANDLERS
+from choreo_sql.link import Shared
 from choreo_sql.settings import SqlSettings
 from choreo_sql.transaction import guard
 
@@ -102,6 +103,8 @@ def _begin_at_once(engine: AsyncEngine) -> None:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
+        if isinstance(connection.connection, Shared):
+            return  # within a transaction that its link has begun
         driver = cast("AdaptedConnection", connection.connection.dbapi_connection)
         try:
             driver.run_async(_begin)
@@ -130,7 +133,8 @@ def postgresql_engine(url: URL, settings: SqlSettings, *, size: int, handlers: b
         max_overflow=0,
         pool_timeout=settings.timeout.total_seconds(),
         hide_parameters=True,
-        isolation_level="READ COMMITTED",  # whatever the server's default is: see O13
+        # Whatever the server's default is (O13); the transactions of handlers are a link's.
+        isolation_level="AUTOCOMMIT" if handlers else "READ COMMITTED",
         connect_args={
             "timeout": settings.timeout.total_seconds(),
             "server_settings": {"application_name": HANDLERS if handlers else BOOKS, **limits},
@@ -164,21 +168,3 @@ async def _roll_back(driver: SqliteDriver) -> None:
 
 def _milliseconds(span: Duration) -> str:
     return str(max(1, int(span.total_seconds() * MILLISECOND)))
-
-
-async def alive(connection: AsyncConnection, *, spoke: bool) -> bool:
-    """Say whether what was written in the transaction of *connection* can still be committed.
-
-    *spoke* says that a statement has come through since the handler returned: PostgreSQL, which
-    would have refused it, is not asked again.
-
-    Raises what PostgreSQL says of a transaction in which a statement failed: it would take a COMMIT
-    for a ROLLBACK without a word, as SQLite takes one outside of a transaction, which some errors
-    make it leave, for nothing.
-    """
-    driver: Any = (await connection.get_raw_connection()).driver_connection
-    if connection.dialect.name == "postgresql":
-        if not spoke:
-            await driver.execute("SELECT 1")  # past SQLAlchemy, at a third of the cost
-        return True
-    return bool(driver.in_transaction)

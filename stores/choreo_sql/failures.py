@@ -1,7 +1,8 @@
 """What drivers raise, told as StoreError: what happened, where, and what to do."""
 
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import Iterator
+from types import TracebackType
 
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -34,15 +35,34 @@ ADVICE = {
 AGAIN = "it is tried again"
 
 
-@asynccontextmanager
-async def telling(url: URL) -> AsyncGenerator[None]:
-    """Raise what a driver raises inside as StoreError."""
-    try:
-        yield
-    except Exception as error:
-        if not of_driver(error):
-            raise
-        raise told(url, error) from error
+class Telling:
+    """Raises what a driver raises inside as StoreError, and so what takes longer than *patience*.
+
+    It is a class because the generator of a context manager costs several times as much.
+    """
+
+    def __init__(self, url: URL, patience: float | None = None) -> None:
+        """Wait *patience* seconds at most, or for as long as it takes."""
+        self._url = url
+        self._timeout = asyncio.timeout(patience)
+
+    async def __aenter__(self) -> None:
+        """Begin to wait."""
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Tell what was raised."""
+        try:
+            await self._timeout.__aexit__(kind, error, traceback)
+        except TimeoutError as late:
+            raise told(self._url, late) from late
+        if isinstance(error, Exception) and of_driver(error):
+            raise told(self._url, error) from error
 
 
 def of_driver(error: BaseException) -> bool:
@@ -129,3 +149,9 @@ def of_one(error: StoreError) -> bool:
     if kind is None:
         return isinstance(error.__cause__, DBAPIError) and not absent(error.__cause__)
     return not absent_code(kind) or kind.startswith(("40", "55P03"))
+
+
+def of_constraint(error: BaseException) -> bool:
+    """Say whether a constraint forbids what was written (SQLSTATE class 23)."""
+    kind = code(error)
+    return kind is not None and (kind == "sqlite 19" or kind.startswith("23"))

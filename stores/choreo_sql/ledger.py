@@ -9,7 +9,7 @@ from choreo.store.port import Attempt, Claim, Effect, End, Key, Known, Lease, St
 from choreo_sql import attempts, leases, retention
 from choreo_sql.claiming import Answer, Wish, take
 from choreo_sql.connections import Connections
-from choreo_sql.effect import effect
+from choreo_sql.effect import Opening
 from choreo_sql.finishing import HalfWritten, Result, finish
 from choreo_sql.group import Group
 from choreo_sql.moments import duration as microseconds
@@ -45,7 +45,7 @@ class SqlLedger:
 
     def effect(self, claim: Claim, /) -> AbstractAsyncContextManager[Effect[SqlTransaction]]:
         """Open a transaction and claim in it; leaving it without ``complete`` rolls it back."""
-        return effect(self._connections, self.scopes, claim)
+        return Opening(self._connections, self.scopes, claim)
 
     async def note(self, noted: Sequence[Attempt], /) -> None:
         """Remember failed attempts; of one that has ended meanwhile nothing is changed."""

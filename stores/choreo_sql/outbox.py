@@ -30,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
 
 from choreo.store.outbox import Emission
+from choreo_sql.link import Link
 from choreo_sql.metadata import Name
 from choreo_sql.moments import now
 from choreo_sql.outbox_entries import COLUMNS, Entry, packed
@@ -64,6 +65,22 @@ async def insert(
     await connection.run_sync(put, scopes.service, emissions)
 
 
+async def insert_plain(link: Link, scopes: Scopes, emissions: Sequence[Emission]) -> bool:
+    """Keep *emissions* as ``insert`` does, if none wants a number or a delay; say whether it did.
+
+    On SQLite they are written before the commit, together with what is said next.
+    """
+    if any(one.delay is not None or one.stream is not None for one in emissions):
+        return False
+    values = [(*packed(one)[: len(COLUMNS)], None, None) for one in emissions]
+    if link.dialect.name == "postgresql":
+        bound = entries.bind("postgresql", values)
+        await link.add(_insert_arrays(), [{**bound, "service": scopes.service}])
+    else:
+        await link.add(_insert_each(), _each(scopes.service, values))
+    return True
+
+
 def put(connection: Connection, service: int, emissions: Sequence[Emission]) -> None:
     """Keep *emissions* for the relay of the service numbered *service*, as ``insert`` does."""
     later = [(packed(one), one.delay) for one in emissions if one.delay is not None]
@@ -87,11 +104,14 @@ def enter(connection: Connection, service: int, written: Sequence[Entry]) -> Non
         done = connection.execute(_insert_arrays(), {**bound, "service": service})
     else:
         # JSON takes no bytes of any length; the driver repeats the statement without a round trip.
-        names = entries.names
-        parameters = [{"service": service, **dict(zip(names, one, strict=True))} for one in values]
-        done = connection.execute(_insert_each(), parameters)
+        done = connection.execute(_insert_each(), _each(service, values))
     if done.rowcount < len(written) and any(place is not None for place in places):
         _close_gaps(connection, service, written, places)
+
+
+def _each(service: int, values: Sequence[Sequence[object]]) -> list[dict[str, object]]:
+    names = entries.names
+    return [{"service": service, **dict(zip(names, one, strict=True))} for one in values]
 
 
 # numbers

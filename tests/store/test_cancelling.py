@@ -24,12 +24,13 @@ def lent(store: SqlStore) -> int:
     """Count the connections that nobody has given back."""
     match store.connections:
         case PostgresConnections() as pools:
-            engines = [pools._books, pools._lanes]
+            engines, kept = [pools._books, pools._lanes], pools._kept
         case SqliteConnections() as pools:
-            engines = [pools._writer, pools._readers]
+            engines, kept = [pools._writer, pools._readers], pools._kept
         case other:
             raise AssertionError(other)
-    return sum(engine.pool.checkedout() for engine in engines)  # type: ignore[attr-defined]  # the class used has it
+    taken = sum(engine.pool.checkedout() for engine in engines)  # type: ignore[attr-defined]  # the class used has it
+    return int(taken) - kept.idle
 
 
 async def _effect(ledger: SqlLedger, identity: str) -> None:

@@ -1,0 +1,288 @@
+"""One connection for handlers' transactions: choreo speaks to its driver, handlers to SQLAlchemy.
+
+Theory of operation.  SQLAlchemy takes several times as long over a statement as its driver does,
+so what choreo itself says for every event is compiled once and said on the driver.  Transactions
+are begun and ended there, too; on SQLite what need not answer at once waits for the next turn of
+the driver's thread and is done in it.  Every handler gets a connection of SQLAlchemy's of its own,
+for which the transaction has begun, and whose commit, rollback and close leave the driver alone.
+It is closed when the handler has returned: a task that it left behind finds it closed, and its
+options and savepoints are nobody else's.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol
+
+from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.sql.base import Executable
+
+from choreo_sql.driver import Connection as SqliteDriver
+
+Rows = Iterable[Sequence[Any]]
+Say = Callable[[Executable, Mapping[str, object]], Awaitable[Rows]]
+"""Execute a statement and return its rows: on the driver, or through SQLAlchemy."""
+
+BEGIN_SQLITE = "BEGIN IMMEDIATE"
+"""Deferred, one that reads first would fail when another process has written meanwhile (O9)."""
+BEGIN_POSTGRESQL = "BEGIN ISOLATION LEVEL READ COMMITTED"
+"""Whatever the server's default is: see O13."""
+
+
+class Shared:
+    """A pooled connection as a handler's SQLAlchemy sees it: the transaction is not its to end."""
+
+    def __init__(self, pooled: PoolProxiedConnection) -> None:
+        self._pooled = pooled
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- whatever the pool's has
+        return getattr(self._pooled, name)
+
+    def commit(self) -> None:
+        """Leave it to choreo."""
+
+    def rollback(self) -> None:
+        """Leave it to choreo."""
+
+    def close(self) -> None:
+        """Give nothing back."""
+
+    def _close_special(self, *, transaction_reset: bool = False) -> None:
+        """Give nothing back."""
+
+
+class Link(Protocol):
+    """A connection that is lent for one transaction after the other."""
+
+    def opened(self) -> AsyncConnection:
+        """Make a handler's connection, within the transaction that was begun."""
+        ...
+
+    async def begin(self) -> None:
+        """Begin a transaction."""
+        ...
+
+    async def say(self, statement: Executable, parameters: Mapping[str, object], /) -> Rows:
+        """Execute a statement of choreo's own, and return its rows."""
+        ...
+
+    async def add(self, statement: Executable, rows: Sequence[Mapping[str, object]], /) -> None:
+        """Execute it once for each of *rows*, before the commit at the latest."""
+        ...
+
+    async def whole(self, *, spoke: bool) -> bool:
+        """Say whether what was written in the transaction can still be committed.
+
+        *spoke* says that a statement has come through since the handler returned. Raises what
+        PostgreSQL says of a transaction in which a statement failed.
+        """
+        ...
+
+    async def commit(self) -> bool:
+        """Commit; False if the database has rolled back instead."""
+        ...
+
+    async def roll_back(self) -> None:
+        """Roll back, if there is anything open."""
+        ...
+
+    async def drop(self) -> None:
+        """Throw the driver's connection away."""
+        ...
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect of its database."""
+        ...
+
+    @property
+    def carrier(self) -> AsyncConnection:
+        """The pool's connection, as the store itself uses it when no handler does."""
+        ...
+
+    @property
+    def sound(self) -> bool:
+        """Say whether it is of any further use."""
+        ...
+
+    @property
+    def at_rest(self) -> bool:
+        """Say whether it is in no transaction."""
+        ...
+
+
+class _Carried:
+    """What the links have in common: the pool's connection beneath, and handlers' above it."""
+
+    def __init__(self, carrier: AsyncConnection) -> None:
+        self.carrier = carrier
+        self.dialect: Dialect = carrier.dialect
+        assert carrier.sync_connection is not None  # noqa: S101 -- it is open
+        self._pooled = carrier.sync_connection.connection
+        self._broken = False
+
+    @property
+    def driver(self) -> Any:  # noqa: ANN401 -- the driver's own
+        """The driver's connection."""
+        return self._pooled.driver_connection
+
+    @property
+    def sound(self) -> bool:
+        """Say whether it is of any further use."""
+        return not self._broken and self._pooled.is_valid
+
+    async def drop(self) -> None:
+        """Throw the driver's connection away."""
+        if self._pooled.is_valid:
+            await self.carrier.invalidate()
+
+    def opened(self) -> AsyncConnection:
+        """Make a handler's connection, within the transaction that was begun."""
+        shared: Any = Shared(self._pooled)
+        connection = Connection(self.carrier.sync_engine, connection=shared)
+        connection.begin()
+        return AsyncConnection(self.carrier.engine, connection)
+
+    async def _asked(self, answer: Awaitable[Any]) -> Any:  # noqa: ANN401 -- the driver's own
+        """Wait for the driver; whoever is cancelled does not know what it is at."""
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            self._broken = True
+            raise
+
+
+class SqliteLink(_Carried):
+    """SQLite's: what need not answer at once is said in one turn with what comes next."""
+
+    @property
+    def at_rest(self) -> bool:
+        """Say whether it is in no transaction."""
+        return not (self._thread.in_transaction or self._thread.pending)
+
+    @property
+    def _thread(self) -> SqliteDriver:
+        driver: SqliteDriver = self.driver
+        return driver
+
+    async def begin(self) -> None:
+        """Begin with the first statement."""
+        self._thread.before(BEGIN_SQLITE)
+
+    async def say(self, statement: Executable, parameters: Mapping[str, object], /) -> Rows:
+        """Execute a statement of choreo's own, and return its rows."""
+        compiled = _compiled(statement, self.dialect)
+        given = compiled.given(parameters)
+        rows: Rows = await self._asked(self._thread.execute_fetchall(compiled.text, given))
+        return rows
+
+    async def add(self, statement: Executable, rows: Sequence[Mapping[str, object]], /) -> None:
+        """Execute it once for each of *rows*, before the commit at the latest."""
+        compiled = _compiled(statement, self.dialect)
+        for row in rows:
+            self._thread.before(compiled.text, compiled.given(row))
+
+    async def whole(self, *, spoke: bool) -> bool:  # noqa: ARG002 -- as the port has it
+        """Say whether the transaction is open: some errors make SQLite leave it without a word."""
+        return bool(self._thread.in_transaction)
+
+    async def commit(self) -> bool:
+        """Commit; False if some error has made SQLite roll back before."""
+        if not self._thread.in_transaction:
+            return False
+        await self._asked(self._thread.execute_fetchall("COMMIT"))
+        return True
+
+    async def roll_back(self) -> None:
+        """Roll back, if there is anything open."""
+        self._thread.forget()
+        if self._thread.in_transaction:
+            await self._asked(self._thread.rollback())
+
+
+class PostgresLink(_Carried):
+    """PostgreSQL's: every statement is a round trip."""
+
+    @property
+    def sound(self) -> bool:
+        """Say whether it is of any further use."""
+        return super().sound and not self.driver.is_closed()
+
+    @property
+    def at_rest(self) -> bool:
+        """Say whether it is in no transaction."""
+        return not self.driver.is_in_transaction()
+
+    async def begin(self) -> None:
+        """Begin a transaction."""
+        await self._asked(self.driver.execute(BEGIN_POSTGRESQL))
+
+    async def say(self, statement: Executable, parameters: Mapping[str, object], /) -> Rows:
+        """Execute a statement of choreo's own, and return its rows."""
+        compiled = _compiled(statement, self.dialect)
+        given = compiled.given(parameters)
+        rows: Rows = await self._asked(self.driver.fetch(compiled.text, *given))
+        return rows
+
+    async def add(self, statement: Executable, rows: Sequence[Mapping[str, object]], /) -> None:
+        """Execute it once for each of *rows*."""
+        for row in rows:
+            await self.say(statement, row)
+
+    async def whole(self, *, spoke: bool) -> bool:
+        """Ask, unless a statement has come through: a COMMIT would not tell what failed."""
+        if not self.driver.is_in_transaction():
+            return False
+        if not spoke:
+            await self._asked(self.driver.execute("SELECT 1"))
+        return True
+
+    async def commit(self) -> bool:
+        """Commit; False if the server has rolled back, as it does where a statement failed."""
+        tag = await self._asked(self.driver.execute("COMMIT;"))
+        return bool(tag == "COMMIT")
+
+    async def roll_back(self) -> None:
+        """Roll back, if there is anything open."""
+        if self.driver.is_in_transaction():
+            await self._asked(self.driver.execute("ROLLBACK"))
+
+
+def link(carrier: AsyncConnection) -> Link:
+    """Make a link of *carrier*, which is open, and in no transaction."""
+    return PostgresLink(carrier) if carrier.dialect.name == "postgresql" else SqliteLink(carrier)
+
+
+def close(connection: AsyncConnection) -> None:
+    """Close what ``opened`` made: nobody executes anything on it any more."""
+    if connection.sync_connection is not None:
+        connection.sync_connection.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A statement as the driver takes it."""
+
+    text: str
+    names: Sequence[str]
+    """Of its parameters, in the driver's order."""
+    fixed: Mapping[str, object]
+    """Values of those that are always the same."""
+
+    def given(self, parameters: Mapping[str, object]) -> tuple[object, ...]:
+        """Put *parameters* in order."""
+        every = {**self.fixed, **parameters}
+        return tuple([every[name] for name in self.names])
+
+
+@cache
+def _compiled(statement: Executable, dialect: Dialect) -> Compiled:
+    """Write *statement* down once: those of choreo are few, and live as long as the process."""
+    clause: Any = statement
+    written = clause.compile(dialect=dialect)
+    fixed = written.params
+    names = tuple(written.positiontup or ())
+    return Compiled(written.string, names, {name: fixed[name] for name in names})
