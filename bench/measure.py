@@ -4,7 +4,7 @@ import asyncio
 import gc
 import json
 import statistics
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from time import perf_counter, process_time
 from typing import Literal
@@ -97,6 +97,11 @@ async def side_by_side(
             theirs, ours = await _bounded(peer), await _bounded(choreo)
         if number:
             pairs.append((ours, theirs))
+    return of_rounds(name, pairs, unit=unit)
+
+
+def of_rounds(name: str, pairs: Sequence[tuple[Taken, Taken]], *, unit: Unit) -> Result:
+    """Make a result of what choreo and its peer took in each round."""
     by_time = unit == "events/s"
     values = [(a.rate, b.rate) if by_time else (a.cost, b.cost) for a, b in pairs]
     cpu = (_median([a.cost for a, _ in pairs]), _median([b.cost for _, b in pairs]))

@@ -1,61 +1,36 @@
-"""One parked key among a thousand, against none: the same service on SQLite, in turn."""
+"""One parked key among a thousand, against none: two services on SQLite that take turns."""
 
-import asyncio
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from uuid import uuid4
+from bench.child import Child
+from bench.events import KEYS
+from bench.measure import Result, Taken, of_rounds
 
-from bench.events import KEYS, Order, orders
-from bench.measure import Result, Stopwatch, Taken, side_by_side
-from choreo import Park, Retry, Service
-from choreo.runner import started
-
-COUNT = 20_000
-PARK = Park(initial=Park().initial / 5, maximum=Park().initial / 2, attempts=1_000)
-"""Tried again every second or two, so that several tries fall into one run."""
 POISONED = f"customer-{KEYS // 2}"
+TURNS = 8
+"""How often each has its turn in a round, half a second long: what else runs here meets both."""
 
 
 async def parked_key(runs: int) -> Result:
     """Measure ``parked_key``: events per second of the other keys with it ÷ those without."""
-    with TemporaryDirectory() as folder:
-
-        async def poisoned() -> Taken:
-            return await _handled(Path(folder), poisoned=POISONED)
-
-        async def sound() -> Taken:
-            return await _handled(Path(folder), poisoned=None)
-
-        return await side_by_side("parked_key", poisoned, sound, runs=min(runs, 3))
+    module = "bench.parked_process"
+    async with Child.running(module, POISONED) as poisoned, Child.running(module) as sound:
+        rounds = [await _round(poisoned, sound) for _ in range(runs + 1)]
+    return of_rounds("parked_key", rounds[1:], unit="events/s")
 
 
-async def _handled(folder: Path, *, poisoned: str | None) -> Taken:
-    name = uuid4().hex
-    service = Service(
-        "bench",
-        broker=f"memory://{name}?retention=1000000",
-        store=f"sqlite:///{folder}/{name}.db",
-        retry=Retry(attempts=1),
+async def _round(poisoned: Child, sound: Child) -> tuple[Taken, Taken]:
+    taken: dict[Child, list[Taken]] = {poisoned: [], sound: []}
+    for turn in range(TURNS):
+        for child in (poisoned, sound) if turn % 2 else (sound, poisoned):
+            answer = await child.ask("turn")
+            taken[child].append(
+                Taken(int(answer["events"]), answer["seconds"], answer["cpu"]),
+            )
+    return _all_of(taken[poisoned]), _all_of(taken[sound])
+
+
+def _all_of(turns: list[Taken]) -> Taken:
+    return Taken(
+        sum(turn.events for turn in turns),
+        sum(turn.seconds for turn in turns),
+        sum(turn.cpu for turn in turns),
     )
-    expected = sum(order.customer != poisoned for order in orders(COUNT))
-    seen: dict[str, list[int]] = {}
-    watch, done, count = Stopwatch(), asyncio.Event(), 0
-
-    @service.on(Order, on_failure=PARK)
-    async def handle(order: Order) -> None:
-        nonlocal count
-        await asyncio.sleep(0)
-        if order.customer == poisoned:
-            raise ValueError("poison")
-        seen.setdefault(order.customer, []).append(order.number)
-        count += 1
-        if count == expected:
-            done.set()
-
-    async with started(service) as running:
-        watch.begin()
-        await running.publish(orders(COUNT))
-        await done.wait()
-        took = watch.took(expected)
-    assert all(numbers == sorted(numbers) for numbers in seen.values())
-    return took

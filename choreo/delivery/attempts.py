@@ -149,8 +149,8 @@ class Attempts:
             slot.deadline = None
         if run != job.run or job.reason is not None:
             return None
-        if outage is not None and outage.succeeded():
-            self._resume(handler)
+        if outage is not None:
+            self._succeeded(handler, outage)
         if outcome is None and not job.outbound and not self._durable:
             return Outcome.HANDLED
         return outcome
@@ -248,6 +248,12 @@ class Attempts:
     def _hold(self, job: Job, outage: Outage) -> None:
         job.held = True
         self._owner.later(job, outage.rest(self._clock.monotonic()))
+
+    def _succeeded(self, handler: Handler, outage: Outage) -> None:
+        if outage.succeeded():
+            self._resume(handler)
+        if outage.well and self._outages.get(handler.index) is outage:
+            del self._outages[handler.index]
 
     def _resume(self, handler: Handler) -> None:
         text = f"handler {handler.plan.id} goes on: an event succeeded again"

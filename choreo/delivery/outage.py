@@ -57,6 +57,11 @@ class Outage:
         self.cause: Hashable = None
         """What all failures have in common; None while there is no outage."""
 
+    @property
+    def well(self) -> bool:
+        """Say whether no failure is remembered, so that nothing need be asked or told."""
+        return not self._failures
+
     def admits(self, now: float, *, fresh: bool) -> bool:
         """Say whether an attempt may be made; during an outage only as a probe.
 

@@ -278,7 +278,9 @@ class Recovery:
         """Say whether the line has gone, or was put off; False if it is to be given back."""
         attempts = line.attempts
         buried: Reason | None = None
-        while parked := await self._lot.first(line, BATCH):
+        wanted = 1  # what is behind an event that fails once more is not read for nothing
+        while parked := await self._lot.first(line, wanted):
+            wanted = BATCH
             async with self._returns.read(parked, line) as jobs:
                 for job in jobs:
                     if self._returns.stopping:

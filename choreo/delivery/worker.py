@@ -220,7 +220,11 @@ class Worker:
             self._custody.note_begun(job.received.delivery)
         handler, turns = job.handler, self._turns
         if (
-            (job.order is not None or job.ending is not None or turns.lines)
+            (
+                job.order is not None
+                or job.ending is not None
+                or (turns.lines and (job.line is None or job.line in turns.lines))
+            )
             and not turns.free(job)
             and not await turns.come(job)
         ):

@@ -223,5 +223,6 @@ async def _count(
             .values(events=LINE.events + count, calls=LINE.calls + more)
         )
     # A line that was opened for what lies behind another line already has nothing in it.
-    gone = delete(line_table).where(own, LINE.line.in_(counts), LINE.events == 0)
-    await connection.execute(gone)
+    if opened_in_vain := [line for line, count in counts.items() if not count]:
+        empty = delete(line_table).where(own, LINE.line.in_(opened_in_vain), LINE.events == 0)
+        await connection.execute(empty)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from choreo.delivery.outage import FIRST, LONGEST, Outage, cause_of
+from choreo.delivery.outage import FIRST, LONGEST, MEMORY, Outage, cause_of
 from choreo.errors import DecodeError, Reject
 
 DAY = 86_400.0
@@ -153,3 +153,28 @@ def test_an_outage_is_never_begun_by_fewer_keys_nor_outlives_a_success(
             rule.failed(lane, cause, now)
             if before is None and rule.cause is not None:
                 assert len(failing[cause]) >= 3
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 4)), max_size=400))
+def test_a_rule_that_is_well_may_be_forgotten(steps: list[tuple[bool, int]]) -> None:
+    kept, made_anew, now = outage(3), outage(3), 0.0
+    for ok, lane in steps:
+        now += 0.1
+        if ok:
+            assert kept.succeeded() == made_anew.succeeded()
+        else:
+            assert kept.failed(lane, "down", now) == made_anew.failed(lane, "down", now)
+        assert kept.admits(now, fresh=False) == made_anew.admits(now, fresh=False)
+        if made_anew.well:
+            made_anew = outage(3)
+
+
+def test_a_run_of_successes_makes_it_well_again() -> None:
+    rule = outage()
+    rule.failed("one", "down", 0.0)
+    sick = rule.well
+
+    for _ in range(MEMORY + 1):
+        rule.succeeded()
+
+    assert (sick, rule.well) == (False, True)

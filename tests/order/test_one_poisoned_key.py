@@ -11,6 +11,7 @@ from typing import Any, Self, cast
 
 from choreo import Event, Retry, Service
 from choreo.park import Park
+from choreo.store.lot import Line, Parked
 from choreo.store.memory import MemoryStore, MemoryTransaction
 from choreo.store.memory.ledger import MemoryLedger
 from choreo.store.port import Ledger
@@ -20,6 +21,7 @@ KEYS = 1_000
 EACH = 4
 GROWTH = 1.05
 SECOND = timedelta(seconds=1)
+READ = "events read of a line"
 PARK = Park(initial=SECOND, maximum=2 * SECOND, attempts=1_000)
 
 
@@ -39,10 +41,23 @@ class Counted:
         value = getattr(self._inner, name)
         if name in {"order", "streams", "lot", "flights", "outbox"}:
             return Counted(value, self._calls)
+        if name == "first":
+            return self._reading(cast("Callable[..., Awaitable[Sequence[Parked]]]", value))
         if not callable(value):
             return value
         self._calls[name] += 1
         return cast("Callable[..., Awaitable[object]]", value)
+
+    def _reading(
+        self, first: Callable[..., Awaitable[Sequence[Parked]]]
+    ) -> Callable[[Line, int], Awaitable[Sequence[Parked]]]:
+        async def counting(line: Line, limit: int) -> Sequence[Parked]:
+            found = await first(line, limit)
+            self._calls["first"] += 1
+            self._calls[READ] += len(found)
+            return found
+
+        return counting
 
 
 class CountingStore:
@@ -87,6 +102,8 @@ class Shop:
         self.service: Service[Any] = Service("shop", store=self.store, retry=Retry(attempts=1))
         self.attempts: Counter[str] = Counter()
         self.seen: list[tuple[str, int]] = []
+        self.read = self.tried = 0
+        """Events that were read of the lot while the key failed, and attempts from there."""
         self.service.on(Job, on_failure=PARK)(self.handle)
 
     async def handle(self, event: Job) -> None:
@@ -105,6 +122,8 @@ class Shop:
                 await world.running(source).publish(jobs)
                 await world.settle()
                 await world.advance(3 * SECOND)
+            self.read = self.store.calls.pop(READ, 0)
+            self.tried = self.attempts["k500"] - 1
             spent = sum(self.store.calls.values())
             self.poisoned = None
             await world.advance(3 * SECOND)
@@ -124,3 +143,4 @@ async def test_the_other_999_keys_cost_what_they_cost_without_it_and_its_own_fol
     assert poisoned.attempts["k500"] > EACH
     assert [n for key, n in poisoned.seen if key == "k500"] == list(range(EACH))
     assert len(poisoned.seen) == KEYS * EACH
+    assert poisoned.read == poisoned.tried > 1, "what waits behind it is read for nothing"
