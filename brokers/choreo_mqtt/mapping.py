@@ -9,9 +9,20 @@ cannot be told from an empty message and is refused.
 """
 
 from choreo.message import Delivery, Message
-from choreo_mqtt.publish_packet import CONTENT_TYPE, MAX_REMAINING, pack_properties, varint
+from choreo_mqtt.publish_packet import (
+    CONTENT_TYPE,
+    MAX_REMAINING,
+    pack_head,
+    pack_name,
+    pack_properties,
+)
 from choreo_mqtt.topics import MAX_BYTES, name_problem, text_problem
 from choreo_mqtt.wire import Incoming, Outgoing
+
+KNOWN_NAMES = 1_000
+"""Names of headers that are kept as they are encoded; a program uses a few, one that makes them up
+without end forgets them."""
+_names: dict[str, bytes] = {}
 
 
 class Unsendable(Exception):
@@ -31,19 +42,24 @@ def outgoing(message: Message) -> Outgoing:
     headers: list[tuple[bytes, bytes]] = []
     content_type: bytes | None = None
     for name, value in message.headers:
-        encoded = _text(name, name.encode("utf-8", "surrogatepass")), _value(name, value)
+        if value is None:
+            raise Unsendable(
+                f"header {name[:100]!r} has no value, which a User Property cannot say"
+            )
+        if len(value) > MAX_BYTES or not (value.isascii() and value.decode().isprintable()):
+            _check(name, value)
         if name == CONTENT_TYPE and content_type is None:
-            content_type = encoded[1]
+            content_type = value
         else:
-            headers.append(encoded)
+            headers.append((_names.get(name) or _name(name), value))
     text = content_type is not None and b"json" in content_type and _is_utf8(body)
     properties = pack_properties(headers, content_type, text=text)
-    topic_bytes = len(message.topic) if message.topic.isascii() else len(message.topic.encode())
-    remaining = 2 + topic_bytes + 2 + len(properties) + len(body)
-    if remaining > MAX_REMAINING:
+    topic, rest = message.topic.encode(), len(properties) + len(body)
+    if (remaining := 2 + len(topic) + 2 + rest) > MAX_REMAINING:
         raise Unsendable(f"{remaining} bytes are more than MQTT's {MAX_REMAINING}")
-    size = 1 + len(varint(remaining)) + remaining
-    return Outgoing(message.topic, body, properties, message.retain, size)
+    head = pack_head(topic, rest, retain=message.retain)
+    size = len(head) + 2 + rest
+    return Outgoing(message.topic, head, properties, body, message.retain, size)
 
 
 def delivered(incoming: Incoming, *, stream: str, position: int, epoch: int) -> Delivery:
@@ -59,13 +75,17 @@ def delivered(incoming: Incoming, *, stream: str, position: int, epoch: int) -> 
     )
 
 
-def _value(name: str, value: bytes | None) -> bytes:
-    if value is None:
-        raise Unsendable(f"header {name[:100]!r} has no value, which a User Property cannot say")
-    return _text(name, value)
+def _name(name: str) -> bytes:
+    encoded = name.encode("utf-8", "surrogatepass")
+    _check(name, encoded)
+    if len(_names) >= KNOWN_NAMES:
+        _names.clear()
+    _names[name] = pack_name(encoded)
+    return _names[name]
 
 
-def _text(name: str, value: bytes) -> bytes:
+def _check(name: str, value: bytes) -> None:
+    """Raise Unsendable unless *value*, or the name itself, can be a string of MQTT."""
     if len(value) > MAX_BYTES:
         raise Unsendable(f"header {name[:100]!r} is longer than {MAX_BYTES} bytes")
     try:
@@ -74,7 +94,6 @@ def _text(name: str, value: bytes) -> bytes:
         raise Unsendable(f"header {name[:100]!r} is not UTF-8 text") from None
     if problem is not None:
         raise Unsendable(f"header {name[:100]!r} {problem}")
-    return value
 
 
 def _is_utf8(body: bytes) -> bool:

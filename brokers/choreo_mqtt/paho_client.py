@@ -8,7 +8,7 @@ thread, and nothing blocks.
 
 paho's own keep-alive, reconnecting, queueing and resending are not used: a client lives for one
 connection, the link above it pings, and the publisher above it never hands over more than may be in
-flight.  PUBLISH packets are read and their properties written by ``publish_packet``.
+flight.  PUBLISH packets and their answers are read and written by ``publish_packet``.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from typing_extensions import override
 
 from choreo.errors import ConfigurationError, ConnectionLost
 from choreo.failpoints import reached
-from choreo_mqtt.paho_packets import PackedProperties, Packets, Pipe, refusal, welcome
+from choreo_mqtt.paho_packets import Packets, Pipe, refusal, welcome
 from choreo_mqtt.wire import (
     QOS,
     Client,
@@ -95,7 +95,6 @@ class PahoClient(asyncio.Protocol):
         self._packets.on_connect = self._on_connect
         self._packets.on_disconnect = self._on_disconnect
         self._packets.on_subscribe = self._on_subscribe
-        self._packets.on_publish = self._on_publish
         self._packets.on_socket_register_write = self._on_packets_waiting
 
     # -- the port -----------------------------------------------------------------------------
@@ -121,10 +120,9 @@ class PahoClient(asyncio.Protocol):
         return self._heard
 
     def publish(self, outgoing: Outgoing, /) -> int:
-        properties = PackedProperties(outgoing.properties)
-        return self._packets.publish(
-            outgoing.topic, outgoing.body, QOS, outgoing.retain, properties
-        ).mid
+        mid = self._packets.send_publish(outgoing)
+        self._on_packets_waiting()
+        return mid
 
     def subscribe(self, filters: Sequence[Filter], /) -> asyncio.Future[Sequence[int]]:
         # Retain As Published stays off: then the flag on a delivery means a kept value, and a live
@@ -143,8 +141,8 @@ class PahoClient(asyncio.Protocol):
 
     def acknowledge(self, mids: Sequence[int], /) -> None:
         reached("acknowledging")
-        for mid in mids:
-            self._packets.ack(mid, QOS)
+        self._packets.send_pubacks(mids)
+        self._on_packets_waiting()
         self._loop.call_soon(reached, "acknowledged")  # the packets go out before that
 
     def ping(self) -> asyncio.Future[None]:
@@ -235,8 +233,8 @@ class PahoClient(asyncio.Protocol):
 
     def _read(self) -> None:
         try:
-            while self._pipe.waiting and not self._paused and not self._ended.done():
-                self._packets.loop_read()
+            while self._pipe.waiting and not (self._paused or self._leaving or self._ended.done()):
+                self._packets.read_one()
         except Exception as error:  # a task boundary: a bug here must not leave a deaf client (M17)
             logger.exception("reading from the broker failed", extra={"broker": self._where})
             self._end(Loss(text=f"reading from {self._where} failed: {error!r}"))
@@ -296,12 +294,6 @@ class PahoClient(asyncio.Protocol):
         granted = self._granted.pop(mid, None)
         if granted is not None and not granted.done():
             granted.set_result([reason.value for reason in reasons])
-
-    def _on_publish(
-        self, _: Paho, _data: object, mid: int, reason: ReasonCode, _why: Properties | None
-    ) -> None:
-        if not self._ended.done():
-            self._session.acknowledged(mid, reason.value, str(reason))
 
     def _on_pong(self) -> None:
         if self._pings:

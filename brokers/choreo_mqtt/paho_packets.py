@@ -1,20 +1,33 @@
-"""paho's packets without its socket: a state machine that reads from a pipe and writes into it."""
+"""paho's packets without its socket: a state machine that reads from a pipe and writes into it.
 
-from collections.abc import Callable
+PUBLISH and PUBACK, all that comes by the thousand, pass it by, as paho spends a tenth of a
+millisecond on each; what opens, holds and ends a connection is paho's.
+"""
+
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import cast
+from functools import cache
+from typing import Literal, cast
 
 from paho.mqtt.client import Client as Paho
 from paho.mqtt.client import MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-from paho.mqtt.exception import MalformedPacket
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from typing_extensions import override
 
 from choreo.errors import ConfigurationError, ConnectionLost
-from choreo_mqtt.publish_packet import MalformedPublish, read_publish
-from choreo_mqtt.wire import QOS, Opening, Session, Welcome
+from choreo_mqtt.publish_packet import (
+    MORE,
+    PUBACK,
+    PUBLISH,
+    MalformedPublish,
+    pack_puback,
+    read_puback,
+    read_publish,
+)
+from choreo_mqtt.wire import QOS, Opening, Outgoing, Session, Welcome
 
 NOT_OURS_TO_RETRY = {0x81, 0x82, 0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x95, 0x9A, 0x9B}
 """CONNACK codes that waiting does not mend (§3.2.2.2): credentials, client id, protocol."""
@@ -28,8 +41,6 @@ class Packets(Paho):
         self._pipe = pipe
         self._session = session
         self._on_pong = on_pong
-        # The window is the publisher's; without a limit paho neither queues nor searches its queue.
-        self.max_inflight_messages_set(0)
 
     def introduce(self, opening: Opening, properties: Properties) -> None:
         """Queue the CONNECT packet."""
@@ -54,20 +65,60 @@ class Packets(Paho):
         """Queue a PINGREQ; paho's own keep-alive would give up a connection that is not read."""
         self._send_pingreq()
 
+    def send_publish(self, outgoing: Outgoing) -> int:
+        """Send a PUBLISH; tell its packet id, which no SUBSCRIBE on its way has, either."""
+        mid = self._mid_generate()
+        self._pipe.put((outgoing.head, mid.to_bytes(2), outgoing.properties, outgoing.body))
+        return mid
+
+    def send_pubacks(self, mids: Sequence[int]) -> None:
+        """Accept messages, in their order."""
+        self._pipe.put([pack_puback(mid) for mid in mids])
+
+    def read_one(self) -> None:
+        """Read a packet, or what there is of it."""
+        frame = None if self.midway else self._pipe.frame()
+        if frame is None or not self._take(*frame):
+            self.loop_read()  # what is unusual, or cut off, is for paho to judge
+        else:
+            self._pipe.skip()
+
+    def _take(self, first: int, packet: bytes | bytearray) -> bool:
+        """Hand on a PUBLISH or a PUBACK; False for anything else, and for what is not sound."""
+        kind = first & 0xF0
+        if kind == PUBACK:
+            answer = read_puback(packet)
+            if answer is not None:
+                mid, code = answer
+                self._session.acknowledged(mid, code, _reason(code) if code else "")
+            return answer is not None
+        if kind == PUBLISH:
+            try:
+                incoming = read_publish(first & 0x0F, packet)
+            except MalformedPublish:
+                return False
+            if incoming.qos <= QOS:
+                self._session.received(incoming)
+                return True
+        return False
+
     @override
     def _create_socket(self) -> "Pipe":
         return self._pipe
 
     @override
     def _handle_publish(self) -> MQTTErrorCode:
-        try:
-            incoming = read_publish(self._in_packet["command"] & 0x0F, self._in_packet["packet"])
-        except MalformedPublish as error:
-            raise MalformedPacket(str(error)) from error
-        if incoming.qos > QOS:
-            return MQTTErrorCode.MQTT_ERR_PROTOCOL
-        self._session.received(incoming)
-        return MQTTErrorCode.MQTT_ERR_SUCCESS
+        return self._collected()
+
+    @override
+    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
+        return self._collected()
+
+    def _collected(self) -> MQTTErrorCode:
+        """Take a packet that came in pieces, or is not sound."""
+        if self._take(self._in_packet["command"], self._in_packet["packet"]):
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
+        return MQTTErrorCode.MQTT_ERR_PROTOCOL
 
     @override
     def _handle_pingresp(self) -> MQTTErrorCode:
@@ -76,7 +127,7 @@ class Packets(Paho):
 
     @override
     def _handle_on_message(self, message: MQTTMessage) -> None:
-        raise NotImplementedError("PUBLISH packets are read in _handle_publish")
+        raise NotImplementedError("PUBLISH packets are handed on by _take")
 
 
 class Pipe:
@@ -84,7 +135,7 @@ class Pipe:
 
     def __init__(self) -> None:
         self._data = b""
-        self._at = 0
+        self._at = self._behind = 0
         self._out: list[bytes] = []
 
     @property
@@ -96,6 +147,31 @@ class Pipe:
         """Add what has come from the network."""
         self._data = self._data[self._at :] + data if self.waiting else data
         self._at = 0
+
+    def frame(self) -> tuple[int, bytes] | None:
+        """Look at the next packet, its first byte and what its length counts; None if it is cut."""
+        data, at = self._data, self._at + 1
+        length = shift = 0
+        for byte in data[at : at + 4]:
+            at += 1
+            length |= (byte & 0x7F) << shift
+            if byte < MORE:
+                break
+            shift += 7
+        else:
+            return None
+        self._behind = at + length
+        if self._behind > len(data):
+            return None
+        return data[self._at], data[at : self._behind]
+
+    def skip(self) -> None:
+        """Go on behind the packet that was looked at."""
+        self._at = self._behind
+
+    def put(self, parts: Sequence[bytes]) -> None:
+        """Add to what is to go to the network."""
+        self._out.extend(parts)
 
     def drain(self) -> bytes:
         """Take what is to go to the network."""
@@ -124,15 +200,12 @@ class Pipe:
         """Do nothing: a pipe never blocks."""
 
 
-class PackedProperties(Properties):
-    """Properties that were encoded before."""
-
-    def __init__(self, packed: bytes) -> None:
-        object.__setattr__(self, "packed", packed)
-
-    @override
-    def pack(self) -> bytes:
-        return cast("bytes", object.__getattribute__(self, "packed"))
+@cache
+def _reason(code: int) -> str:
+    try:
+        return str(ReasonCode(PacketTypes.PUBACK, identifier=code))
+    except KeyError:  # of a later standard, or none
+        return f"reason code 0x{code:02X}"
 
 
 def refusal(where: str, reason: ReasonCode) -> ConnectionLost | ConfigurationError:

@@ -1,4 +1,4 @@
-"""The PUBLISH packet of MQTT 5 (OASIS MQTT 5.0 §3.3) as bytes, and nothing else of the protocol.
+"""PUBLISH and its PUBACK in MQTT 5 (OASIS MQTT 5.0 §3.3, §3.4) as bytes, and no other packet.
 
 Client libraries spend most of their time here, and some refuse strings that the standard allows (a
 byte order mark, §1.5.4).  A message that cannot be read would be sent again after every reconnect
@@ -9,13 +9,17 @@ are no UTF-8 in a name are shown escaped.  Only lengths that reach beyond the pa
 from collections.abc import Sequence
 
 from choreo.message import Header
-from choreo_mqtt.wire import Incoming
+from choreo_mqtt.wire import QOS, Incoming
 
 CONTENT_TYPE = "content-type"
 """Pseudo header that is the Content Type property on the wire."""
 
+PUBLISH = 0x30
+"""First byte of the packet, but for its flags (§2.1)."""
+PUBACK = 0x40
 PAYLOAD_FORMAT = 0x01
 CONTENT_TYPE_PROPERTY = 0x03
+CONTENT_TYPE_START = bytes((CONTENT_TYPE_PROPERTY,))
 SUBSCRIPTION_IDENTIFIER = 0x0B
 USER_PROPERTY = 0x26
 FIXED_LENGTHS = {PAYLOAD_FORMAT: 1, 0x02: 4, 0x23: 2}
@@ -25,6 +29,8 @@ MORE = 0x80
 """Bit of a Variable Byte Integer that says another byte follows (§1.5.5)."""
 MAX_SHIFT = 28
 TEXT_PAYLOAD = bytes((PAYLOAD_FORMAT, 1))
+PLAIN_PUBACK = bytes((PUBACK, 2))
+"""An answer of two bytes means success (§3.4.2.1)."""
 
 
 class MalformedPublish(Exception):
@@ -51,26 +57,51 @@ def read_publish(flags: int, packet: bytes | bytearray) -> Incoming:
     return Incoming(topic, bytes(packet[end:]), headers, mid, qos, bool(flags & 1), len(packet))
 
 
+def read_puback(packet: bytes | bytearray) -> tuple[int, int] | None:
+    """Read packet id and reason code from what follows a PUBACK's length; None if it is none."""
+    length = len(packet)
+    if length < 2:  # noqa: PLR2004 -- the bytes of an id
+        return None
+    return packet[0] << 8 | packet[1], packet[2] if length > 2 else 0  # noqa: PLR2004
+
+
+def pack_puback(mid: int) -> bytes:
+    """Encode the PUBACK that accepts a message."""
+    return PLAIN_PUBACK + mid.to_bytes(2)
+
+
+def pack_head(topic: bytes, rest: int, *, retain: bool) -> bytes:
+    """Encode a PUBLISH up to its packet id; *rest* bytes follow that."""
+    remaining = 2 + len(topic) + 2 + rest
+    first = PUBLISH | QOS << 1 | retain
+    return b"".join((bytes((first,)), varint(remaining), len(topic).to_bytes(2), topic))
+
+
+def pack_name(name: bytes) -> bytes:
+    """Begin a User Property, whose value is to follow."""
+    return b"".join((bytes((USER_PROPERTY,)), len(name).to_bytes(2), name))
+
+
 def pack_properties(
     headers: Sequence[tuple[bytes, bytes]], content_type: bytes | None, *, text: bool
 ) -> bytes:
-    """Encode the properties of a PUBLISH with their length; *text* says the body is UTF-8."""
-    out = bytearray(TEXT_PAYLOAD if text else b"")
+    """Encode the properties of a PUBLISH with their length, names as ``pack_name`` made them.
+
+    *text* says that the body is UTF-8.
+    """
+    parts: list[bytes] = [TEXT_PAYLOAD] if text else []
     if content_type is not None:
-        out.append(CONTENT_TYPE_PROPERTY)
-        out += len(content_type).to_bytes(2)
-        out += content_type
+        parts += (CONTENT_TYPE_START, len(content_type).to_bytes(2), content_type)
     for name, value in headers:
-        out.append(USER_PROPERTY)
-        out += len(name).to_bytes(2)
-        out += name
-        out += len(value).to_bytes(2)
-        out += value
-    return varint(len(out)) + bytes(out)
+        parts += (name, len(value).to_bytes(2), value)
+    packed = b"".join(parts)
+    return varint(len(packed)) + packed
 
 
 def varint(value: int) -> bytes:
     """Encode a Variable Byte Integer (§1.5.5)."""
+    if value < MORE:
+        return bytes((value,))
     out = bytearray()
     while value >= MORE:
         out.append(value & 0x7F | MORE)

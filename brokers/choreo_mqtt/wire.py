@@ -97,11 +97,12 @@ class Incoming(NamedTuple):
 
 
 class Outgoing(NamedTuple):
-    """One PUBLISH to the broker, checked, with its properties encoded."""
+    """One PUBLISH to the broker, checked and encoded; its packet id comes behind its head."""
 
     topic: str
-    body: bytes
+    head: bytes
     properties: bytes
+    body: bytes
     retain: bool
     size: int
     """Bytes of the packet."""

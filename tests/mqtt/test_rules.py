@@ -16,7 +16,13 @@ from choreo.message import Message
 from choreo_mqtt.acks import Acks
 from choreo_mqtt.heartbeat import Beat, Heartbeat
 from choreo_mqtt.mapping import Unsendable, outgoing
-from choreo_mqtt.publish_packet import MalformedPublish, pack_properties, read_publish
+from choreo_mqtt.publish_packet import (
+    MalformedPublish,
+    pack_name,
+    pack_properties,
+    read_publish,
+    varint,
+)
 from choreo_mqtt.reconnect import Backoff
 from choreo_mqtt.takeovers import Takeovers
 from choreo_mqtt.topics import filter_problem, matcher, name_problem, text_problem
@@ -94,7 +100,7 @@ def test_properties_are_written_as_paho_writes_them(
         oracle.UserProperty = header
 
     ours = pack_properties(
-        [(name.encode(), value.encode()) for name, value in headers],
+        [(pack_name(name.encode()), value.encode()) for name, value in headers],
         None if content_type is None else content_type.encode(),
         text=True,
     )
@@ -136,13 +142,15 @@ def test_a_message_survives_the_wire(
 ) -> None:
     typed = [("content-type", b"application/json"), *headers]
     sent = outgoing(Message("some/topic", body, headers=typed, retain=retain))
-    packet = b"\x00\x0asome/topic\x00\x01" + sent.properties + sent.body
+    packet = sent.head + b"\x00\x07" + sent.properties + sent.body
+    length = 1 if packet[1] < 128 else 2
 
-    read = read_publish(2 | retain, packet)
+    read = read_publish(packet[0] & 0x0F, packet[1 + length :])
 
-    assert read.body == body
-    assert list(read.headers) == typed
-    assert sent.size == 1 + (1 if len(packet) < 128 else 2) + len(packet)
+    assert read[:4] == ("some/topic", body, tuple(typed), 7)
+    assert (read.qos, read.retain, packet[0] >> 4) == (1, retain, 3)
+    assert len(packet) == sent.size
+    assert varint(len(packet) - 1 - length) == packet[1 : 1 + length]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +191,7 @@ def test_the_payload_format_indicator_is_true(
 
 
 def test_a_tombstone_that_is_kept_deletes_the_kept_value() -> None:
-    assert outgoing(Message("t", None, retain=True))[1] == b""
+    assert outgoing(Message("t", None, retain=True)).body == b""
 
 
 # ── acknowledgements ──────────────────────────────────────────────────────────────────────────
