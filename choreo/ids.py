@@ -1,6 +1,7 @@
 """Identities as a port: fresh ids for roots, derived ids for everything a handler emits."""
 
 import re
+from functools import lru_cache
 from typing import Protocol
 from uuid import UUID
 
@@ -26,8 +27,10 @@ class SystemIds:
         return str(uuid_utils.uuid7())
 
 
-TIMED = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4})-[78][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-"""A UUID that begins with a time: version 7, or the version 8 that is derived from one here."""
+TIMED = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+).fullmatch
+"""Finds UUIDs that begin with a time: version 7, or the version 8 that is derived from it here."""
 
 
 def derived(source: str, cause_source: str, cause_id: str, handler: str, ordinal: int) -> str:
@@ -38,14 +41,15 @@ def derived(source: str, cause_source: str, cause_id: str, handler: str, ordinal
     as a UUIDv7 does, the derived id begins with the same one and is a UUIDv8: the ids of one
     conversation lie together in every index they are kept in.
     """
-    count = str(ordinal)
-    name = (
-        f"{len(source)}:{source}{len(cause_source)}:{cause_source}{len(cause_id)}:{cause_id}"
-        f"{len(handler)}:{handler}{len(count)}:{count}"
-    )
-    hashed = str(uuid_utils.uuid5(NAMESPACE, name))
-    timed = TIMED.fullmatch(cause_id)
-    return hashed if timed is None else f"{timed[1]}-8{hashed[15:]}"
+    before, after = _framed(source, cause_source), _framed(handler, str(ordinal))
+    hashed = str(uuid_utils.uuid5(NAMESPACE, f"{before}{len(cause_id)}:{cause_id}{after}"))
+    return f"{cause_id[:14]}8{hashed[15:]}" if TIMED(cause_id) else hashed
+
+
+@lru_cache(maxsize=1024)
+def _framed(first: str, second: str) -> str:
+    """Write two parts, each after its length: what differs from event to event stands between."""
+    return f"{len(first)}:{first}{len(second)}:{second}"
 
 
 def as_uuid(value: str) -> UUID | None:

@@ -17,6 +17,24 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
+class Stamps:
+    """Writes moments as ``rfc3339`` does, most of which are of the second of the one before."""
+
+    __slots__ = ("_begin", "_second")
+
+    def __init__(self) -> None:
+        self._second: float | None = None
+        self._begin = ""
+
+    def text(self, moment: datetime) -> str:
+        """Write an aware datetime."""
+        second = moment.timestamp() // 1
+        if second != self._second:
+            self._begin = rfc3339(moment)[: -len("000000Z")]
+            self._second = second
+        return f"{self._begin}{moment.microsecond:06d}Z"
+
+
 def parse_rfc3339(text: str) -> datetime:
     """Read an RFC 3339 timestamp (section 5.6); raise ValueError for anything else.
 

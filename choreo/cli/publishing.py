@@ -180,6 +180,9 @@ class InConversation:
         envelope.correlation_id = self._correlation
         return self._writer.write(envelope, topic, key)
 
+    def stencil(self, _source: str, _kind: str, _media: str, /) -> None:
+        """Compose nothing: each is written as an envelope, which is what is changed."""
+
     def stamp(self, message: Message, number: int, epoch: int, /) -> Message:
         """Write into *message* its number in its stream, and which count of its source that is."""
         return self._writer.stamp(message, number, epoch)

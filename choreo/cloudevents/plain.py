@@ -182,9 +182,6 @@ class Plain:
         return {name: (values[place] or b"").decode() for name, place in self._extensions}
 
 
-LATE = frozenset(Envelope.__slots__)
-
-
 class PlainEnvelope(Envelope):
     """An envelope most of whose attributes become text when somebody asks for them first."""
 
@@ -193,11 +190,30 @@ class PlainEnvelope(Envelope):
     origin: tuple[Plain, Values]
     """Where to read what is not there yet: legal, all of it."""
 
-    def __getattr__(self, name: str) -> object:
-        """Read an attribute of the event that is asked for for the first time."""
-        if name not in LATE:
-            raise AttributeError(f"an envelope has no attribute {name!r}")
-        plain, values = self.origin
-        value = plain.field(name, values)
-        setattr(self, name, value)
-        return value
+
+def _late(name: str) -> property:
+    """Make the attribute *name*, read when it is asked for for the first time.
+
+    A ``__getattr__`` for all of them would make every attribute several times as slow to read.
+    """
+    slot: Any = vars(Envelope)[name]
+    get, put = slot.__get__, slot.__set__
+
+    def read(envelope: PlainEnvelope) -> object:
+        try:
+            return get(envelope)
+        except AttributeError:
+            plain, values = envelope.origin
+            value = plain.field(name, values)
+            put(envelope, value)
+            return value
+
+    return property(read, put, slot.__delete__)
+
+
+AT_ONCE = frozenset(("id", "source", "type", "content_type", "hops", "data", "extensions"))
+"""What is filled in when an envelope is read, so that it needs no second look."""
+
+for _name in Envelope.__slots__:
+    if _name not in AT_ONCE:
+        setattr(PlainEnvelope, _name, _late(_name))

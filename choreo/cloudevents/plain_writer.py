@@ -10,10 +10,9 @@ from choreo.cloudevents.attributes import CONTROLS, SPEC_VERSION, Limits
 from choreo.cloudevents.headers import CONTENT_TYPE
 from choreo.cloudevents.plain import FORM, MAX_WORDS, MAX_WORDS_BYTES, TO_FORM, TO_FRACTION, Known
 from choreo.cloudevents.spelling import OWN
+from choreo.cloudevents.stencil import HOPS, Stencil, stencil
 from choreo.envelope import Envelope
 from choreo.message import Header
-
-HOPS = tuple(str(number).encode() for number in range(65))
 
 
 class PlainWriter:
@@ -34,6 +33,7 @@ class PlainWriter:
             self._room = 0
         self._known = Known()
         self._fixed: dict[tuple[str, str, str], tuple[Header, Header, Header]] = {}
+        self._keyed = binding is not Binding.MQTT
 
     def headers(self, envelope: Envelope) -> list[Header] | None:
         """Write the headers of what is plain; None for all else, be it legal or not."""
@@ -63,6 +63,16 @@ class PlainWriter:
         if hops:
             headers.append((self._hops, HOPS[hops]))
         return headers
+
+    def stencil(self, source: str, kind: str, media: str) -> Stencil | None:
+        """Compose what writes messages of one kind; None until one has been written the long way.
+
+        Whatever it does not write itself it leaves to ``headers``.
+        """
+        fixed = self._fixed.get((source, kind, media))
+        if fixed is None:
+            return None
+        return stencil(self._specversion, fixed, self._names, self._room, keyed=self._keyed)
 
     def _varied(self, envelope: Envelope) -> list[tuple[str, bytes]]:
         """Write what differs from event to event."""

@@ -19,6 +19,7 @@ from choreo.cloudevents.attributes import (
 from choreo.cloudevents.headers import CONTENT_TYPE
 from choreo.cloudevents.plain_writer import PlainWriter
 from choreo.cloudevents.spelling import OWN, own_values
+from choreo.cloudevents.stencil import Stencil
 from choreo.cloudevents.structured import is_cloudevents
 from choreo.envelope import JSON, Envelope
 from choreo.errors import EncodeError
@@ -64,6 +65,10 @@ class EnvelopeWriter:
         elif key is None and envelope.key is not None:
             key = envelope.key.encode()
         return Message(topic, envelope.data, key, headers)
+
+    def stencil(self, source: str, kind: str, media: str, /) -> Stencil | None:
+        """Compose what writes messages of one kind; None while no such message was ever written."""
+        return self._plain.stencil(source, kind, media)
 
     def _headers(self, envelope: Envelope) -> list[Header]:
         """Write the attributes of what is not plain, and find out what is wrong with it."""

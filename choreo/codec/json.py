@@ -1,15 +1,19 @@
 """JSON payloads, read and written by pydantic straight from and to bytes."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from uuid import UUID
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from choreo.codec import Codec, E, Payload
 from choreo.codec.problems import MAX_PROBLEMS, Describe
 from choreo.envelope import Envelope
 from choreo.errors import DecodeError, EncodeError
+from choreo.event import Event
 from choreo.upcast import Chain, brought_up, chains
 
 _KNOWN_REASONS = (
@@ -20,6 +24,13 @@ _KNOWN_REASONS = (
     re.compile(r"Circular reference"),
 )
 """What pydantic may say of an event that it cannot write, and that holds no value of it (D10)."""
+
+SCALARS: Mapping[object, type] = {
+    kind: kind for kind in (str, int, float, bool, datetime, date, time, timedelta, UUID, Decimal)
+}
+"""Types whose values can be nothing but what they are."""
+OVERRIDE = "__get_pydantic_core_schema__"
+"""How a class, or what annotates a field, has pydantic read and write it in a way of its own."""
 
 
 class JsonCodec:
@@ -39,10 +50,14 @@ class JsonCodec:
         # Dunder attributes of pydantic, documented as its public core: the bound methods save a
         # third of the time of model_dump_json and model_validate_json.
         write = event.__pydantic_serializer__.to_json
+        kinds = scalars(event)
 
         def encode(value: E) -> Payload:
             try:
-                data = write(value, by_alias=True, warnings="error")
+                if kinds is not None and [*map(type, value.__dict__.values())] == kinds:
+                    data = write(value, by_alias=True, warnings=False)
+                else:
+                    data = write(value, by_alias=True, warnings="error")
                 if b"NaN" in data or b"Infinity" in data:
                     from_json(data, allow_inf_nan=False)
                 return Payload(data)
@@ -75,6 +90,30 @@ class JsonCodec:
             raise DecodeError(problem)
 
         return decode
+
+
+def scalars(event: type[Event]) -> list[type] | None:
+    """Tell the types of its values if *event* has scalars only, and pydantic's way to write them.
+
+    Values of these very types are what the class says, so that pydantic need not be asked to look
+    for others: that costs more than writing does.
+    """
+    decorators = event.__pydantic_decorators__
+    if (
+        event.model_computed_fields
+        or decorators.field_serializers
+        or decorators.model_serializers
+        or event.model_config.get("extra") == "allow"
+        or any(OVERRIDE in vars(each) for each in event.__mro__ if each is not BaseModel)
+    ):
+        return None
+    kinds: list[type] = []
+    for field in event.model_fields.values():
+        kind = SCALARS.get(field.annotation)
+        if kind is None or any(hasattr(each, OVERRIDE) for each in field.metadata):
+            return None
+        kinds.append(kind)
+    return kinds
 
 
 def _brought_up(data: bytes, chain: Chain) -> bytes:

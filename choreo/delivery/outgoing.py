@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from choreo.broker import Capabilities
 from choreo.clock import Clock
+from choreo.cloudevents.stencil import Lineage, Stencil
 from choreo.codec import Codec, Payload
 from choreo.context import Emitted
 from choreo.delivery.tracing import Draft, Outbound, Tracer
@@ -15,6 +16,7 @@ from choreo.errors import EncodeError
 from choreo.event import Event, EventType, event_type
 from choreo.message import Message
 from choreo.store.outbox import Emission
+from choreo.timestamps import Stamps
 
 MAX_SEQUENCE = 2**63 - 1
 
@@ -26,12 +28,16 @@ class Writer(Protocol):
         """Build the message that carries *envelope*."""
         ...
 
+    def stencil(self, source: str, kind: str, media: str, /) -> Stencil | None:
+        """Compose what writes messages of one kind; None while no such message was ever written."""
+        ...
+
     def stamp(self, message: Message, number: int, epoch: int, /) -> Message:
         """Write into *message* its number in its stream, and which count of its source that is."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Route:
     declared: EventType
     type: str
@@ -39,6 +45,15 @@ class _Route:
     encode: Callable[[Any], Payload]
     topic: str | None
     """The one topic of all such events, or None if each event fills its own."""
+    retain: bool
+    stencil: Stencil | None = None
+    """Writes most of such events, once one has been written the long way."""
+
+    @property
+    def simple(self) -> bool:
+        """Say whether nothing but their key is taken out of such events."""
+        declared = self.declared
+        return declared.sequence is None and declared.idempotency_key is None
 
 
 class Outgoing:
@@ -64,6 +79,7 @@ class Outgoing:
         self._retained = capabilities.retained
         self._tracer = tracer
         self._routes: dict[type[Event], _Route] = {}
+        self._stamps = Stamps()
 
     def prepare(self, event: type[Event]) -> None:
         """Compose the encoder of *event* now; raise ConfigurationError if it cannot be written."""
@@ -74,41 +90,42 @@ class Outgoing:
 
         It begins a conversation, or joins the one that *correlation* names.
         """
-        now = _timestamp(_later(self._clock.now(), emitted.delay))
+        now = self._stamps.text(_later(self._clock.now(), emitted.delay))
         envelope = self._envelope(emitted.event, emitted.id, now)
         envelope.correlation_id = correlation or emitted.id
         return self._message(emitted.event, envelope)
 
     def roots(self, events: Sequence[tuple[str, Event]]) -> Sequence[Message]:
         """Write events, each after its id, that no other caused: each begins a conversation."""
-        now = _timestamp(self._clock.now())
-        drafted: list[tuple[Event, Envelope]] = []
-        for identity, event in events:
-            _not_numbered(event)
-            envelope = self._envelope(event, identity, now)
-            envelope.correlation_id = identity
-            drafted.append((event, envelope))
-        return self._written(drafted)
+        now = self._stamps.text(self._clock.now())
+        if self._tracer is not None:
+            return self._traced([self._root(event, identity, now) for identity, event in events])
+        return [
+            self._short(event, identity, now, Lineage(identity))
+            or self._message(*self._root(event, identity, now))
+            for identity, event in events
+        ]
 
     def caused(self, emitted: Sequence[Emitted], cause: Envelope) -> Sequence[Message]:
         """Write what a handler emitted because of *cause*, each with the time when it is due."""
-        began = self._clock.now()
-        now = _timestamp(began)
-        drafted: list[tuple[Event, Envelope]] = []
-        for identity, event, delay in emitted:
-            moment = now if delay is None else _timestamp(_later(began, delay))
-            envelope = self._envelope(event, identity, moment)
-            envelope.correlation_id = cause.correlation_id or cause.id
-            envelope.causation_id = cause.id
-            if cause.source != self.source:
-                envelope.causation_source = cause.source
-            envelope.hops = cause.hops + 1
-            # The trace goes on through a service that records none.
-            envelope.traceparent = cause.traceparent
-            envelope.tracestate = cause.tracestate
-            envelope.baggage = cause.baggage
-            drafted.append((event, envelope))
-        return self._written(drafted)
+        began, text = self._clock.now(), self._stamps.text
+        lineage = Lineage(
+            cause.correlation_id or cause.id,
+            cause.id,
+            None if cause.source == self.source else cause.source,
+            cause.hops + 1,
+        )
+        timed = [
+            (event, identity, text(_later(began, delay))) for identity, event, delay in emitted
+        ]
+        if self._tracer is not None:
+            return self._traced([self._follower(*each, lineage, cause) for each in timed])
+        if cause.traceparent is not None or cause.baggage is not None:
+            return [self._message(*self._follower(*each, lineage, cause)) for each in timed]
+        return [
+            self._short(*each, lineage) or self._message(*self._follower(*each, lineage, cause))
+            for each in timed
+        ]
 
     def emissions(
         self, emitted: Sequence[Emitted], messages: Sequence[Message]
@@ -132,9 +149,42 @@ class Outgoing:
         """Write into *message* the number that the outbox gave it."""
         return self._writer.stamp(message, number, epoch)
 
-    def _written(self, drafted: Sequence[tuple[Event, Envelope]]) -> Sequence[Message]:
-        if self._tracer is None:
-            return [self._message(event, envelope) for event, envelope in drafted]
+    def _short(self, event: Event, identity: str, time: str, lineage: Lineage) -> Message | None:
+        """Write an event of a kind that was written before; None if that takes an envelope."""
+        route = self._routes.get(type(event))
+        if route is None or route.stencil is None:
+            return None
+        data, dataschema = route.encode(event)
+        if dataschema is not None:
+            return None
+        declared = route.declared
+        key = None if declared.key is None else _text(event, declared.key)
+        topic = self._topic(event) if route.topic is None else route.topic
+        message = route.stencil(topic, data, key, identity, time, lineage)
+        if message is not None and route.retain:
+            message.retain = True
+        return message
+
+    def _root(self, event: Event, identity: str, time: str) -> tuple[Event, Envelope]:
+        _not_numbered(event)
+        envelope = self._envelope(event, identity, time)
+        envelope.correlation_id = identity
+        return event, envelope
+
+    def _follower(
+        self, event: Event, identity: str, time: str, lineage: Lineage, cause: Envelope
+    ) -> tuple[Event, Envelope]:
+        envelope = self._envelope(event, identity, time)
+        envelope.correlation_id, envelope.causation_id = lineage.correlation, lineage.causation
+        envelope.causation_source, envelope.hops = lineage.source, lineage.hops
+        # The trace goes on through a service that records none.
+        envelope.traceparent = cause.traceparent
+        envelope.tracestate = cause.tracestate
+        envelope.baggage = cause.baggage
+        return event, envelope
+
+    def _traced(self, drafted: Sequence[tuple[Event, Envelope]]) -> Sequence[Message]:
+        assert self._tracer is not None  # noqa: S101 -- else nothing is traced
         drafts = [
             Draft(envelope, self._route(type(event)).declared, self._topic(event))
             for event, envelope in drafted
@@ -176,7 +226,11 @@ class Outgoing:
         key = None if envelope.key is None else envelope.key.encode()
         topic = self._topic(event) if route.topic is None else route.topic
         message = self._writer.write(envelope, topic, key)
-        message.retain = route.declared.retain and self._retained
+        message.retain = route.retain
+        if route.stencil is None and route.simple:
+            route.stencil = self._writer.stencil(
+                envelope.source, envelope.type, envelope.content_type
+            )
         return message
 
     def _topic(self, event: Event) -> str:
@@ -191,7 +245,9 @@ class Outgoing:
         if route is None:
             declared = event_type(event)
             fixed = None if self._topic_levels and declared.topic.fields else self._fixed(declared)
-            route = _Route(declared, declared.type, self._codec.encoder(event), fixed)
+            retain = declared.retain and self._retained
+            encode = self._codec.encoder(event)
+            route = _Route(declared, declared.type, encode, fixed, retain)
             self._routes[event] = route
         return route
 
@@ -201,10 +257,6 @@ class Outgoing:
 
 def _later(moment: datetime, delay: timedelta | None) -> datetime:
     return moment if delay is None else moment + delay
-
-
-def _timestamp(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _text(event: Event, field: str) -> str | None:

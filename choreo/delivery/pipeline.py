@@ -171,10 +171,10 @@ def _attempter(
 
 
 def _emitter(plan: Plan, parts: Parts) -> Emit:
-    source, kept = parts.outgoing.source, parts.books.durable
+    source, kept, emits = parts.outgoing.source, parts.books.durable, plan.emits
 
     def emit(context: Context, event: Event, delay: timedelta | None) -> str:
-        if type(event) not in plan.emits:
+        if type(event) not in emits:
             raise UndeclaredEmit(
                 f"handler {plan.id} emitted {type(event).__name__} undeclared: name it in "
                 f"the return type or in on(…, publishes=[{type(event).__name__}]) at {plan.where}"

@@ -4,16 +4,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field, field_validator
+from pydantic import Field, PlainSerializer, computed_field, field_serializer, field_validator
 
 from choreo.codec import Codec, E, Payload
 from choreo.codec.choice import Codecs
-from choreo.codec.json import JsonCodec
+from choreo.codec.json import JsonCodec, scalars
 from choreo.envelope import Envelope
 from choreo.errors import ConfigurationError, DecodeError, EncodeError
 from choreo.event import Event
@@ -218,3 +218,52 @@ def test_the_bound_methods_of_pydantic_are_still_there() -> None:
     bound: Any = Paid
     assert bound.__pydantic_validator__.validate_json(b'{"amount": 1}').amount == 1
     assert bound.__pydantic_serializer__.to_json(Paid(amount=Decimal(1))).startswith(b"{")
+
+
+class Flat(Event, topic="flat"):
+    name: str
+    count: int = Field(default=0, ge=0)
+
+
+class Shouted(Event, topic="shouted"):
+    name: str
+
+    @field_serializer("name")
+    def shout(self, name: str) -> str:
+        return name.upper()
+
+
+class Tagged(Event, topic="tagged"):
+    name: Annotated[str, PlainSerializer(str.upper, return_type=str)]
+
+
+class Counted(Event, topic="counted"):
+    name: str
+
+    @computed_field
+    def length(self) -> int:
+        return len(self.name)
+
+
+def test_only_scalars_that_pydantic_writes_its_own_way_need_no_second_look() -> None:
+    found = [scalars(event) for event in (Flat, Paid, Shouted, Tagged, Counted)]
+
+    assert found == [[str, int], None, None, None, None]
+
+
+@pytest.mark.parametrize("odd", [{"count": "seven"}, {"count": 1.5}, {"name": 7}])
+def test_a_scalar_that_is_not_what_its_class_says_is_refused_on_writing(
+    odd: dict[str, Any],
+) -> None:
+    event = Flat(name="a").model_copy(update=odd)
+
+    with pytest.raises(EncodeError, match="Flat cannot be written"):
+        JsonCodec().encoder(Flat)(event)
+
+
+def test_an_event_of_scalars_is_written_as_it_would_be_with_every_check() -> None:
+    event = Flat(name="a", count=True)
+
+    payloads = [JsonCodec().encoder(Flat)(each) for each in (event, Flat(name="a", count=1))]
+
+    assert [payload.data for payload in payloads] == [b'{"name":"a","count":1}'] * 2
