@@ -16,6 +16,7 @@ from choreo.packing import BODY
 from choreo.replay import replay_topic
 from choreo.runner import started
 from tests.local import KafkaPart
+from tests.patience import patient
 
 TRACKS = [
     ("ann", "small"),
@@ -66,7 +67,7 @@ async def test_a_letter_that_does_not_fit_is_packed_and_arrives_whole(
     async with (
         started(path.service(name, real_kafka.url, WalkedHere)) as running,
         open_broker(real_kafka.url) as broker,
-        asyncio.timeout(50),
+        asyncio.timeout(patient(50)),
     ):
         desk = Desk(broker, of_service(name, broker.capabilities))
         await running.publish([WalkedHere(who=who, track=track) for who, track in TRACKS])

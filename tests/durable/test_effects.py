@@ -15,6 +15,7 @@ from choreo.testing import Harness
 from choreo_sql import SqlTransaction
 from tests.durable.conftest import Effects
 from tests.durable.shop import SOON, Counted, Placed, Shop, Taken
+from tests.patience import patient
 
 
 def _copies(world: Harness, topic: str) -> list[Message]:
@@ -71,7 +72,7 @@ async def test_attempts_are_counted_over_a_restart_d13(url: str, effects: Effect
         await world.publish(Placed(order="a"))
         worker = world.running(first.service).worker
         assert worker is not None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(5)):
             while len(first.attempts) < 2 or worker.busy:
                 await asyncio.sleep(0.001)
         (order,) = _copies(world, "orders")

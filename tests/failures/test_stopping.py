@@ -8,6 +8,7 @@ from choreo import Context, Retry, Service
 from choreo.runner import started
 from choreo_memory import MemoryBroker
 from tests.failures.events import Placed
+from tests.patience import patient
 
 HOUR = timedelta(hours=1)
 
@@ -42,7 +43,7 @@ async def test_a_stop_finishes_what_runs_and_leaves_the_rest_to_the_next_a9() ->
     second = service()
     async with started(second) as again:
         assert again.worker is not None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(5)):
             while len(handled) < 50:
                 await asyncio.sleep(0)
 
@@ -77,7 +78,7 @@ async def test_an_event_that_waits_for_a_retry_is_handed_over_again_after_a_stop
     broken = False
     async with started(service()) as again:
         assert again.worker is not None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(5)):
             while not handled:
                 await asyncio.sleep(0)
 
@@ -114,7 +115,7 @@ async def test_a_member_that_joins_takes_over_without_a_second_run_of_anything_k
             await second.publish_many(events[1_000:])
             async with started(third):
                 pass
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(patient(8)):
             while len(handled) < 2_000:
                 await asyncio.sleep(0)
 
@@ -150,7 +151,7 @@ async def test_a_handler_that_outlives_the_drain_budget_is_cut_short_and_run_aga
 
     hang = False
     async with started(service()):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(5)):
             while not ended:
                 await asyncio.sleep(0)
 

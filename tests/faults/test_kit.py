@@ -34,6 +34,7 @@ from choreo.testing.faults import (
 from choreo.testing.faults.processes import state
 from tests.conftest import OwnDisk
 from tests.local import Process
+from tests.patience import patient
 
 SHORT = 0.3
 
@@ -84,7 +85,7 @@ async def test_a_frozen_process_stands_still_all_the_while_and_goes_on(tmp_path:
 
         assert meanwhile == "T"
         assert proof == f"{process.pid} stood still all the while"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(5)):
             while state(process.pid) == "T":
                 await asyncio.sleep(0.01)
 

@@ -20,6 +20,7 @@ from choreo_kafka.settings import KafkaSettings
 from choreo_kafka.stream import Stream
 from choreo_kafka.streams import Streams
 from tests.kafka.ear import Ear, subscription, until
+from tests.patience import patient
 
 PLACE = TopicPartition("topic", 0)
 MANY = 100_000
@@ -171,7 +172,7 @@ async def test_a_stream_that_rested_for_its_crowded_metadata_goes_on_unaided() -
         streams.ready.clear()
 
         streams.settle(done[::2])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(5)):
             await streams.ready.wait()
 
         assert len(streams.take(10)) == 10

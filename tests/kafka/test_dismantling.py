@@ -14,6 +14,7 @@ from choreo_kafka.dismantling import stop
 from choreo_kafka.generation import Generation
 from choreo_kafka.settings import KafkaSettings
 from tests.local import MockCluster
+from tests.patience import patient
 
 NO_TIME = timedelta(milliseconds=50)
 
@@ -61,7 +62,7 @@ async def test_who_waits_for_a_batch_is_told_that_it_will_not_be_sent_p3(
 
     await stop(producer, NO_TIME)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patient(5)):
         await asyncio.wait([answer])
     assert answer.exception() is not None
 

@@ -11,6 +11,7 @@ from choreo.message import Message
 from choreo_kafka import KafkaBroker
 from tests.conftest import StartKafka
 from tests.kafka.ear import Ear, receive, subscription, until
+from tests.patience import patient
 
 OPTIONS = "session_timeout=3&stall_timeout=3&publish_timeout=5&close_timeout=1&connect_timeout=3"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
@@ -42,12 +43,12 @@ async def test_a_broker_that_falls_silent_is_noticed_and_returned_to(
             node.freeze()
             try:
                 with pytest.raises(PublishError) as told:
-                    async with asyncio.timeout(8):
+                    async with asyncio.timeout(patient(8)):
                         await broker.publish([Message(topic, b"lost?", b"key")])
                 await until(lambda: ear.of("rebuilt"))
             finally:
                 node.thaw()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(patient(30)):
                 await insist(broker, Message(topic, b"after", b"key"))
                 got: list[bytes | None] = []
                 while b"after" not in got:
@@ -88,7 +89,7 @@ async def test_what_was_accepted_survives_its_leader(
                 await asyncio.to_thread(lambda: cluster.leader(topic).kill())
                 killed.set()
             got: list[bytes] = []
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(patient(60)):
                 while not set(accepted) <= set(got):
                     batch = await consumer.poll(100)
                     consumer.settle(batch)

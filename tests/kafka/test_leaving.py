@@ -8,6 +8,7 @@ from choreo_kafka import KafkaBroker
 from tests.kafka.ear import Ear, subscription
 from tests.kafka.severed import sever
 from tests.local import KafkaPart
+from tests.patience import patient
 
 OPTIONS = "session_timeout=30&close_timeout=1"
 
@@ -20,7 +21,7 @@ async def test_a_member_that_stops_within_a_join_leaves_no_ghost_k6(
     url = f"kafka://{real_kafka.bootstrap}?{OPTIONS}"
 
     async def members(count: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patient(20)):
             while await asyncio.to_thread(real_kafka.admin.members, group) != count:
                 await asyncio.sleep(0.05)
 

@@ -11,6 +11,7 @@ from choreo.message import Delivery
 from choreo.packing import BODY
 from choreo.runner import started
 from tests.local import KafkaPart
+from tests.patience import patient
 
 
 async def letters_of(broker: Broker, name: str) -> list[Delivery]:
@@ -49,7 +50,7 @@ async def test_a_letter_larger_than_kafka_takes_is_deflated_and_its_neighbour_is
     sent = [event(topic, place, track) for place, track in enumerate((digits, b"small"))]
     async with started(shop) as running, open_broker(real_kafka.url) as broker:
         await broker.publish(sent)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(patient(30)):
             while len(found := await letters_of(broker, name)) < 2:
                 await asyncio.sleep(0.1)
         assert running.worker is not None

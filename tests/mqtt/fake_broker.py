@@ -8,6 +8,7 @@ from typing import Self
 
 from choreo_mqtt.publish_packet import read_publish, varint
 from choreo_mqtt.wire import Incoming
+from tests.patience import patient
 
 CONNECT, CONNACK, PUBLISH, PUBACK = 1, 2, 3, 4
 SUBSCRIBE, SUBACK, UNSUBSCRIBE = 8, 9, 10
@@ -124,11 +125,11 @@ class FakeBroker:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Return once *condition* holds, looking after each packet."""
-        async with asyncio.timeout(5), self._changed:
+        async with asyncio.timeout(patient(5)), self._changed:
             await self._changed.wait_for(lambda: bool(condition()))
 
     async def _settled(self) -> None:
-        async with asyncio.timeout(5), self._changed:
+        async with asyncio.timeout(patient(5)), self._changed:
             await self._changed.wait_for(
                 lambda: all(each.reader.at_eof() for each in self.connections)
             )

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 
 from choreo.broker import Consumer, Notice, Subscription, TopicFilter
 from choreo.message import Delivery, Message
+from tests.patience import patient
 
 
 class Recorder:
@@ -32,7 +33,7 @@ class Recorder:
 
     async def heard(self, kind: str, count: int = 1) -> None:
         """Return once *count* notices of *kind* have come."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patient(20)):
             while self.kinds.count(kind) < count:
                 self.news.clear()
                 await self.news.wait()
@@ -58,7 +59,7 @@ def subscription(
 async def receive(consumer: Consumer, count: int) -> list[Delivery]:
     """Take exactly *count* deliveries."""
     got: list[Delivery] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patient(20)):
         while len(got) < count:
             got.extend(await consumer.poll(count - len(got)))
     return got

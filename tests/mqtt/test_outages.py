@@ -13,6 +13,7 @@ from choreo_mqtt import MqttBroker
 from tests.local import MosquittoOptions, MqttPart
 from tests.mqtt.faults import QUICK, WATCHFUL, Name, Start, kill_client
 from tests.mqtt.listener import Recorder, numbered, numbers, receive, subscription
+from tests.patience import patient
 
 
 async def test_headers_arrive_in_order_with_repeats_and_content_type(
@@ -219,7 +220,7 @@ async def test_of_two_processes_with_one_client_id_the_older_ends_with_a_clear_e
             await stack.enter_async_context(broker)
             consumers.append(await stack.enter_async_context(broker.subscribe(wanted, listener)))
         older, newer = (asyncio.ensure_future(consumer.poll(1)) for consumer in consumers)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(patient(30)):
             with pytest.raises(BrokerError, match="used by another process"):
                 await older
             await brokers[1].publish([Message(topic, b"for the newer")])

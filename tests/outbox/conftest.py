@@ -10,6 +10,7 @@ import pytest
 from choreo.store.opening import open_store
 from tests.local.parts import PostgresPart
 from tests.outbox.emitting import Place
+from tests.patience import patient
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ async def postgres_url(
     try:
         await server.execute(f"CREATE DATABASE {name}")
         yield f"{postgres.dsn.rpartition('/')[0]}/{name}?create=true"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(patient(30)):
             await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await server.close()

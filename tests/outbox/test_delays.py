@@ -16,6 +16,7 @@ from choreo.errors import ConfigurationError
 from choreo.middleware import Call
 from choreo.outbox import Outbox
 from choreo.testing import Harness, ManualClock
+from tests.patience import patient
 
 HOUR = timedelta(hours=1)
 HASTY = Retry(attempts=3, initial=timedelta(milliseconds=1), maximum=timedelta(milliseconds=1))
@@ -222,7 +223,7 @@ async def test_a_delayed_event_is_soon_and_not_early(any_url: str) -> None:
     async with Harness(shop.service) as world:
         for number in range(1, 4):
             await world.publish(Placed(order="a"))
-            async with asyncio.timeout(8):
+            async with asyncio.timeout(patient(8)):
                 while len(shop.seen) < number:
                     await asyncio.sleep(0.002)
 
@@ -241,7 +242,7 @@ async def test_timers_outlive_the_service_and_go_out_in_order_after_it_was_away(
 
     back = Shop(url)
     async with Harness(back.service):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(5)):
             while len(back.seen) < 3:
                 await asyncio.sleep(0.002)
 
@@ -254,7 +255,7 @@ async def test_a_process_whose_clock_is_wrong_fires_neither_early_nor_late(url: 
     shop = Shop(url, HOUR, timedelta(seconds=0.3))
     async with Harness(shop.service, clock=Ahead()) as world:
         await world.publish(Placed(order="a"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(5)):
             while not shop.seen:
                 await asyncio.sleep(0.002)
         await world.settle()
@@ -275,7 +276,7 @@ async def test_an_application_adds_with_a_delay(url: str) -> None:
             await session.rollback()
             await outbox.add(session, Reminded(order="a"), delay=timedelta(seconds=0.3))
             await session.commit()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(5)):
             while not shop.seen:
                 await asyncio.sleep(0.002)
     await engine.dispose()

@@ -14,6 +14,7 @@ import pytest
 from choreo.store.opening import open_store
 from tests.local.process import Process
 from tests.outbox.emitting import Place, emission
+from tests.patience import patient
 
 LEASE = "1"
 TIMERS = 400
@@ -62,12 +63,14 @@ async def test_with_relays_killed_no_timer_is_lost_or_early_and_each_key_is_in_o
 
 def _kill_and_watch(url: str, record: Path, due: dict[str, float], running: ExitStack) -> None:
     """Run one relay after the other, killing the first ones, and see that nothing is early."""
-    numbers, over = count(), time.time() + LATEST
+    numbers, over = count(), time.time() + patient(LATEST)
     relay = _relay(url, record, next(numbers), running)
     kills, kill_at = 0, len(due) // (KILLS + 1)
     seen = 0
     while seen < len(due):
-        assert time.time() < over, f"{seen} of {len(due)} after {LATEST} s; {relay.log.read_text()}"
+        assert time.time() < over, (
+            f"{seen} of {len(due)} after {patient(LATEST)} s; {relay.log.read_text()}"
+        )
         names = set(_published(record))
         now = time.time()
         assert not [name for name in names if due[name] > now]

@@ -19,6 +19,7 @@ from choreo.registry.local.shelf import Draft
 from choreo.runner import started
 from choreo.testing import Harness
 from tests.local import KafkaPart
+from tests.patience import patient
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
 
@@ -165,6 +166,6 @@ async def test_a_registry_that_is_down_holds_what_needs_it_and_nothing_else(
 
 
 async def until(seen: Sequence[object], count: int) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patient(60)):
         while len(seen) < count:
             await asyncio.sleep(0.05)

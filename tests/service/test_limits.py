@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from choreo import Event, Retry, Service
 from choreo.testing import Harness, ManualClock
+from tests.patience import patient
 
 
 class Placed(Event, topic="orders", key="order"):
@@ -46,7 +47,7 @@ async def test_all_handlers_run_that_may_however_many_they_are() -> None:
 
     async with Harness(shop) as world:
         await shop.publish_many([Placed(order=str(n)) for n in range(1_000)])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(5)):
             await all_run.wait()
         await world.settle()
 
@@ -92,7 +93,7 @@ async def test_events_behind_one_stuck_key_are_bounded_and_other_keys_go_on_r9()
         await shop.publish_many(orders)
         worker = world.running(shop).worker
         assert worker is not None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(5)):
             while len(done) < 40:
                 await asyncio.sleep(0)
                 assert worker.held <= 50
@@ -139,7 +140,7 @@ async def test_keys_that_fail_do_not_use_up_what_others_need() -> None:
         orders = [Placed(order=f"bad{n}") for n in range(100)]
         orders += [Placed(order=f"good{n}") for n in range(100)]
         await shop.publish_many(orders)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(5)):
             while len(good) < 100:
                 await asyncio.sleep(0)
         assert not world.dead_letters

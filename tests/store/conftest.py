@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from tests.local.parts import PostgresPart
+from tests.patience import patient
 from tests.store.setups import sqlite_url
 
 
@@ -21,7 +22,7 @@ async def postgres_url(
     try:
         await server.execute(f"CREATE DATABASE {name}")
         yield f"{postgres.dsn.rpartition('/')[0]}/{name}?create=true"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(patient(30)):
             await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await server.close()

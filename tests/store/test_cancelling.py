@@ -13,6 +13,7 @@ from choreo.store.port import Attempt, End, Lease, Verdict
 from choreo_sql import SqlStore, SqlTransaction
 from choreo_sql.connections import PostgresConnections, SqliteConnections
 from choreo_sql.ledger import SqlLedger
+from tests.patience import patient
 from tests.store.handling import books, claim, handle, pay, payments
 from tests.store.interruption import interrupted
 
@@ -86,7 +87,7 @@ async def test_wherever_a_task_is_cancelled_the_store_is_whole(url: str, work: W
         turn, struck = 0, True
         while struck:
             turn += 1
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(patient(20)):
                 struck = await interrupted(work(ledger, f"{turn:03}"), turn)
                 await work(ledger, f"{turn:03} after")
             assert lent(store) == 0

@@ -17,6 +17,7 @@ from choreo.store.port import End, Verdict
 from choreo_sql import SqlStore, SqlTransaction
 from choreo_sql.ledger import SqlLedger
 from tests.local import Postgres
+from tests.patience import patient
 from tests.store.handling import books, claim, handle, pay, payments
 from tests.store.setups import sqlite_url
 from tests.store.severing import severed
@@ -178,7 +179,7 @@ async def pay_d(transaction: SqlTransaction) -> None:
 
 async def again(work: Callable[[], Awaitable[T]]) -> T:
     """Do as who uses a store does: a session may end in the middle of what is said on it."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patient(5)):
         while True:
             with suppress(StoreError):
                 return await work()
@@ -257,7 +258,7 @@ async def test_a_server_that_does_not_answer_is_not_waited_for_longer_than_the_t
             await connection.execute(text("LOCK TABLE choreo_inbox"))
             for work in (finish(ledger, "a"), handle(ledger, "b", pay)):
                 with pytest.raises(StoreError) as caught:
-                    async with asyncio.timeout(8):
+                    async with asyncio.timeout(patient(8)):
                         await work
                 assert store.unavailable(caught.value)
 

@@ -12,6 +12,7 @@ from choreo.store.port import End, Verdict
 from choreo_sql import SqlTransaction
 from choreo_sql.transaction import TransactionMisused
 from tests.outbox.emitting import emission
+from tests.patience import patient
 from tests.store.handling import Payment, books, claim, handle, pay, payments
 
 WRITTEN = Verdict.WRITTEN
@@ -238,7 +239,7 @@ async def test_ends_are_written_while_handlers_hold_all_their_connections(
             entered.release()
             await go_on.wait()
 
-        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(patient(10)), asyncio.TaskGroup() as tasks:
             for number in range(5):
                 tasks.create_task(handle(ledger, f"held {number}", handler))
             await entered.acquire()

@@ -19,6 +19,7 @@ from choreo.testing import Harness, ManualClock
 from choreo.testing.clock import rest
 from choreo_memory import MemoryBroker
 from choreo_memory.consumer import MemoryConsumer
+from tests.patience import patient
 from tests.storm.events import Asked
 
 HOUR = Retry(attempts=9, initial=timedelta(hours=1), maximum=timedelta(hours=1))
@@ -44,7 +45,7 @@ def worker_of(running: Running) -> Worker:
 
 
 async def reached(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patient(5)):
         while not condition():
             await asyncio.sleep(0)
 
