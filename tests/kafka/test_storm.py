@@ -14,7 +14,6 @@ from choreo_kafka.consumer import KafkaConsumer
 from tests.kafka.ear import Ear, subscription
 from tests.kafka.severed import sever
 from tests.local.parts import KafkaPart
-from tests.patience import patient
 
 OPTIONS = "&close_timeout=1"
 EVENTS = 4_000
@@ -90,7 +89,7 @@ async def work_off(url: str, topic: str, random: Random, *, dying: bool) -> list
             work = Work(history, working, random)
             work.revoked = rebalances
             try:
-                async with asyncio.timeout(patient(10)):
+                async with asyncio.timeout(10):
                     await work.run(url, topic, batches=batches, dies=dies)
             except TimeoutError:
                 continue  # nothing came any more
