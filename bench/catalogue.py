@@ -85,6 +85,19 @@ MEASURES = (
         "postgresql",
     ),
     Measure(
+        "inbox_outbox_sqlite_grouped",
+        "several keys' events in one transaction ÷ one transaction an event",
+        3.0,
+        _alone(durable.inbox_outbox_sqlite_grouped),
+    ),
+    Measure(
+        "inbox_outbox_postgresql_grouped",
+        "the same, over two connections",
+        3.0,
+        _one(durable.inbox_outbox_postgresql_grouped),
+        "postgresql",
+    ),
+    Measure(
         "kafka_consume",
         "whole pipeline ÷ aiokafka `getmany(500)` + `model_validate_json` + await",
         0.7,

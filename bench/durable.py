@@ -30,11 +30,31 @@ Rows = Callable[[], Awaitable[int]]
 
 async def inbox_outbox_sqlite(runs: int) -> Result:
     """Measure ``inbox_outbox_sqlite``: 64 lanes on SQLite, FULL ÷ the same statements by hand."""
+    return await _sqlite("inbox_outbox_sqlite", runs, "?together=1")
+
+
+async def inbox_outbox_sqlite_grouped(runs: int) -> Result:
+    """Measure ``inbox_outbox_sqlite_grouped``: the same, events sharing transactions."""
+    return await _sqlite("inbox_outbox_sqlite_grouped", runs, "?together=64")
+
+
+async def inbox_outbox_postgresql(runs: int, url: str) -> Result:
+    """Measure ``inbox_outbox_postgresql``: 64 lanes ÷ 64 by hand, as many connections for both."""
+    return await _postgresql("inbox_outbox_postgresql", runs, url, "")
+
+
+async def inbox_outbox_postgresql_grouped(runs: int, url: str) -> Result:
+    """Measure ``inbox_outbox_postgresql_grouped``: the same, over two connections."""
+    name = "inbox_outbox_postgresql_grouped"
+    return await _postgresql(name, runs, url, "?together=64&pool=2")
+
+
+async def _sqlite(name: str, runs: int, options: str) -> Result:
     with TemporaryDirectory() as folder:
 
         async def ours() -> Taken:
             file = await _file(folder)
-            return await _handled(f"sqlite:///{file}", partial(_rows_in, file))
+            return await _handled(f"sqlite:///{file}{options}", partial(_rows_in, file))
 
         async def bare() -> Taken:
             file = await _file(folder)
@@ -42,17 +62,16 @@ async def inbox_outbox_sqlite(runs: int) -> Result:
             assert await _rows_in(file) == COUNT
             return took
 
-        return await side_by_side("inbox_outbox_sqlite", ours, bare, runs=min(runs, 3))
+        return await side_by_side(name, ours, bare, runs=min(runs, 3))
 
 
-async def inbox_outbox_postgresql(runs: int, url: str) -> Result:
-    """Measure ``inbox_outbox_postgresql``: 64 lanes ÷ 64 by hand, as many connections for both."""
+async def _postgresql(name: str, runs: int, url: str, options: str) -> Result:
     async with SqlStore(f"{url}?create=true"):
         pass  # the tables are there
 
     async def ours() -> Taken:
         await _emptied(url)
-        return await _handled(url, partial(_rows_at, url))
+        return await _handled(f"{url}{options}", partial(_rows_at, url))
 
     async def bare() -> Taken:
         await _emptied(url)
@@ -60,7 +79,7 @@ async def inbox_outbox_postgresql(runs: int, url: str) -> Result:
         assert await _rows_at(url) == COUNT
         return took
 
-    return await side_by_side("inbox_outbox_postgresql", ours, bare, runs=min(runs, 3))
+    return await side_by_side(name, ours, bare, runs=min(runs, 3))
 
 
 async def _handled(store: str, rows: Rows) -> Taken:

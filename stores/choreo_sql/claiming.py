@@ -16,6 +16,7 @@ from sqlalchemy import (
     SmallInteger,
     and_,
     case,
+    delete,
     func,
     literal,
     select,
@@ -96,6 +97,20 @@ class Row:
         return rule(self.kept, self.wish.claim, self.wish.fence)
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A wish that was judged, and the rows that it wants."""
+
+    answer: Answer
+    rows: Sequence[Row]
+
+    @property
+    def there(self) -> Sequence[Row]:
+        """Those that were there before, and may be taken."""
+        well = self.answer.verdict is Verdict.WRITTEN
+        return [row for row in self.rows if not row.inserted] if well else ()
+
+
 wanted = Rows(
     "wanted",
     scope=Integer(),
@@ -117,6 +132,15 @@ async def take(
 
     New rows are inserted through *say*, if that is given.
     """
+    claimed = await approach(connection, scopes, wishes, say)
+    await take_over(connection, [row for one in claimed for row in one.there])
+    return [one.answer for one in claimed]
+
+
+async def approach(
+    connection: AsyncConnection, scopes: Scopes, wishes: Sequence[Wish], say: Say | None = None
+) -> Sequence[Claimed]:
+    """Do what ``take`` does, but leave rows that were there as they are, locked."""
     dialect = connection.dialect.name
     wants = [list(rows_of(wish, scopes)) for wish in wishes]
     rows = sorted((row for want in wants for row in want), key=lambda row: row.key)
@@ -132,19 +156,22 @@ async def take(
     others = [row for row in rows if not row.inserted]
     if others:
         await _look(connection, others)
-    answers = [_answer(want) for want in wants]
-    taken = [
-        row
-        for want, answer in zip(wants, answers, strict=True)
-        if answer.verdict is Verdict.WRITTEN
-        for row in want
-        if not row.inserted
-    ]
-    if taken:
-        taken.sort(key=lambda row: row.key)
-        values = [row.values for row in taken]
+    return [Claimed(_answer(want), want) for want in wants]
+
+
+async def take_over(connection: AsyncConnection, rows: Sequence[Row]) -> None:
+    """Take *rows* that were there, and found free for it."""
+    if rows:
+        dialect = connection.dialect.name
+        values = [row.values for row in sorted(rows, key=lambda row: row.key)]
         await connection.execute(_overwrite(dialect), wanted.bind(dialect, values))
-    return answers
+
+
+async def give_up(connection: AsyncConnection, claimed: Sequence[Claimed]) -> None:
+    """Take away the rows that this transaction has inserted for *claimed*."""
+    mine = [row.key for one in claimed for row in one.rows if row.inserted]
+    if mine:
+        await connection.execute(delete(inbox).where(tuple_(*KEY).in_(mine)))
 
 
 def rows_of(wish: Wish, scopes: Scopes) -> Iterator[Row]:

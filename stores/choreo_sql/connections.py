@@ -30,6 +30,8 @@ from choreo_sql.settings import SqlSettings
 
 BOOKS = 4
 """Connections of PostgreSQL that no handler gets."""
+TOGETHER = 64
+"""Handlers that share a transaction of SQLite's, which has one writer anyway."""
 
 
 class Connections(Protocol):
@@ -38,6 +40,16 @@ class Connections(Protocol):
     @property
     def url(self) -> URL:
         """Where it is."""
+        ...
+
+    @property
+    def together(self) -> int:
+        """Most events whose handlers may share a transaction."""
+        ...
+
+    @property
+    def handlers(self) -> int:
+        """How many transactions of handlers there may be at once."""
         ...
 
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
@@ -76,6 +88,8 @@ class SqliteConnections:
 
     def __init__(self, url: URL, settings: SqlSettings) -> None:
         self.url = url
+        self.together = settings.together or TOGETHER
+        self.handlers = 1
         # A lock is waited for by the driver itself: this is for a disk that does not answer.
         self._patience = 2 * settings.timeout.total_seconds()
         self._writer = sqlite_engine(url, settings, writer=True)
@@ -120,6 +134,8 @@ class PostgresConnections:
 
     def __init__(self, url: URL, settings: SqlSettings) -> None:
         self.url = url
+        self.together = settings.together or 1
+        self.handlers = settings.pool
         # The server gives up first, and says why: this is for one that does not answer.
         self._patience = 1.5 * settings.timeout.total_seconds()
         self._books = postgresql_engine(url, settings, size=BOOKS, handlers=False)

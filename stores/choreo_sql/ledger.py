@@ -16,6 +16,7 @@ from choreo_sql.moments import duration as microseconds
 from choreo_sql.order import SqlOrder
 from choreo_sql.outbox_relay import SqlOutbox
 from choreo_sql.scopes import Scopes
+from choreo_sql.sharing import Sharing
 from choreo_sql.transaction import SqlTransaction
 
 BATCH = 500
@@ -30,6 +31,7 @@ class SqlLedger:
         self.scopes = scopes
         self.order = SqlOrder(connections, scopes)
         self.outbox = SqlOutbox(connections, scopes)
+        self._sharing = Sharing(connections, scopes)
         self._finishing = Group[End, Verdict]("finish", self._finish, BATCH)
         self._recalling = Group[Key, Known | None]("recall", self._recall, BATCH)
         self._noting = Group[Attempt, None]("note", self._note, BATCH)
@@ -45,7 +47,9 @@ class SqlLedger:
 
     def effect(self, claim: Claim, /) -> AbstractAsyncContextManager[Effect[SqlTransaction]]:
         """Open a transaction and claim in it; leaving it without ``complete`` rolls it back."""
-        return Opening(self._connections, self.scopes, claim)
+        if self._connections.together == 1:
+            return Opening(self._connections, self.scopes, claim)
+        return self._sharing.effect(claim)
 
     async def note(self, noted: Sequence[Attempt], /) -> None:
         """Remember failed attempts; of one that has ended meanwhile nothing is changed."""
@@ -81,6 +85,7 @@ class SqlLedger:
 
     async def close(self) -> None:
         """Return when nothing is being written any more."""
+        await self._sharing.close()
         for group in (self._finishing, self._recalling, self._noting):
             await group.close()
 

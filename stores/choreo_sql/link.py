@@ -31,6 +31,8 @@ BEGIN_SQLITE = "BEGIN IMMEDIATE"
 BEGIN_POSTGRESQL = "BEGIN ISOLATION LEVEL READ COMMITTED"
 """Whatever the server's default is: see O13."""
 
+SAVEPOINT = "choreo"
+
 
 class Shared:
     """A pooled connection as a handler's SQLAlchemy sees it: the transaction is not its to end."""
@@ -81,6 +83,18 @@ class Link(Protocol):
         """
         ...
 
+    async def mark(self) -> None:
+        """Set a savepoint, unless nothing was written since the last, which it replaces."""
+        ...
+
+    async def seal(self) -> None:
+        """Keep what was written since the savepoint; raise if a statement in it has failed."""
+        ...
+
+    async def back(self) -> None:
+        """Undo what was written since the savepoint."""
+        ...
+
     async def commit(self) -> bool:
         """Commit; False if the database has rolled back instead."""
         ...
@@ -123,6 +137,8 @@ class _Carried:
         assert carrier.sync_connection is not None  # noqa: S101 -- it is open
         self._pooled = carrier.sync_connection.connection
         self._broken = False
+        self._marked = False
+        """There is a savepoint."""
 
     @property
     def driver(self) -> Any:  # noqa: ANN401 -- the driver's own
@@ -170,6 +186,7 @@ class SqliteLink(_Carried):
 
     async def begin(self) -> None:
         """Begin with the first statement."""
+        self._marked = False
         self._thread.before(BEGIN_SQLITE)
 
     async def say(self, statement: Executable, parameters: Mapping[str, object], /) -> Rows:
@@ -189,6 +206,22 @@ class SqliteLink(_Carried):
         """Say whether the transaction is open: some errors make SQLite leave it without a word."""
         return bool(self._thread.in_transaction)
 
+    async def mark(self) -> None:
+        """Set a savepoint with the next statement, unless one is to be set with it already."""
+        if not self._thread.pending:
+            if self._marked:
+                self._thread.before(f"RELEASE {SAVEPOINT}")
+            self._thread.before(f"SAVEPOINT {SAVEPOINT}")
+            self._marked = True
+
+    async def seal(self) -> None:
+        """Leave it to the next savepoint, or the commit."""
+
+    async def back(self) -> None:
+        """Undo with the next statement what was written since the savepoint."""
+        if not self._thread.pending:
+            self._thread.before(f"ROLLBACK TO {SAVEPOINT}")
+
     async def commit(self) -> bool:
         """Commit; False if some error has made SQLite roll back before."""
         if not self._thread.in_transaction:
@@ -206,6 +239,9 @@ class SqliteLink(_Carried):
 class PostgresLink(_Carried):
     """PostgreSQL's: every statement is a round trip."""
 
+    _fresh = False
+    """Nothing was written since the savepoint."""
+
     @property
     def sound(self) -> bool:
         """Say whether it is of any further use."""
@@ -218,6 +254,7 @@ class PostgresLink(_Carried):
 
     async def begin(self) -> None:
         """Begin a transaction."""
+        self._marked = self._fresh = False
         await self._asked(self.driver.execute(BEGIN_POSTGRESQL))
 
     async def say(self, statement: Executable, parameters: Mapping[str, object], /) -> Rows:
@@ -239,6 +276,27 @@ class PostgresLink(_Carried):
         if not spoke:
             await self._asked(self.driver.execute("SELECT 1"))
         return True
+
+    async def mark(self) -> None:
+        """Set a savepoint, unless nothing was written since the last, which it replaces."""
+        if not self._marked:
+            await self._asked(self.driver.execute(f"SAVEPOINT {SAVEPOINT}"))
+            self._marked = True
+        elif not self._fresh:
+            await self.seal()
+        self._fresh = False
+
+    async def seal(self) -> None:
+        """Keep what was written since the savepoint, and set the next one in the same trip."""
+        await self._asked(
+            self.driver.execute(f"RELEASE SAVEPOINT {SAVEPOINT}; SAVEPOINT {SAVEPOINT}")
+        )
+        self._fresh = True
+
+    async def back(self) -> None:
+        """Undo what was written since the savepoint, which stays."""
+        await self._asked(self.driver.execute(f"ROLLBACK TO SAVEPOINT {SAVEPOINT}"))
+        self._fresh = True
 
     async def commit(self) -> bool:
         """Commit; False if the server has rolled back, as it does where a statement failed."""

@@ -32,6 +32,14 @@ class SqlSettings(BaseModel):
         description="Connections for handlers' transactions, which wait for one in turn; four "
         "more are the store's own. PostgreSQL only: SQLite has one writer.",
     )
+    together: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Most events whose handlers share one transaction, one after the other, each "
+        "in a savepoint, where they would wait for a connection otherwise. By default 64 in "
+        "SQLite, and 1, none, in PostgreSQL.",
+    )
     timeout: Duration = Field(
         default=timedelta(seconds=10),
         description="Longest wait for a connection, for a lock, and for an answer to a statement "

@@ -34,3 +34,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return sqlite_url(tmp_path)
     return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def shared_url(url: str) -> str:
+    """Let all handlers have one connection, and share its transactions."""
+    return f"{url}&together=64&pool=1" if url.startswith("postgresql") else url

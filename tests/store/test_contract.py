@@ -26,3 +26,19 @@ class TestPostgres(StoreContract):
     async def setup(self, postgres_url: str) -> StoreSetup:
         await make_effects(postgres_url)
         return sql_setup(postgres_url)
+
+
+class TestPostgresShared(StoreContract):
+    """Handlers share transactions, as they do on SQLite without being asked to."""
+
+    @pytest.fixture
+    async def setup(self, postgres_url: str) -> StoreSetup:
+        await make_effects(postgres_url)
+        return sql_setup(f"{postgres_url}&together=16&pool=2")
+
+
+class TestSqliteUnshared(StoreContract):
+    @pytest.fixture
+    async def setup(self, tmp_path: Path) -> StoreSetup:
+        await make_effects(sqlite_url(tmp_path))
+        return sql_setup(f"{sqlite_url(tmp_path)}?together=1")

@@ -1,0 +1,182 @@
+"""One transaction that several events share, from its begin to its commit."""
+
+import asyncio
+from collections.abc import Sequence
+
+from choreo.errors import StoreError
+from choreo.failpoints import reached
+from choreo.store.outbox import Emission
+from choreo.store.port import End, State, Verdict
+from choreo_sql import outbox
+from choreo_sql.claiming import Claimed, Wish, approach, bury, give_up, take_over
+from choreo_sql.connections import Connections
+from choreo_sql.effect import ABORTED, SWALLOWED
+from choreo_sql.failures import code, of_constraint, of_one
+from choreo_sql.finishing import record
+from choreo_sql.link import Link, close
+from choreo_sql.member import Member
+from choreo_sql.scopes import Scopes
+from choreo_sql.settings import shown
+from choreo_sql.transaction import TransactionMisused
+
+
+class Run:
+    """Takes members through one transaction of *link*, which is in none."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        scopes: Scopes,
+        link: Link,
+        members: Sequence[Member],
+        span: float,
+    ) -> None:
+        self._connections = connections
+        self._scopes = scopes
+        self._link = link
+        self._members = members
+        self._span = span
+        self._alone = len(members) == 1
+        self._own = link.opened()
+        """What choreo itself says between turns, where that goes through SQLAlchemy."""
+        self._claimed = False
+        self._done: list[Member] = []
+        self._undone: list[Claimed] = []
+        self.turns = 0
+        """How many had one."""
+        self.late = False
+        """The time was over before all had one."""
+
+    async def through(self) -> Sequence[Member]:
+        """Give turns, and commit; return those that had none, and wait for the next time."""
+        try:
+            claimed = await self._claim()
+            self._claimed = True
+            again = await self._give_turns(claimed)
+            if self._done:
+                await self._commit()
+        except StoreError as error:
+            return self._lose(error)
+        except BaseException as error:
+            given_up = StoreError(f"{self._where}: a transaction was given up; it is tried again")
+            for member in self._lose(given_up):
+                member.refuse(error if isinstance(error, Exception) else given_up)
+            raise
+        finally:
+            close(self._own)
+        for member in self._done:
+            member.committed()
+        return again
+
+    async def record(self, member: Member, end: End, /) -> Verdict:
+        """Write what concerns the member alone at once, in its savepoint; the rest with others."""
+        try:
+            async with self._connections.own():
+                verdict = await self._record(end)
+                if self._alone:
+                    await self._emit(end.emitted)
+                else:
+                    await self._link.seal()
+                spoke = bool(not self._alone or end.emitted or end.advance or end.parked)
+                whole = await self._link.whole(spoke=spoke)
+        except StoreError as error:
+            if code(error) == ABORTED:
+                # A StoreError among the causes would speak of the store's absence.
+                raise TransactionMisused(SWALLOWED) from error.__cause__
+            raise
+        if not whole:
+            raise TransactionMisused(SWALLOWED)
+        if not self._alone:
+            member.emitted = end.emitted
+        return verdict
+
+    async def _emit(self, emitted: Sequence[Emission]) -> None:
+        if emitted and not await outbox.insert_plain(self._link, self._scopes, emitted):
+            await outbox.insert(self._own, self._scopes, emitted)
+
+    async def _record(self, end: End) -> Verdict:
+        if end.state is State.DEAD:
+            await bury(self._own, self._scopes, end.claim)
+        if end.advance is None and end.parked is None:
+            return Verdict.WRITTEN
+        own = End(claim=end.claim, state=end.state, advance=end.advance, parked=end.parked)
+        refused = await record(self._own, self._scopes, [own])
+        return refused.get(0, Verdict.WRITTEN)
+
+    async def _claim(self) -> Sequence[Claimed]:
+        wishes = [Wish(claim=member.claim, state=State.DONE) for member in self._members]
+        async with self._connections.own():
+            await self._link.begin()
+            return await approach(self._own, self._scopes, wishes, self._link.say)
+
+    async def _give_turns(self, claimed: Sequence[Claimed]) -> Sequence[Member]:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._span
+        again: list[Member] = []
+        for member, one in zip(self._members, claimed, strict=True):
+            verdict = one.answer.verdict
+            if verdict is not Verdict.WRITTEN:
+                member.judged(verdict)
+            self.late = self.late or (self.turns > 0 and loop.time() > end)
+            if verdict is not Verdict.WRITTEN or member.gone or self.late:
+                self._undone.append(one)
+                if not member.gone:
+                    again.append(member)
+                continue
+            await self._turn(member, one)
+        return again
+
+    async def _turn(self, member: Member, claimed: Claimed) -> None:
+        async with self._connections.own():
+            if not self._alone:
+                await self._link.mark()
+            await take_over(self._own, claimed.there)
+        if member.gone:
+            self._undone.append(claimed)
+            await self._back()
+            return
+        self.turns += 1
+        await member.turn(self._link.opened(), self)
+        if member.completed:
+            self._done.append(member)
+            return
+        self._undone.append(claimed)
+        await self._back()
+
+    async def _back(self) -> None:
+        if not self._alone:
+            async with self._connections.own():
+                if not self._link.sound or not await self._link.whole(spoke=True):
+                    raise StoreError(f"{self._where}: the transaction was lost; it is tried again")
+                await self._link.back()
+
+    async def _commit(self) -> None:
+        emitted = [emission for member in self._done for emission in member.emitted]
+        async with self._connections.own():
+            if not self._link.sound or not await self._link.whole(spoke=True):
+                raise StoreError(f"{self._where}: the connection was lost; it is tried again")
+            await give_up(self._own, self._undone)
+            await self._emit(emitted)
+            reached("recorded")
+            if not await self._link.commit():
+                raise StoreError(f"{self._where}: it rolled back; it is tried again")
+
+    def _lose(self, error: StoreError) -> Sequence[Member]:
+        """Tell who has ended; return who has not had a turn, unless the store is away."""
+        told: BaseException = error
+        if of_constraint(error) and error.__cause__ is not None and self._alone:
+            told = error.__cause__  # put off until the commit: the handler's doing
+        for member in self._done:
+            member.lost(told, alone=self._alone)
+        waiting = [member for member in self._members if not member.gone]
+        if self._alone or not (self._claimed or of_one(error)):
+            for member in waiting:
+                member.refuse(error)
+            return ()
+        for member in waiting:
+            member.suspected()
+        return waiting
+
+    @property
+    def _where(self) -> str:
+        return f"store {shown(self._connections.url)}"
