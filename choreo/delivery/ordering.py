@@ -14,7 +14,6 @@ from choreo.delivery.journal import Journal
 from choreo.delivery.lanes import Lanes
 from choreo.delivery.numbered import Arrival, Fate, Gap, Move, Overdue
 from choreo.delivery.numbering import Numbered, placed
-from choreo.delivery.parking import came_back
 from choreo.delivery.patience import Patience
 from choreo.delivery.positions import PassingPositions
 from choreo.delivery.sequencer import Sequencer
@@ -68,7 +67,7 @@ class Ordering:
         """Where the streams of the batch that is being taken in stand, if nobody knew."""
         self._patience = Patience(sequencing, self._sequencer, environment, journal, self)
         lot = sequencing.lot
-        self.spool = None if lot is None else Spool(lot, environment.clock, owner, self._readmit)
+        self.spool = Spool(lot, self._streams, self._clock, owner, self._readmit) if lot else None
         """Where what is held back for long is written."""
         self.wanted = sequencing.wanted
         """Whether any handler has its events put in order."""
@@ -188,12 +187,12 @@ class Ordering:
         order = job.order
         if order is None or not order.life:
             return
+        if self.spool is not None:
+            self.spool.ended(job, unfinished=unfinished)
         if unfinished:
             if self._sequencer.knows(order.stream):
                 self.doubt(order.stream)
             return
-        if self.spool is not None and self.spool.open(order.stream) and not came_back(job):
-            self.spool.moved(order.stream)
         position = self._sequencer.ended(order.stream, order.life)
         if position is not None:
             self._known.set(order.stream, position)
@@ -204,7 +203,9 @@ class Ordering:
         assert order is not None  # noqa: S101 -- only a numbered job can be overtaken
         stream, lane = order.stream, job.lane
         found = await self._streams.positions((stream,))
-        behind = self._lanes.drop_behind(lane, lambda other: _within(other, stream))
+        behind = self._lanes.drop_behind(
+            lane, lambda other: other.order is not None and other.order.stream == stream
+        )
         held = self._sequencer.reset(stream)
         self._known.set(stream, found.get(stream, Position()))
         placed = False  # for what another one lets out has that one before it
@@ -312,6 +313,8 @@ class Ordering:
         order.life = self._sequencer.life(order.stream)
         order.step = move.step
         order.past = LET_OUT[move.fate]
+        if self.spool is not None:
+            self.spool.began(move.item)
 
     def _quarantine(self, move: Move[Job]) -> None:
         job, order = move.item, move.item.order
@@ -344,7 +347,3 @@ async def _both(
 ) -> AsyncGenerator[None]:
     async with first, second or nullcontext():
         yield
-
-
-def _within(job: Job, stream: StreamKey) -> bool:
-    return job.order is not None and job.order.stream == stream

@@ -4,7 +4,8 @@ Theory of operation.  A broker that does not remember what is settled above some
 stops at the first event that is held back: its window fills, and with it the connection.  So what
 is held goes into a numbered line of the lot, whole, and only then is its delivery settled.  While
 the line is open, what else comes too soon for its stream joins it.  Whoever moves the stream calls
-the line; ``Resumption`` looks at it and lets out what has its turn.
+the line; ``Resumption`` looks at it and lets out what has its turn.  While the stream stands at
+one number for long, because that is still at work here, the line's patience is put off.
 """
 
 import asyncio
@@ -16,15 +17,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from choreo.clock import Clock
+from choreo.clock import Clock, Timer
 from choreo.delivery.job import Job
 from choreo.delivery.numbered import Gap
 from choreo.delivery.parking import came_back, conflicts, parking
 from choreo.delivery.patience import numbers_of
+from choreo.delivery.vigil import Told, Vigil
 from choreo.errors import IdConflict, StoreError
 from choreo.failpoints import reached
 from choreo.store.lot import Laid, Lot, Parking, line_of
-from choreo.store.streams import StreamKey
+from choreo.store.streams import NOT_BEGUN, Position, Positions, StreamKey
 
 logger = logging.getLogger(__name__)
 
@@ -66,10 +68,18 @@ class Spool:
     """Lays what is held back into numbered lines."""
 
     def __init__(
-        self, lot: Lot, clock: Clock, owner: Owner, readmit: Callable[[Job], None]
+        self,
+        lot: Lot,
+        streams: Positions,
+        clock: Clock,
+        owner: Owner,
+        readmit: Callable[[Job], None],
     ) -> None:
         """Have *readmit* judge a job anew whose line is gone, or bury it if it has a reason."""
         self._lot = lot
+        self._streams = streams
+        self._vigil: Vigil[Job] = Vigil()
+        self._timer: Timer | None = None
         self._readmit = readmit
         self._clock = clock
         self._owner = owner
@@ -130,6 +140,23 @@ class Spool:
         self._calls.add(self._open[stream])
         self._wanted.set()
 
+    def began(self, job: Job) -> None:
+        """Hear that a job has its turn: its number has come, whoever waits for it elsewhere."""
+        order, handler = job.order, job.handler
+        if order is None or order.step is None or handler is None or handler.gaps is None:
+            return
+        now = self._clock.monotonic()
+        self._vigil.begun(order.stream, job, handler.gaps.patience.total_seconds(), now)
+        self._arm()
+
+    def ended(self, job: Job, *, unfinished: bool) -> None:
+        """Hear that a job that had its turn is at work no more."""
+        assert job.order is not None  # noqa: S101 -- only a numbered job has a turn
+        stream = job.order.stream
+        self._vigil.ended(stream, job, self._clock.monotonic())
+        if not unfinished and self.open(stream) and not came_back(job):
+            self.moved(stream)
+
     def found(self, stream: StreamKey, line: bytes) -> None:
         """Hear that events of *stream* wait in the store, whoever has laid them there."""
         self._open[stream] = line
@@ -156,6 +183,8 @@ class Spool:
         finally:
             task.cancel()
             await asyncio.wait({task})
+            if self._timer is not None:
+                self._timer.cancel()
 
     def _put(self, batch: Batch) -> None:
         self._batches.append(batch)
@@ -169,17 +198,47 @@ class Spool:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            changes = bool(self._batches or self._calls)
             try:
                 while self._batches:
                     await self._next()
                 if self._calls:
                     await self._call(sorted(self._calls))
-                self._owner.look()
+                if changes:
+                    self._owner.look()
+                due = self._vigil.due(self._clock.monotonic())
+                self._arm()
+                if due:
+                    await self._postpone(due)
             except StoreError as error:
                 names = {"events": sum(len(batch.jobs) for batch in self._batches)}
                 logger.warning("spool cannot be written", extra={**names, "error": str(error)})
                 await self._clock.sleep(AGAIN)
                 self._wanted.set()
+
+    def _arm(self) -> None:
+        """Look again when others are to be told of what is at work."""
+        if self._timer is None and (due := self._vigil.next_due) is not None:
+            rest = max(0.0, due - self._clock.monotonic())
+            self._timer = self._clock.call_later(rest, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._wanted.set()
+
+    async def _postpone(self, due: Sequence[Told[Job]]) -> None:
+        """Keep patience from running out with numbers that are at work here."""
+        for told in due:
+            if told.item.order is None or told.item.order.step is None:  # it was judged anew
+                self._vigil.ended(told.stream, told.item, self._clock.monotonic())
+        lines = {line_for(told.item): told for told in due if told.item.order is not None}
+        there = {line: lines[line] for line in await self._lot.open(sorted(lines))}
+        if not there:
+            return
+        stand = await self._streams.positions(sorted(told.stream for told in there.values()))
+        for line, told in sorted(there.items()):
+            if _is_at(told.item, stand.get(told.stream)):
+                await self._lot.postpone([line], timedelta(seconds=told.patience))
 
     async def _call(self, lines: Sequence[bytes]) -> None:
         there = await self._lot.call(lines)
@@ -241,6 +300,16 @@ def line_for(job: Job) -> bytes:
     assert job.order is not None  # noqa: S101 -- as above
     _, source, stream = job.order.stream
     return line_of(job.handler.plan.id, b"gap", _bytes(source), _bytes(stream))
+
+
+def _is_at(job: Job, stands: Position | None) -> bool:
+    """Say whether the stream stands at the job's number, and not beyond: then it is its owner."""
+    step = None if job.order is None else job.order.step
+    if step is None:
+        return False
+    if stands is None or stands.epoch < step.epoch:
+        return step.expected == NOT_BEGUN
+    return stands == (step.epoch, step.expected)
 
 
 def _bytes(text: str) -> bytes:

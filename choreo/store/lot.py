@@ -208,6 +208,13 @@ class Lot(Protocol):
         """
         ...
 
+    async def postpone(self, lines: Sequence[bytes], due: timedelta, /) -> None:
+        """Have numbered lines be due after so long at the earliest: what they wait for is at work.
+
+        What is held, was released, or is due later anyway stays so; calling is not put off.
+        """
+        ...
+
     async def call(self, lines: Sequence[bytes] | None = None, /) -> frozenset[bytes]:
         """Have numbered lines looked at soon, all of them if none is named: streams have moved.
 

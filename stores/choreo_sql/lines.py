@@ -150,6 +150,15 @@ class SqlLot:
         async with self._connections.writing() as connection:
             return (await connection.execute(statement)).rowcount
 
+    async def postpone(self, lines: Sequence[bytes], due: timedelta, /) -> None:
+        """Have numbered lines be due after so long at the earliest."""
+        later = now() + duration(due)
+        statement = update(line_table).where(
+            self._own, LINE.line.in_(lines), LINE.numbered, ~LINE.released, LINE.due < later
+        )
+        async with self._connections.writing() as connection:
+            await connection.execute(statement.values(due=later))
+
     async def call(self, lines: Sequence[bytes] | None = None, /) -> frozenset[bytes]:
         """Have numbered lines looked at soon, all of them if none is named; return those there."""
         called = update(line_table).where(self._own, LINE.numbered)

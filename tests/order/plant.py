@@ -11,6 +11,7 @@ from choreo.gaps import Gaps
 from choreo.park import Park
 from choreo.store.lot import Lot, Waiting
 from choreo.store.memory import MemoryStore
+from choreo.store.order import Order
 from choreo.testing import Harness, ManualClock
 from choreo_memory import MemoryBroker
 from tests.order.events import Plain, Reading
@@ -69,10 +70,14 @@ class Plant:
 
     async def lot(self) -> Lot:
         """Open its lot, beside it."""
+        return (await self.order()).lot
+
+    async def order(self) -> Order:
+        """Open what keeps its order, beside it."""
         beside = MemoryStore(clock=self.clock)
         beside._books = self.store._books
         await beside.__aenter__()
-        return (await beside.ledger("plant", ["read", "plain"])).order.lot
+        return (await beside.ledger("plant", ["read", "plain"])).order
 
     async def waiting(self) -> Sequence[Waiting]:
         """List what waits in the store."""

@@ -307,3 +307,35 @@ async def test_an_operator_drops_the_first_of_a_line_or_all_of_it(ledger: Ledger
     assert await lot.drop([A, GAP], None) == 3
     assert [shown.line for shown in await lot.lines(10)] == [OTHER]
     assert await lot.put_off(lines[GAP], NOW, "it is not there") is False
+
+
+async def test_a_line_whose_number_is_at_work_is_put_off_and_called_all_the_same(
+    ledger: Ledger[object],
+) -> None:
+    lot = ledger.order.lot
+    await lot.park(parking(5), (), NOW)
+
+    await lot.postpone([GAP, OTHER], LATER)
+    put_off = await lot.take(10, LEASE)
+    await lot.postpone([GAP], timedelta(minutes=1))
+    await lot.call([GAP])
+    (line,) = await lot.take(10, LEASE)
+
+    assert put_off == []
+    assert line.rest is not None
+    assert line.rest > timedelta(minutes=30), "it is due as late as it was to be at the latest"
+
+
+async def test_what_is_held_or_let_go_on_by_somebody_is_not_put_off(
+    ledger: Ledger[object],
+) -> None:
+    lot = ledger.order.lot
+    await lot.park(parking(5), (), None)
+
+    await lot.postpone([GAP], LATER)
+    held = await lot.next_due()
+    await lot.revive([GAP])
+    await lot.postpone([GAP], LATER)
+
+    assert held is None
+    assert [line.released for line in await lot.take(10, LEASE)] == [True]

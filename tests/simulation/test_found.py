@@ -7,6 +7,7 @@ import pytest
 from choreo import Service
 from choreo.dead_letter import is_dead_letter_topic
 from choreo.testing.simulation import CALM, Fault, Rates, Simulation, Weather, World
+from tests.simulation import depot
 from tests.simulation.shop import PARK, SOON, OrderPlaced, orders, shop
 
 
@@ -75,3 +76,14 @@ def test_a_seed_that_failed_once_fails_no_more(seed: int) -> None:
     simulation = Simulation(shop, orders)
 
     assert simulation.judge(simulation.run(seed, CORPUS[seed], frozenset({18, 19, 20}))) == []
+
+
+def test_a_number_that_is_tried_again_in_one_process_is_not_given_up_by_another() -> None:
+    """What waited for it in the store was taken over once patience was over, and told late."""
+    simulation = Simulation(depot.services, depot.few)
+
+    history = simulation.run(131)
+
+    assert simulation.judge(history) == []
+    assert {"parked", "handled"} <= {entry.text for entry in history.of("ended")}
+    assert [entry.id for entry in history.of("ended") if entry.text == "late"] == []

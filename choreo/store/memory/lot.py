@@ -136,6 +136,13 @@ class MemoryLot:
             row.released = row.numbered and lines is not None
         return len(rows)
 
+    async def postpone(self, lines: Sequence[bytes], due: timedelta, /) -> None:
+        """Have numbered lines be due after so long at the earliest."""
+        later = self._rows.clock.now() + due
+        for line, row in self._own():
+            if line in lines and row.numbered and not row.released and row.due is not None:
+                row.due = max(row.due, later)
+
     async def call(self, lines: Sequence[bytes] | None = None, /) -> frozenset[bytes]:
         """Have numbered lines looked at soon, all of them if none is named; return those there."""
         called = [
