@@ -48,3 +48,5 @@ class Reason(StrEnum):
     """The handler that a replay is for is not there any more, or does not take such events."""
     REPLAY_LIMIT = "replay_limit"
     """It was replayed and failed so often that only force replays it again."""
+    BEHIND_FAILED = "behind_failed"
+    """It was replayed behind another of its key, which failed again: it was not handled."""

@@ -9,10 +9,11 @@ Headers of these names mean nothing on any other topic (T3), and within one only
 ``choreo-replay-letter`` on: whatever a producer wrote stands before it and stays the producer's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from choreo.broker import Capabilities, TopicFilter
 from choreo.cloudevents.attributes import legible, parse_count
@@ -26,6 +27,7 @@ MARK = f"{PREFIX}letter"
 MAX_REPLAYS = 10
 """Replays of one letter after which only force makes another (D3)."""
 MAX_TEXT = 256
+BEHIND = ("behind-source", "behind-id", "behind-generation")
 NOTE = b"-"
 """Body of what is only noted: an empty one would delete a kept value."""
 
@@ -46,6 +48,15 @@ class Action(StrEnum):
     DROP = "drop"
 
 
+class Behind(NamedTuple):
+    """The replay that a replay follows: it is not to be handled if that one fails again."""
+
+    source: str
+    id: str
+    """With the source, the event's."""
+    generation: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What somebody decided about one letter, and when."""
@@ -64,6 +75,8 @@ class Decision:
     """``choreo-dlq-time`` of the letter, which tells apart equal messages on MQTT."""
     forced: bool = False
     """Handle it although the event is done, or was replayed too often."""
+    behind: Behind | None = None
+    """What was replayed at the same time and comes before it, under one key at one handler."""
     by: str = ""
     note: str = ""
     """Why it was dropped; the id of the corrected event; the topic it was sent to."""
@@ -82,6 +95,8 @@ class Replayed(Delivery):
     generation: int
     forced: bool
     first_failed: datetime
+    behind: Behind | None = None
+    """What it is not to be handled without, if that fails again."""
     origin: tuple[str, int] = field(default=("", 0))
     """Stream and position of the original."""
 
@@ -146,6 +161,7 @@ def read_decision(message: Message) -> Decision:
             at=parse_rfc3339(found["time"]),
             buried=found.get("buried", ""),
             forced=found.get("forced") == "true",
+            behind=_behind(found),
             by=found.get("by", ""),
             note=found.get("note", ""),
         )
@@ -166,7 +182,18 @@ def _headers(decision: Decision) -> list[Header]:
         ("by", decision.by),
         ("note", decision.note),
     )
-    return [(f"{PREFIX}{name}", _cut(legible(text))) for name, text in texts if text]
+    own: list[Header] = [(f"{PREFIX}{name}", _cut(legible(text))) for name, text in texts if text]
+    if decision.behind is not None:  # names must be as they are, or they name nothing
+        parts = zip(BEHIND, decision.behind, strict=True)
+        own += [(f"{PREFIX}{name}", str(part).encode()) for name, part in parts]
+    return own
+
+
+def _behind(found: Mapping[str, str]) -> Behind | None:
+    source, identity, generation = (found.get(name) for name in BEHIND)
+    if source is None or identity is None or generation is None:
+        return None
+    return Behind(source, identity, _count(generation))
 
 
 def _count(text: str) -> int:

@@ -115,6 +115,7 @@ class Arrival:
         received = Received(delivery, envelope, len(delivery.body or b""), max(1, len(handlers)))
         if replay is not None:
             received.generation, received.forced = replay.generation, replay.forced
+            received.behind = replay.behind
         lane: Callable[..., object] = self._intake.lane
         jobs = [Job(received, handler, lane(delivery, envelope, handler)) for handler in handlers]
         if condemned is not None:

@@ -13,7 +13,7 @@ from choreo.delivery.job import Job, Outcome
 from choreo.delivery.publisher import Publisher, Told
 from choreo.envelope import Envelope
 from choreo.errors import IdConflict
-from choreo.store.port import Effect
+from choreo.store.port import Effect, Key
 
 
 class Books(Protocol):
@@ -69,6 +69,13 @@ class Books(Protocol):
 
     async def buried(self, job: Job, /) -> None:
         """Note that the job is in the dead letters."""
+        ...
+
+    async def failed_again(self, key: Key, generation: int, /) -> bool:
+        """Say whether the replay of that number ended in the dead letters, and no later one well.
+
+        What only this process knows is asked for elsewhere.
+        """
         ...
 
 
@@ -127,6 +134,10 @@ class PassingBooks:
 
     async def buried(self, job: Job, /) -> None:
         """Keep nothing: a replay must be handled (I12)."""
+
+    async def failed_again(self, key: Key, generation: int, /) -> bool:  # noqa: ARG002 -- as the port has it
+        """Know nothing."""
+        return False
 
 
 _: type[Books] = PassingBooks

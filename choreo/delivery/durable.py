@@ -170,6 +170,11 @@ class DurableBooks:
                 job.order.step = None
         self._leases.forget(job.lease)
 
+    async def failed_again(self, key: Key, generation: int, /) -> bool:
+        """Ask what became of an event, after whatever other processes know of it."""
+        known = (await self._ledger.recall([key])).get(key)
+        return known is not None and known.state is State.DEAD and known.generation >= generation
+
     def _judge(self, job: Job, verdict: Verdict) -> Outcome | None:
         if verdict is Verdict.WRITTEN:
             return Outcome.HANDLED

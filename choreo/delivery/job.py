@@ -15,6 +15,7 @@ from choreo.message import Delivery, Message
 from choreo.park import Park
 from choreo.plan import Plan
 from choreo.reason import Reason
+from choreo.replay import Behind
 from choreo.retry import Retry
 from choreo.store.lot import Line, Ticket
 from choreo.store.port import Key, Lease
@@ -62,6 +63,8 @@ class Received:
     """It comes from the store, where it was parked, and not from the broker."""
     forced: bool = False
     """It is handled although the event is done."""
+    behind: Behind | None = None
+    """The replay that it follows, until somebody has asked how that one ended."""
 
 
 @dataclass(slots=True, eq=False)

@@ -55,6 +55,7 @@ class Replays:
             handler=letter.handler,
             generation=decision.generation,
             forced=decision.forced,
+            behind=None if decision.forced else decision.behind,
             first_failed=letter.first_failed,
             origin=(letter.stream, letter.position),
         )

@@ -5,11 +5,14 @@ from collections.abc import Callable
 from choreo.delivery.attempts import Records, key_of
 from choreo.delivery.burial import Burial
 from choreo.delivery.endings import Endings
-from choreo.delivery.job import Job, Outcome
+from choreo.delivery.inbox import replay_of
+from choreo.delivery.job import Handler, Job, Outcome
 from choreo.delivery.ordering import Ordering
 from choreo.delivery.recovery import Recovery
 from choreo.errors import HandlerHalted, StoreError
 from choreo.failpoints import reached
+from choreo.reason import Reason
+from choreo.replay import Behind, ReplayRefused
 
 WRITTEN = frozenset((Outcome.HANDLED, Outcome.DEAD_LETTERED))
 """Outcomes whose end a store writes together with the stream's move and the place left."""
@@ -39,7 +42,7 @@ class Turns:
 
     def free(self, job: Job) -> bool:
         """Say whether the job may go on without anybody being asked."""
-        if job.ending is not None:
+        if job.ending is not None or (job.received.behind is not None and not job.decided):
             return False
         return (job.order is None and not self._recovery.line_open(job)) or job.decided
 
@@ -102,6 +105,10 @@ class Turns:
             order.unasked = False
         if self._recovery.line_open(job) and await self._recovery.append(job):
             return Outcome.PARKED
+        if handler is not None and job.received.behind is not None:
+            await self._follow(job, handler, job.received.behind)
+        if job.reason is not None:
+            return None
         if order is None or order.past is None or handler is None:
             return None
         await self._books.recall((job,))
@@ -109,6 +116,21 @@ class Turns:
             return self._ordering.late(job)
         order.past = None
         return None
+
+    async def _follow(self, job: Job, handler: Handler, behind: Behind) -> None:
+        """Have a replay go back unhandled if the one before it under its key has failed again."""
+        key = (handler.index, behind.source, behind.id)
+        if self._inbox.finished(replay_of(key, behind.generation)):
+            failed = not self._inbox.finished(key)
+        else:
+            failed = await self._books.failed_again(key, behind.generation)
+        job.received.behind = None
+        if failed:
+            job.reason = Reason.BEHIND_FAILED
+            job.error = ReplayRefused(
+                f"event {behind.id}, which comes before it under its key, failed again: mend that "
+                "and replay both, or replay this one alone"
+            )
 
 
 def halted(job: Job) -> HandlerHalted | None:

@@ -223,6 +223,7 @@ class Worker:
             (
                 job.order is not None
                 or job.ending is not None
+                or job.received.behind is not None
                 or (turns.lines and (job.line is None or job.line in turns.lines))
             )
             and not turns.free(job)

@@ -23,7 +23,7 @@ from choreo.desk.ruling import Wish, generation, objection
 from choreo.environment import Environment
 from choreo.errors import ConfigurationError, DecodeError, PublishError
 from choreo.message import Delivery, Message
-from choreo.replay import Action, Decision, decided, read_decision
+from choreo.replay import Action, Behind, Decision, decided, read_decision
 
 PORTION_BYTES = 64 * 1024 * 1024
 PORTION = 10_000
@@ -66,6 +66,8 @@ class Desk:
         self._by = by
         self._reader = CaseReader(broker.capabilities, place.service)
         self._prepared = False
+        self._latest: dict[Hashable, Behind] = {}
+        """What was replayed last, by handler and lane."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -129,6 +131,7 @@ class Desk:
         """
         pace, begun, sent = Pace(wish.rate), self._clock.monotonic(), 0
         stopped: set[Hashable] = set()
+        self._latest.clear()
         await self._prepare()
         for portion in portions(self.ordered(cases), size=PORTION_BYTES, most=PORTION):
             letters = await self.letters(portion)
@@ -187,6 +190,10 @@ class Desk:
         if wish.to is not None and accepted:
             notes = [self._record(case, Action.SEND, note=wish.to) for case in accepted]
             await self._broker.publish(notes)
+        for case in accepted if wish.to is None else ():
+            if case.source is not None and case.event_id is not None:
+                last = Behind(case.source, case.event_id, generation(case, wish))
+                self._latest[case.told.handler, case.lane] = last
         for case in cases:
             done(case, refused.get(case.id))
         return {case.lane for case in cases if case.id in refused}
@@ -210,6 +217,7 @@ class Desk:
             self._decision(case, Action.REPLAY),
             generation=generation(case, wish),
             forced=wish.force,
+            behind=self._latest.get((case.told.handler, case.lane)) if case.told.handler else None,
         )
         return decided(letter, decision, self.place.prefix, self._capabilities)
 

@@ -22,6 +22,8 @@ class Till:
     """What the handlers have seen."""
 
     broken: bool = True
+    barred: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
+    """Orders that fail although the till is whole."""
     charged: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     seen: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     noted: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
@@ -97,7 +99,7 @@ def service(
     async def charge(order: Order, ctx: Context) -> None:
         key = (order.order_id, order.number)
         till.seen.append(key)
-        if till.broken:
+        if till.broken or key in till.barred:
             raise Reject(f"the till is broken for order {order.number}")
         till.charged.append(key)
         till.contexts.append(ctx)
