@@ -115,7 +115,7 @@ class Nursery:
         for child in self._children.values():
             child.signal(signal.SIGCONT)
         self._process.stdin.close()
-        await asyncio.wait_for(self._process.wait(), 20)
+        await asyncio.wait_for(self._process.wait(), patient(20))
         await self._reader
 
     async def child(self, task: Order, log: Path, arrivals: Path) -> Child:
@@ -128,7 +128,7 @@ class Nursery:
         program = type(task).__module__
         order = {**asdict(task), "program": program, "name": name, "log": str(log)}
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        child.pid = await asyncio.wait_for(self._born[name], START)
+        child.pid = await asyncio.wait_for(self._born[name], patient(START))
         self._children[child.pid] = child
         return child
 
@@ -138,10 +138,14 @@ class Nursery:
         while line := await self._process.stdout.readline():
             facts = json.loads(line)
             if "started" in facts:
-                self._born[facts["started"]].set_result(facts["pid"])
+                born = self._born[facts["started"]]
+                if not born.done():  # nobody waits for it any more
+                    born.set_result(facts["pid"])
                 await asyncio.sleep(0)  # whoever waits for it must know it before it is told of
                 continue
-            child = self._children[facts.get("ready") or facts["ended"]]
+            child = self._children.get(facts.get("ready") or facts["ended"])
+            if child is None:
+                continue
             if "ready" in facts:
                 child.ready.set_result(None)
             else:
