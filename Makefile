@@ -71,7 +71,7 @@ down: ## stop the containers, keep their data
 	docker compose down
 
 clean: ## back to a fresh clone
-	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist .fuzz .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	$(if $(PYTHON),,$(error choreo needs Python 3.11 or later))

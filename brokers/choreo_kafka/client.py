@@ -23,11 +23,11 @@ from aiokafka.errors import (
     KafkaError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
-    for_code,
 )
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import TopicPartition
 
+from choreo_kafka.passing import refusal
 from choreo_kafka.security import TokenProvider, login
 from choreo_kafka.settings import KafkaSettings
 
@@ -265,6 +265,18 @@ async def described_by(
     return await _described(connection_of(admin), topics, led=led)
 
 
+async def controlled(admin: AIOKafkaAdminClient) -> None:
+    """Return once *admin* knows anew who leads the cluster, who alone creates topics.
+
+    While nobody does, aiokafka ends with an AttributeError of its own.
+    """
+    connection = connection_of(admin)
+    await connection.force_metadata_update()
+    while connection.cluster.controller is None:
+        await asyncio.sleep(METADATA_PAUSE)
+        await connection.force_metadata_update()
+
+
 async def _described(
     connection: Any,  # noqa: ANN401 - private to aiokafka
     topics: Sequence[str],
@@ -279,7 +291,7 @@ async def _described(
             if not led or all(leader >= 0 for _, _, leader, *_ in partitions):
                 found[str(name)] = len(partitions)
         elif code not in NOT_THERE:
-            raise for_code(code)(name)
+            raise refusal(code, str(name))
     return found
 
 

@@ -156,6 +156,9 @@ class Intake:
 
     async def _place(self) -> None:
         partitions = self._unplaced
+        # The client coordinates nothing more until somebody has polled for the error it has met,
+        # and a place that cannot be committed would be tried for ever.
+        await self._raw.getmany(NOWHERE, timeout_ms=0, max_records=1)
         async with asyncio.timeout(PLACE_SECONDS):
             places = await place(self._raw, partitions, self._start)
         if self._unplaced is not partitions:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from aiokafka.abc import ConsumerRebalanceListener
@@ -25,6 +25,9 @@ BARE_SECONDS = 5.0
 """How long a member without partitions waits before it asks for metadata again."""
 LAST_COMMIT = REVOKE_MARGIN.total_seconds() - 1.0
 """Seconds for the commit after a drain; the rest of the margin is for the join itself."""
+APPEAR_SECONDS = 2.0
+"""How long a topic that brokers do not tell of is asked for before it is held not to exist."""
+APPEAR_PAUSE = 0.1
 MAX_PATIENCE = 8
 """How many times the stall timeout is waited, at most, where replacing did not help."""
 
@@ -209,12 +212,19 @@ class _Rebalance(ConsumerRebalanceListener):
 async def _check_topics(raw: RawConsumer, subscription: Subscription) -> None:
     """Refuse topics that do not exist: joining with them would make brokers create them (K33)."""
     names = [topic.name for topic in subscription.topics]
-    found = await described(raw, names)
-    missing = [name for name in names if name not in found]
-    if missing:
+    appear = _now() + APPEAR_SECONDS
+    while missing := await _missing(raw, names):
+        if _now() < appear:  # a broker may not have heard yet of what another has just created
+            await asyncio.sleep(APPEAR_PAUSE)
+            continue
         raise ConfigurationError(
             f"topics {', '.join(map(repr, missing))} do not exist: let prepare create them"
         )
+
+
+async def _missing(raw: RawConsumer, names: Sequence[str]) -> Sequence[str]:
+    found = await described(raw, names)
+    return [name for name in names if name not in found]
 
 
 def _report(work: "asyncio.Future[None]") -> None:

@@ -12,8 +12,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from choreo.broker import TopicSpec
 from choreo.errors import BrokerError, ConfigurationError, ConnectionLost
-from choreo_kafka.client import Clients, described_by
+from choreo_kafka.client import Clients, controlled, described_by
 from choreo_kafka.outlet import TopicLimits
+from choreo_kafka.passing import refusal
 from choreo_kafka.settings import KafkaSettings, topic_problem
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,8 @@ DEAD_LETTER_ROOM = 64 * 1024
 by its headers (K31)."""
 APPEAR_BUDGET = 15.0
 """Seconds for a new topic to be known, with a leader, to the broker we ask."""
+RETRY_DELAY = 0.2
+"""Seconds until a topic is asked for again whose creation is only refused for the moment."""
 USUAL_REPLICATION = 3
 
 
@@ -47,7 +50,8 @@ class Topics:
         except TimeoutError as error:
             raise ConnectionLost(f"{self._settings.url} did not answer about topics") from error
         except errors.KafkaError as error:
-            raise BrokerError(f"{self._settings.url}: {error!r}") from error
+            kind = ConnectionLost if error.retriable else BrokerError
+            raise kind(f"{self._settings.url}: {error!r}") from error
         finally:
             await admin.close()
 
@@ -67,7 +71,18 @@ class Topics:
         return await self._limits(admin, list(specs))
 
     async def _create(self, admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
+        """Create topics, trying again whatever only passes, as while nobody leads the cluster."""
+        left = await self._refused(admin, specs)
+        while left:
+            await asyncio.sleep(RETRY_DELAY)
+            left = await self._refused(admin, left)
+
+    async def _refused(
+        self, admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]
+    ) -> Sequence[TopicSpec]:
+        """Ask once for *specs*, and give those to ask for again; raise ConfigurationError."""
         settings = self._settings
+        await controlled(admin)
         brokers = len((await admin.describe_cluster())["brokers"])
         copies = settings.replication or min(USUAL_REPLICATION, brokers)
         config = {"max.message.bytes": str(settings.max_message_bytes + DEAD_LETTER_ROOM)}
@@ -82,16 +97,14 @@ class Topics:
                 for spec in specs
             ]
         )
-        problems: list[str] = []
-        for name, code, *text in cast("Any", answer).topic_errors:
-            # One of two services that start together finds the topic created by the other.
-            if code not in {0, errors.TopicAlreadyExistsError.errno}:
-                problems.append(f"topic {name!r}: {text[0] if text else errors.for_code(code)}")
+        again, problems = _sorted(cast("Any", answer).topic_errors)
         if problems:
             raise ConfigurationError("cannot create " + "; ".join(problems))
+        names = [spec.name for spec in specs if spec.name not in again]
         logger.info(
-            "topics created", extra={"topics": [s.name for s in specs], "replication": copies}
+            "topics created", extra={"topics": names, "replication": copies, "again": again}
         )
+        return [spec for spec in specs if spec.name in again]
 
     async def _limits(
         self, admin: AIOKafkaAdminClient, names: Sequence[str]
@@ -116,6 +129,22 @@ class Topics:
                         retention=_retention(values),
                     )
         return limits
+
+
+def _sorted(answers: Sequence[Any]) -> tuple[Mapping[str, str], Sequence[str]]:
+    """Part what became of topics: those to ask for again and why, and what is wrong for good."""
+    again: dict[str, str] = {}
+    problems: list[str] = []
+    for name, code, *text in answers:
+        # One of two services that start together finds the topic created by the other.
+        if code in {0, errors.TopicAlreadyExistsError.errno}:
+            continue
+        refused = refusal(code, name)
+        if refused.retriable:
+            again[name] = repr(refused)
+        else:
+            problems.append(f"topic {name!r}: {(text and text[0]) or type(refused).__name__}")
+    return again, problems
 
 
 def _differs(spec: TopicSpec, found: Mapping[str, int]) -> str | None:

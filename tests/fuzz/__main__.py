@@ -1,6 +1,7 @@
 """Let atheris look for what nobody thought of: ``make fuzz TARGET=avro_codec SECONDS=300``.
 
-What it finds interesting it adds to the corpus of the target; keep what shows something new.
+It begins with the corpus that the tests keep, and puts what leads it further, and what breaks
+something, into a folder ``.fuzz`` beside that: whatever broke something belongs into the corpus.
 """
 
 import sys
@@ -8,24 +9,32 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz.targets import TARGETS
-
+OURS = ["choreo", "choreo_kafka", "choreo_mqtt", "choreo_registry"]
+"""Whose branches are watched: to watch those of everything imported takes minutes to begin with."""
 CORPUS = Path(__file__).parent / "corpus"
+FOUND = Path(__file__).parents[2] / ".fuzz"
 
 
 def main(name: str, seconds: str) -> None:
     """Fuzz one target for so long."""
-    if name not in TARGETS:
-        sys.exit(f"no target {name!r}: there are {', '.join(TARGETS)}")
     try:
         atheris: Any = import_module("atheris")
     except ImportError:
         sys.exit("atheris is not here: pip install atheris, which needs Linux and clang's runtime")
-    folder = CORPUS / name
-    folder.mkdir(exist_ok=True)
-    options = [f"-max_total_time={seconds}", "-timeout=1", "-rss_limit_mb=512", "-max_len=65536"]
-    atheris.instrument_all()
-    atheris.Setup([sys.argv[0], str(folder), *options], TARGETS[name])
+    with atheris.instrument_imports(include=OURS):
+        targets: Any = import_module("tests.fuzz.targets").TARGETS
+    if name not in targets:
+        sys.exit(f"no target {name!r}: there are {', '.join(targets)}")
+    found = FOUND / name
+    found.mkdir(parents=True, exist_ok=True)
+    options = [
+        f"-max_total_time={seconds}",
+        "-timeout=1",
+        "-rss_limit_mb=512",
+        "-max_len=65536",
+        f"-artifact_prefix={found}/broke-",
+    ]
+    atheris.Setup([sys.argv[0], str(found), str(CORPUS / name), *options], targets[name])
     atheris.Fuzz()
 
 
