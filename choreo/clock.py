@@ -42,9 +42,8 @@ class SystemClock:
         """Tell the wall time, aware, in UTC."""
         return datetime.now(UTC)
 
-    def monotonic(self) -> float:
-        """Tell seconds since some fixed moment; never goes back."""
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
+    """Tell seconds since some fixed moment; never goes back."""
 
     def call_later(self, seconds: float, callback: Callable[[], None], /) -> Timer:
         """Run *callback* once, *seconds* from now, on the running loop."""

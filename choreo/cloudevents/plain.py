@@ -90,6 +90,7 @@ class Plain:
     """Reads what is plain among messages with certain header names."""
 
     __slots__ = (
+        "_conversing",
         "_extensions",
         "_headers",
         "_known",
@@ -120,10 +121,12 @@ class Plain:
         )
         self._page = known.page()
         self._time = places.get("time", -1)
-        told = {*LOOKED_UP, "time", "id"}
+        told = {*LOOKED_UP, "time", "id", "correlationid"}
         rest = [place for name, place in places.items() if name not in told]
-        self._rest: itemgetter[Any] = itemgetter(places["id"], places["id"], *rest)
-        """Two at least, so that it gives a tuple."""
+        self._conversing = "correlationid" in places
+        second = places.get("correlationid", places["id"])
+        self._rest: itemgetter[Any] = itemgetter(places["id"], second, *rest)
+        """Id and correlation id, if there is one, and then the others."""
         self._room = room - MAX_WORDS_BYTES - 2 * len(FORM) - len(places)
         self._texts = {field: places[name] for field, name in homes.items() if name in places}
         taken = {"specversion", "hopcount", *homes.values()}
@@ -154,6 +157,7 @@ class Plain:
             return None
         envelope: PlainEnvelope = _blank(PlainEnvelope)
         envelope.id = rest[0].decode()
+        envelope.correlation_id = rest[1].decode() if self._conversing else None
         envelope.source, envelope.type, envelope.content_type, envelope.hops = told
         envelope.data = data
         envelope.extensions = self._others(values) if self._extensions else EMPTY
@@ -211,7 +215,9 @@ def _late(name: str) -> property:
     return property(read, put, slot.__delete__)
 
 
-AT_ONCE = frozenset(("id", "source", "type", "content_type", "hops", "data", "extensions"))
+AT_ONCE = frozenset(
+    ("id", "source", "type", "content_type", "correlation_id", "hops", "data", "extensions")
+)
 """What is filled in when an envelope is read, so that it needs no second look."""
 
 for _name in Envelope.__slots__:

@@ -11,7 +11,6 @@ from choreo.delivery.custody import Custody
 from choreo.delivery.demand import Demand
 from choreo.delivery.departure import Departure
 from choreo.delivery.intake import Intake
-from choreo.delivery.intake import Sorted as Found
 from choreo.delivery.job import Job, Outcome, Received
 from choreo.delivery.journal import Journal
 from choreo.delivery.ordering import Ordering
@@ -87,30 +86,25 @@ class Arrival:
 
     def _take_at_once(self, deliveries: Sequence[Delivery]) -> None:
         """Take in what no store is asked about: most have one handler, and no story."""
-        sort, lane = self._intake.sort, self._intake.lane
-        hold, admit = self._custody.take, self._ordering.admit
+        plain, hold, join = self._intake.plain, self._custody.take, self._ordering.lanes.add
+        leaving = self._departure.begun
         for delivery in deliveries:
-            found = sort(delivery)
-            envelope, handlers = found[0], found[1]
-            if (
-                len(handlers) != 1
-                or envelope is None
-                or found.replay is not None
-                or self._departure.begun
-            ):
-                self._accept(*self._sort(delivery, found))
+            found = None if leaving else plain(delivery)
+            if found is None:
+                self._accept(*self._sort(delivery))
                 continue
-            body, handler = delivery.body, handlers[0]
+            envelope, handler, lane = found
+            body = delivery.body
             received = Received(delivery, envelope, len(body) if body else 0, 1)
-            job = Job(received, handler, lane(delivery, envelope, handler))
-            job.key = (handler.index, envelope.source, envelope.id)
+            job = Job(received, handler, lane)
+            job.name = f"{envelope.source}\0{envelope.id}\0{handler.index}"
             hold(received)
-            admit(job)
+            join(lane, job)
             reached("accepted")
 
-    def _sort(self, delivery: Delivery, found: Found | None = None) -> Sorted:
+    def _sort(self, delivery: Delivery) -> Sorted:
         condemned = None if self._guard is None else self._guard.condemned(delivery)
-        envelope, handlers, reason, error, outcome, replay = found or self._intake.sort(delivery)
+        envelope, handlers, reason, error, outcome, replay = self._intake.sort(delivery)
         delivery = replay or delivery
         received = Received(delivery, envelope, len(delivery.body or b""), max(1, len(handlers)))
         if replay is not None:

@@ -54,6 +54,9 @@ class Owner(Protocol):
         ...
 
 
+Run = Callable[[Job, Handler, Slot], Awaitable[Outcome | None]]
+
+
 def _present(_: BaseException) -> bool:
     return False
 
@@ -97,17 +100,16 @@ class Attempts:
         self._limits = limits
         self._outages: dict[int, Outage] = {}
         self._held: set[tuple[int, object]] = set()
+        self.run: Run = self._run if records.guard is None else self._guarded
+        """Runs the handler once. None: more is to be done, now or later, as the job says."""
 
     @property
     def paused(self) -> Sequence[int]:
         """The handlers, by number, that rest because of an outage."""
         return [index for index, outage in self._outages.items() if outage.cause is not None]
 
-    def run(self, job: Job, handler: Handler, slot: Slot) -> Awaitable[Outcome | None]:
-        """Run the handler once. None: more is to be done, now or later, as the job says.
-
-        What may have killed a process runs when nothing else does.
-        """
+    def _guarded(self, job: Job, handler: Handler, slot: Slot) -> Awaitable[Outcome | None]:
+        """Run what may have killed a process when nothing else does."""
         guard = self._guard
         if guard is None or not guard.guards(job):
             return self._run(job, handler, slot)
@@ -127,9 +129,9 @@ class Attempts:
             guard.leave(job)
 
     async def _run(self, job: Job, handler: Handler, slot: Slot) -> Outcome | None:
-        key = job.key or key_of(job, handler)
         outage = self._outages.get(handler.index) if self._outages else None
-        if job.received.generation or outage is not None or not self._inbox.begins(key, job):
+        if outage is not None or not job.name or not self._inbox.begins(job.name, job):
+            key = key_of(job, handler)
             if finished(self._inbox, key, job.received):
                 return self._duplicate(job, key)
             if not self._inbox.claim(key, job) or (outage is not None and self._holds(job, outage)):

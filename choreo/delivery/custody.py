@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 
 from choreo.broker import Consumer
 from choreo.delivery.job import Received
-from choreo.delivery.journal import Journal
+from choreo.delivery.journal import Journals
 from choreo.delivery.limits import Limits
 from choreo.failpoints import reached
 from choreo.message import Delivery
@@ -15,7 +15,7 @@ class Custody:
     """The deliveries of one worker, from intake to settlement."""
 
     def __init__(
-        self, limits: Limits, journal: Journal, broken: Callable[[Exception], None]
+        self, limits: Limits, journal: Journals, broken: Callable[[Exception], None]
     ) -> None:
         """Call *broken* with what the adapter raises when it should settle."""
         self._limits = limits
@@ -40,7 +40,8 @@ class Custody:
         """Take responsibility for *received*."""
         self.held += 1
         self._bytes += received.size
-        self._journal.received(received)
+        if self._journal.heard:
+            self._journal.received(received)
 
     def release(self, received: Received) -> None:
         """Settle *received* soon, with others, unless it was dropped."""
@@ -51,7 +52,8 @@ class Custody:
             if not done:
                 asyncio.get_running_loop().call_soon(self.flush)
             done.append(received.delivery)
-        self._journal.settled(received)
+        if self._journal.heard:
+            self._journal.settled(received)
         if not self.held and self._idle:
             idle, self._idle = self._idle, []
             for waiter in idle:

@@ -6,7 +6,7 @@ from choreo.delivery.attempts import Records, key_of
 from choreo.delivery.custody import Custody
 from choreo.delivery.inbox import replay_of
 from choreo.delivery.job import Job, Outcome
-from choreo.delivery.journal import Journal
+from choreo.delivery.journal import Journals
 from choreo.delivery.lanes import Lanes
 from choreo.delivery.ordering import Ordering
 from choreo.store.port import Key
@@ -24,7 +24,7 @@ class Endings:
         lanes: Lanes[Job],
         custody: Custody,
         ordering: Ordering,
-        journal: Journal,
+        journal: Journals,
         ready_again: Callable[[Job], None],
     ) -> None:
         self._books = records.books
@@ -37,13 +37,16 @@ class Endings:
 
     def end(self, job: Job, outcome: Outcome) -> None:
         """End a job that is out of its lane."""
-        self._journal.ended(job, outcome)
-        if job.order is not None:
-            self._ordering.ended(job, unfinished=outcome is Outcome.DROPPED)
-        if job.handler is not None:
-            self._close(job, job.key or key_of(job, job.handler), outcome)
-        self._lanes.release(job.lane)
+        if self._journal.heard:
+            self._journal.ended(job, outcome)
         received = job.received
+        if job.name and outcome is HANDLED and received.envelope is not None:
+            fingerprint = self._books.fingerprint(received.envelope)
+            for waiter in self._inbox.ends(job.name, job, fingerprint):
+                self._ready_again(waiter)
+        else:
+            self._ended(job, outcome)
+        self._lanes.release(job.lane)
         received.owed -= 1
         if not received.owed:
             self._custody.release(received)
@@ -70,6 +73,12 @@ class Endings:
         if job.handler is not None:
             for waiter in self._inbox.close(key_of(job, job.handler), job):
                 self._ready_again(waiter)
+
+    def _ended(self, job: Job, outcome: Outcome) -> None:
+        if job.order is not None:
+            self._ordering.ended(job, unfinished=outcome is Outcome.DROPPED)
+        if job.handler is not None:
+            self._close(job, job.key or key_of(job, job.handler), outcome)
 
     def _close(self, job: Job, key: Key, outcome: Outcome) -> None:
         received, inbox = job.received, self._inbox

@@ -34,56 +34,55 @@ class Inbox(Generic[T]):
         self._window = window
         self._young: dict[str, Hashable] = {}
         self._old: dict[str, Hashable] = {}
-        self._open: dict[Key, T] = {}
-        self._waiting: dict[Key, list[T]] = {}
+        self._open: dict[str, T] = {}
+        self._waiting: dict[str, list[T]] = {}
 
     def finished(self, key: Key) -> bool:
         """Say whether the event was finished by this handler, as far as is remembered."""
-        name = _name(key)
+        name = name_of(key)
         return name in self._young or name in self._old
 
     def fingerprint(self, key: Key) -> Hashable:
         """Tell the payload with which a finished event is remembered."""
-        name = _name(key)
+        name = name_of(key)
         return self._young[name] if name in self._young else self._old[name]
 
     def remember(self, key: Key, fingerprint: Hashable) -> None:
         """Count the event as finished."""
-        if not self._window:
-            return
-        if len(self._young) >= self._window:
-            self._old = self._young
-            self._young = {}
-        self._young[_name(key)] = fingerprint
+        if self._window:
+            self._kept(name_of(key), fingerprint)
 
     def forget(self, key: Key) -> None:
         """Count the event as unfinished."""
-        name = _name(key)
+        name = name_of(key)
         self._young.pop(name, None)
         self._old.pop(name, None)
 
-    def begins(self, key: Key, owner: T) -> bool:
-        """Open *key* for *owner* as ``claim`` does, if the event is not finished and nobody's."""
-        name = _name(key)
+    def begins(self, name: str, owner: T) -> bool:
+        """Open a key for *owner*, if the event is not finished and nobody's; see ``name_of``."""
         return (
             name not in self._young
             and name not in self._old
-            and self._open.setdefault(key, owner) is owner
+            and self._open.setdefault(name, owner) is owner
         )
+
+    def ends(self, name: str, owner: T, fingerprint: Hashable) -> Sequence[T]:
+        """Count as finished what *owner* had open, as ``remember`` and ``close`` do in turn."""
+        if self._window:
+            self._kept(name, fingerprint)
+        return self._closed(name, owner)
 
     def claim(self, key: Key, owner: T) -> bool:
         """Open *key* for *owner*; False if another has it open: *owner* then waits for its end."""
-        if self._open.setdefault(key, owner) is owner:
+        name = name_of(key)
+        if self._open.setdefault(name, owner) is owner:
             return True
-        self._waiting.setdefault(key, []).append(owner)
+        self._waiting.setdefault(name, []).append(owner)
         return False
 
     def close(self, key: Key, owner: T) -> Sequence[T]:
         """End what *owner* had open under *key*; return those that waited, in order of arrival."""
-        if self._open.get(key) is not owner:
-            return ()
-        del self._open[key]
-        return self._waiting.pop(key, ()) if self._waiting else ()
+        return self._closed(name_of(key), owner)
 
     def waiting(self) -> list[T]:
         """List all that wait for another's end."""
@@ -96,7 +95,19 @@ class Inbox(Generic[T]):
                 waiters.remove(item)
                 return
 
+    def _kept(self, name: str, fingerprint: Hashable) -> None:
+        if len(self._young) >= self._window:
+            self._old = self._young
+            self._young = {}
+        self._young[name] = fingerprint
 
-def _name(key: Key) -> str:
+    def _closed(self, name: str, owner: T) -> Sequence[T]:
+        if self._open.get(name) is not owner:
+            return ()
+        del self._open[name]
+        return self._waiting.pop(name, ()) if self._waiting else ()
+
+
+def name_of(key: Key) -> str:
     """Write *key* as one text, which no other has: sources hold no control characters."""
     return f"{key[1]}\0{key[2]}\0{key[0]}"

@@ -72,6 +72,7 @@ class Intake:
         """
         self._reader = reader
         self._routes = routes
+        self._only = {kind: found[0] for kind, found in routes.items() if len(found) == 1}
         self._newer = newer
         self._versions = {name.rpartition(".v")[0] for name in routes}
         self._policies = policies
@@ -80,6 +81,24 @@ class Intake:
         self._native_key = binding is not Binding.MQTT
         self._clock = clock
         self._replays = replays
+
+    def plain(self, delivery: Delivery) -> tuple[Envelope, Handler, Hashable] | None:
+        """Find envelope, handler and lane of what one handler wants; None for all that is odd."""
+        if self._replays is not None and self._replays.holds(delivery.topic):
+            return None
+        try:
+            envelope = self._reader.read(delivery)
+        except Exception:  # noqa: BLE001 -- it is read again, and what is wrong with it is told, by sort
+            return None
+        if envelope is None or envelope.hops > self._max_hops or envelope.extensions:
+            return None
+        handler = self._only.get(envelope.type)
+        if handler is None:
+            return None
+        key = delivery.key
+        if key is None or handler.apart or not self._native_key:
+            return envelope, handler, self.lane(delivery, envelope, handler)
+        return envelope, handler, (handler.index if self._by_handler else -1, delivery.topic, key)
 
     def sort(self, delivery: Delivery) -> Sorted:
         """Find the envelope and the handlers of *delivery*, or why it has none; never raises."""

@@ -1,7 +1,7 @@
 """One event on its way through one handler: the few facts that outlive an attempt."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -95,48 +95,43 @@ class Job:
     lane: Hashable
     attempt: int = 0
     """Attempts begun so far."""
-    troubles: int = field(init=False)
+    troubles: int = 0
     """Failures that were not the handler's: publishing, burying."""
     done: bool = False
     """The handler succeeded; what it emitted is to be published, or written with its end."""
-    emitted: Sequence[Emitted] = field(init=False)
+    emitted: Sequence[Emitted] = ()
     """All that the handler emitted, once it succeeded."""
-    outbound: Sequence[Message] = field(init=False)
+    outbound: Sequence[Message] = ()
     """The same as messages, in the same order."""
     purpose: str | None = None
     """The business's own idempotency key, where the event's class names one."""
     order: Numbered | None = None
     """Its place in a numbered stream, where its handler keeps one in order."""
-    line: bytes | None = field(init=False)
+    line: bytes | None = None
     """Where in the lot it would wait, once somebody has asked."""
     parked: Drained | None = None
     """Where it was parked, if it comes from there."""
     ending: Outcome | None = None
     """How it ended, while that is not written yet."""
-    lease: Lease | None = field(init=False)
+    lease: Lease | None = None
     """Held in the store while the handler runs, where it asked for one."""
-    held: bool = field(init=False)
+    held: bool = False
     """Resting until an outage is over."""
     reason: Reason | None = None
     """Set once the job is to be buried."""
-    buried: bool = field(init=False)
+    buried: bool = False
     """The broker has its dead letter."""
     error: BaseException | None = None
-    first_failed: datetime | None = field(init=False)
+    first_failed: datetime | None = None
     """Wall time of the first failure."""
-    trace: str | None = field(init=False)
+    trace: str | None = None
     """Trace context (a traceparent) of the last attempt that failed, where attempts are traced."""
     run: int = 0
     """Grows with every attempt and every abandonment, so that a late result is told apart."""
     key: Key | None = None
     """What its end is remembered under, once somebody has asked."""
-
-    def __getattr__(self, name: str) -> object:
-        """Read what most jobs never have, and so are not given when they are made."""
-        try:
-            return RARE[name]
-        except KeyError:
-            raise AttributeError(f"a job has no attribute {name!r}") from None
+    name: str = ""
+    """The same as one text, of a job that no store, order or replay has a part in."""
 
     @property
     def names(self) -> dict[str, object]:
@@ -158,19 +153,6 @@ class Job:
         """Say whether the handler is through with it: only the books or the broker are awaited."""
         return self.reason is not None or self.done
 
-
-RARE: Mapping[str, object] = {
-    "troubles": 0,
-    "emitted": (),
-    "outbound": (),
-    "line": None,
-    "lease": None,
-    "held": False,
-    "buried": False,
-    "first_failed": None,
-    "trace": None,
-}
-"""What a job has of each until it is given another."""
 
 Process = Callable[[Job], Awaitable[Outcome | None]]
 """Decode, filter, call and collect; None if the handler succeeded and its end is to be written."""

@@ -58,6 +58,8 @@ class Journals:
 
     def __init__(self, journals: Sequence[Journal]) -> None:
         self._journals = tuple(journals)
+        self.heard = bool(self._journals)
+        """Whether anybody hears of what goes well."""
 
     def received(self, received: Received, /) -> None:
         """Tell that a delivery came in."""

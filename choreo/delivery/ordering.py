@@ -59,7 +59,7 @@ class Ordering:
         self._sequencing = sequencing
         self._streams = sequencing.streams
         self._sequencer: Sequencer[Job] = Sequencer(sequencing.room)
-        self._lanes = lanes
+        self.lanes = self._lanes = lanes
         self._clock = environment.clock
         self._owner = owner
         self._known = PassingPositions(REMEMBERED)

@@ -262,7 +262,7 @@ def test_every_attribute_of_what_is_emitted_is_written_where_it_was_written_befo
     ]  # fmt: skip
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(envelopes())
 @pytest.mark.parametrize("binding", list(Binding))
 def test_what_is_written_without_an_envelope_is_what_its_envelope_says(
