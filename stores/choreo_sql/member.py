@@ -44,6 +44,8 @@ class Member:
         self.emitted: Sequence[Emission] = ()
         """What is to be written before the commit."""
         self.completed = False
+        self.sealed = False
+        """Its savepoint was released."""
         self._host = host
         self._connection: AsyncConnection | None = None
         self._transaction: SqlTransaction | None = None
@@ -149,6 +151,7 @@ class Member:
         """Tell it that it can have no turn."""
         if not self._admitted.done():
             self._admitted.set_exception(_own(error))
+            self._admitted.exception()  # whoever was cancelled meanwhile does not ask
 
     def committed(self) -> None:
         """Tell it that all of it is kept."""
@@ -161,6 +164,7 @@ class Member:
             self._host.suspect(self.claim.key)
         if not self._settled.done():
             self._settled.set_exception(_own(error))
+            self._settled.exception()  # whoever was cancelled meanwhile does not ask
 
 
 def _own(error: BaseException) -> BaseException:

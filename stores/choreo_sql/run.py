@@ -17,7 +17,7 @@ from choreo_sql.link import Link, close
 from choreo_sql.member import Member
 from choreo_sql.scopes import Scopes
 from choreo_sql.settings import shown
-from choreo_sql.transaction import TransactionMisused
+from choreo_sql.transaction import IN_HAND, TransactionMisused
 
 
 class Run:
@@ -39,6 +39,7 @@ class Run:
         self._alone = len(members) == 1
         self._own = link.opened()
         """What choreo itself says between turns, where that goes through SQLAlchemy."""
+        self._info = self._own.info
         self._claimed = False
         self._done: list[Member] = []
         self._undone: list[Claimed] = []
@@ -63,6 +64,7 @@ class Run:
                 member.refuse(error if isinstance(error, Exception) else given_up)
             raise
         finally:
+            self._info.pop(IN_HAND, None)  # where this was cut short in the midst of a turn
             close(self._own)
         for member in self._done:
             member.committed()
@@ -73,10 +75,13 @@ class Run:
         try:
             async with self._connections.own():
                 verdict = await self._record(end)
+                if verdict is not Verdict.WRITTEN:
+                    return verdict
                 if self._alone:
                     await self._emit(end.emitted)
                 else:
                     await self._link.seal()
+                    member.sealed = True
                 spoke = bool(not self._alone or end.emitted or end.advance or end.parked)
                 whole = await self._link.whole(spoke=spoke)
         except StoreError as error:
@@ -140,6 +145,8 @@ class Run:
         if member.completed:
             self._done.append(member)
             return
+        if member.sealed:  # its savepoint is gone, and so is the way back
+            raise StoreError(f"{self._where}: a handler left too late; it is tried again")
         self._undone.append(claimed)
         await self._back()
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from choreo.errors import StoreError
 from choreo.store.port import Attempt, End, State, Verdict
+from choreo.store.streams import Advance
 from choreo_sql import SqlTransaction
 from choreo_sql.sharing import SPAN
 from choreo_sql.transaction import TransactionMisused
@@ -297,3 +298,50 @@ async def test_without_sharing_each_has_a_transaction_of_its_own(url: str) -> No
         assert await together(ledger, [(name, looking(name)) for name in "ab"]) == [WRITTEN] * 2
 
     assert seen == [[], ["a"]]
+
+
+async def test_one_that_fails_after_it_was_completed_leaves_nothing(shared_url: str) -> None:
+    """On PostgreSQL its savepoint is gone by then: all are undone, and come again."""
+    async with books(shared_url) as (store, ledger):
+
+        async def late() -> None:
+            async with ledger.effect(claim("2")) as effect:
+                await pay(effect.transaction, "late")
+                await effect.complete(End(claim=claim("2")))
+                raise LookupError
+
+        async with held(ledger):
+            one = asyncio.create_task(handle(ledger, "1", paying("one")))
+            two = asyncio.create_task(late())
+            await asyncio.sleep(0)
+        await asyncio.wait([one, two])
+
+        assert isinstance(two.exception(), LookupError)
+        assert one.exception() is None or isinstance(one.exception(), StoreError)
+        assert await handle(ledger, "1", paying("one")) in {WRITTEN, DUPLICATE}
+        assert await handle(ledger, "2", paying("two")) is WRITTEN
+        assert await payments(store) == ["one", "two"]
+
+
+async def test_one_whose_stream_has_moved_leaves_nothing_and_others_are_kept(
+    shared_url: str,
+) -> None:
+    step = Advance(handler=0, source="urn:a", stream="s", epoch=0, expected=7, next=8)
+
+    async with books(shared_url) as (store, ledger):
+
+        async def moved() -> Verdict:
+            async with ledger.effect(claim("2")) as effect:
+                await pay(effect.transaction, "moved")
+                return await effect.complete(End(claim=claim("2"), advance=step))
+
+        async with held(ledger):
+            one = asyncio.create_task(handle(ledger, "1", paying("one")))
+            two = asyncio.create_task(moved())
+            three = asyncio.create_task(handle(ledger, "3", paying("three")))
+            await asyncio.sleep(0)
+
+        results = list(await asyncio.gather(one, two, three))
+        assert results == [WRITTEN, Verdict.MOVED, WRITTEN]
+        assert await payments(store) == ["one", "three"]
+        assert await handle(ledger, "2", paying("two")) is WRITTEN
