@@ -6,8 +6,11 @@ from typing import Self
 
 from choreo.store.memory import MemoryStore, MemoryTransaction
 from choreo.store.memory.books import Books, Scope
+from choreo.store.memory.flights import MemoryFlights
 from choreo.store.memory.ledger import MemoryLedger
+from choreo.store.memory.lot import MemoryLot
 from choreo.store.memory.outbox import MemoryOutbox
+from choreo.store.memory.streams import MemoryStreams
 from choreo.testing.clock import ManualClock
 from choreo.testing.contract import StoreSetup, fresh_name
 
@@ -60,7 +63,8 @@ class WorksUnopened(Wrapped):
         return MemoryLedger(self._books, Scope(service, tuple(handlers)))
 
 
-Mutant = type[MemoryLedger] | type[MemoryOutbox] | type[Wrapped]
+OrderPart = MemoryStreams | MemoryLot | MemoryFlights
+Mutant = type[MemoryLedger] | type[MemoryOutbox] | type[Wrapped] | type[OrderPart]
 
 
 def with_outbox(kind: type[MemoryOutbox]) -> type[MemoryLedger]:
@@ -74,6 +78,23 @@ def with_outbox(kind: type[MemoryOutbox]) -> type[MemoryLedger]:
     return Outboxed
 
 
+def with_order(kind: type[OrderPart]) -> type[MemoryLedger]:
+    """Make the kind of ledger one part of whose order is of *kind*."""
+
+    class Ordered(MemoryLedger):
+        def __init__(self, books: Books, scope: Scope) -> None:
+            super().__init__(books, scope)
+            order = self.order
+            if issubclass(kind, MemoryStreams):
+                order.streams = kind(order.streams._rows, scope)
+            elif issubclass(kind, MemoryLot):
+                order.lot = kind(order.lot._rows, scope)
+            else:
+                order.flights = kind(order.flights._rows, scope.service)
+
+    return Ordered
+
+
 def setup_for(kind: Mutant) -> StoreSetup:
     """Describe books of their own in memory, reached through *kind*."""
     clock = ManualClock()
@@ -84,7 +105,12 @@ def setup_for(kind: Mutant) -> StoreSetup:
         if issubclass(kind, Wrapped):
             return kind(name, clock=clock)
         store = Wrapped(name, clock=clock)
-        store.kind = with_outbox(kind) if issubclass(kind, MemoryOutbox) else kind
+        if issubclass(kind, MemoryLedger):
+            store.kind = kind
+        elif issubclass(kind, MemoryOutbox):
+            store.kind = with_outbox(kind)
+        else:
+            store.kind = with_order(kind)
         return store
 
     async def write(transaction: MemoryTransaction, row: str) -> None:

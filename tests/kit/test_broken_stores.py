@@ -13,10 +13,12 @@ from tests.kit import (
     broken_effects,
     broken_keys,
     broken_leases,
+    broken_lines,
+    broken_orders,
     broken_outboxes,
     broken_stores,
 )
-from tests.kit.broken_stores import Mutant, Wrapped, setup_for
+from tests.kit.broken_stores import Mutant, OrderPart, Wrapped, setup_for
 
 
 def mutants(module: ModuleType) -> list[Mutant]:
@@ -24,7 +26,7 @@ def mutants(module: ModuleType) -> list[Mutant]:
     return [
         kind
         for _, kind in inspect.getmembers(module, inspect.isclass)
-        if issubclass(kind, MemoryLedger | MemoryOutbox | Wrapped)
+        if issubclass(kind, MemoryLedger | MemoryOutbox | Wrapped | OrderPart)
         and kind.__module__ == module.__name__
         and "caught_by" in vars(kind)
     ]
@@ -42,6 +44,8 @@ MUTANTS = [
         broken_keys,
         broken_effects,
         broken_leases,
+        broken_lines,
+        broken_orders,
         broken_outboxes,
         broken_stores,
     )
@@ -54,7 +58,7 @@ async def test_the_contract_passes_a_store_that_changes_nothing() -> None:
     verdict = await verify(StoreContract, lambda: setup_for(Wrapped))
 
     assert verdict.failed == {}
-    assert len(verdict.passed) > 80
+    assert len(verdict.passed) > 120
 
 
 @pytest.mark.parametrize("kind", MUTANTS, ids=lambda kind: kind.__name__)

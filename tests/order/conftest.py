@@ -1,17 +1,12 @@
-"""Stores of every kind, with the order of one service opened in them."""
+"""Stores of every kind."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from choreo.store.memory import MemoryStore
-from choreo.store.port import Ledger
-from choreo_sql import SqlStore
 from tests.local.parts import PostgresPart
-
-HANDLERS = ("first", "second")
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
@@ -29,10 +24,3 @@ async def url(
     await connection.execute(f"CREATE DATABASE {name}")
     await connection.close()
     return f"{server.dsn.rpartition('/')[0]}/{name}?create=true"
-
-
-@pytest.fixture
-async def ledger(url: str) -> AsyncGenerator[Ledger[object]]:
-    """Open the books of one service."""
-    async with MemoryStore(url) if url == "memory://" else SqlStore(url) as store:
-        yield await store.ledger("shop", HANDLERS)
