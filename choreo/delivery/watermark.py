@@ -24,6 +24,8 @@ MAGIC = "c1"
 CONTINUED = 0x80
 LOW_BITS = 0x7F
 MAX_SHIFT = 63
+FARTHEST = 2**63 - 1
+"""The largest position that a broker can have: what is beyond it is damaged."""
 ONE_BYTE = tuple(bytes((value,)) for value in range(CONTINUED))
 
 
@@ -175,6 +177,8 @@ class Finished:
         for unfinished, finished in zip(runs[::2], runs[1::2], strict=True):
             start = cursor + unfinished
             cursor = start + finished
+            if cursor > FARTHEST:
+                return cls()
             ranges.append((start, cursor))
         return cls(ranges)
 

@@ -7,7 +7,7 @@ a truncated log. Entries of kind ``accepted``, ``effect``, ``dead`` and ``left``
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from typing import Literal, TypedDict, cast
 
 from choreo.dead_letter import PREFIX, is_dead_letter_topic, original
@@ -68,6 +68,8 @@ class Entry:
     """Its place in its stream, of an event that has one."""
     generation: int = 0
     """Which replay of the event it is about; 0 for the original."""
+    payload: str = ""
+    """Digest of the payload; not told in its line."""
     text: str = ""
 
     def __str__(self) -> str:
@@ -75,7 +77,7 @@ class Entry:
         told = [
             f"{one.name}={value}"
             for one in fields(self)
-            if one.name not in {"at", "kind", "host", "text"}
+            if one.name not in {"at", "kind", "host", "payload", "text"}
             and (value := getattr(self, one.name)) not in {"", -1, (), 0}
         ]
         return " ".join(
@@ -127,21 +129,43 @@ class History:
         """Hash the whole: two runs that agree in it are the same run."""
         hashed = sha256()
         for entry in self.entries:
-            hashed.update(f"{entry}\n".encode())
+            hashed.update(f"{entry} {entry.payload}\n".encode())
         return hashed.hexdigest()[:16]
 
     def around(self, words: Iterable[str], limit: int = 40) -> list[Entry]:
-        """Select what concerns any of *words* (ids, keys), and the faults beside it."""
-        wanted = frozenset(words)
+        """Select what concerns any of *words*, and the faults beside it.
+
+        Words are ids, and what was observed and of which key: both, as a key may be any number.
+        """
+        wanted = set(words)
+        wanted.update(
+            entry.id
+            for entry in self.of("observed")
+            if entry.id and entry.key in wanted and wanted & {entry.text, *entry.text.split()}
+        )
         chosen = [
             entry
             for entry in self.entries
             if entry.kind == "fault"
             or entry.id in wanted
             or entry.cause in wanted
-            or (entry.text in wanted and entry.text)
+            or (entry.kind == "observed" and entry.text in wanted)
         ]
         return chosen[:limit]
+
+
+def difference(first: History, second: History) -> str:
+    """Tell where two histories part that were to be the same."""
+    for one, other in zip(first, second, strict=False):
+        if str(one) != str(other):
+            return f"the same seed had {_short(one)} and then {_short(other)}"
+        if one.payload != other.payload:
+            return f"event {one.id} of {one.topic!r} had another payload the second time"
+    return f"the same seed had {len(first.entries)} entries and then {len(second.entries)}"
+
+
+def _short(entry: Entry) -> str:
+    return " ".join(filter(None, (entry.kind, entry.handler, entry.key, entry.text)))
 
 
 def reads(topic_filter: str, topic: str) -> bool:
@@ -170,6 +194,7 @@ class Told(TypedDict, total=False):
     service: str
     handler: str
     number: int
+    payload: str
 
 
 def described(message: Message) -> Told:
@@ -188,6 +213,8 @@ def described(message: Message) -> Told:
             found[known] = value.decode("utf-8", "replace")
         elif name in LETTER and value is not None:
             found[LETTER[name]] = value.decode("utf-8", "replace")
+    if message.body is not None:
+        found["payload"] = blake2b(message.body, digest_size=4).hexdigest()
     if message.key is not None:
         found["key"] = message.key.decode("utf-8", "replace")
     return cast("Told", found)

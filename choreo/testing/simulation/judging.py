@@ -70,6 +70,7 @@ def evidence_of(history: History) -> Evidence:
                 key=entry.key,
                 corr=entry.correlation,
                 cause=entry.cause,
+                payload=entry.payload,
                 at=entry.at,
             )
             for entry in history.of("accepted")

@@ -23,12 +23,13 @@ class Finding:
     def __str__(self) -> str:
         """Tell what is wrong, the faults that it takes, and the story of the first event."""
         first = self.violations[0]
-        words = {word.strip(",.:") for word in first.split()}
+        words = {word.strip(",.:").removeprefix("id=") for word in first.split()}
         troubles = self.weather.troubles or ["none: the order in which things run is enough"]
+        takes = f"it takes these faults ({self.tries} runs, {len(self.without)} events left out):"
         lines = [
             f"seed {self.seed}: {first}",
             *(f"  and {text}" for text in self.violations[1:4]),
-            f"it takes these faults ({self.tries} runs, {len(self.without)} events left out):",
+            takes if self.tries else "it was not shrunk, as no other run need show it:",
             *(f"  {trouble}" for trouble in troubles),
             "what happened:",
             *(f"  {entry}" for entry in self.history.around(words)),

@@ -15,7 +15,8 @@ from choreo.service import Service
 from choreo.settings import Settings
 from choreo.testing.simulation.broker import URL
 from choreo.testing.simulation.case import Case
-from choreo.testing.simulation.history import History, Invariant
+from choreo.testing.simulation.fences import fenced
+from choreo.testing.simulation.history import History, Invariant, difference
 from choreo.testing.simulation.invariants import BUILT_IN, violations
 from choreo.testing.simulation.report import Finding, Report
 from choreo.testing.simulation.shrink import shrunk
@@ -26,6 +27,8 @@ Services = Sequence[Service[Any]] | Callable[[], Sequence[Service[Any]]]
 """The services, or what makes them anew for each seed, with whatever they hold of the outside."""
 FULL_COLLECTION = 40
 """Runs after which all garbage is collected, and not only the youngest."""
+UNLIKE = "something reads the time, or draws, from what is not the seed's, or lives on between runs"
+"""Why one seed may not be the same twice."""
 NOWHERE = Path("no schemas")
 """Where no contracts are: who writes JSON and reads nothing needs none."""
 
@@ -54,6 +57,7 @@ class Simulation:
         self._outside = outside
         self._count = len(self._made())
         self._runs = 0
+        self._compared = False
         self.events = 0
         """Events that the scenario published in the last world, or would have."""
         self.steps = 0
@@ -86,15 +90,34 @@ class Simulation:
             name = f"{entry.kind} {entry.text}" if entry.kind == "ended" else entry.kind
             report.entries[name] = report.entries.get(name, 0) + 1
         wrong = self.judge(history)
-        if not wrong:
-            return None
-        finding = self._shrunk(case, wrong[0].partition(":")[0])
-        report.findings.append(finding)
+        finding = self._shrunk(case, history, wrong) if wrong else self._again(case, history)
+        if finding is not None:
+            report.findings.append(finding)
         return finding
 
-    def _shrunk(self, case: Case, kind: str) -> Finding:
-        """Find out how little of *case* still breaks the invariant that is called *kind*."""
-        events = self.events
+    def _again(self, case: Case, history: History) -> Finding | None:
+        """Run the first world in which a handler was called a second time: it must be the same."""
+        if self._compared or not any(history.of("began")):
+            return None
+        self._compared = True
+        other = self._run(case.seed, case.weather, case.without)
+        if history.digest == other.digest:
+            return None
+        return self._unlike(case, history, [f"same_twice: {difference(history, other)}: {UNLIKE}"])
+
+    def _unlike(self, case: Case, history: History, wrong: Sequence[str]) -> Finding:
+        """Tell what no other run shows: there is nothing to shrink."""
+        return Finding(
+            seed=case.seed,
+            violations=wrong,
+            weather=case.weather or self.weather(case.seed),
+            without=case.without,
+            history=history,
+        )
+
+    def _shrunk(self, case: Case, before: History, told: Sequence[str]) -> Finding:
+        """Find out how little of *case* still breaks the first of the invariants that it broke."""
+        events, kind = self.events, told[0].partition(":")[0]
 
         def fails(weather: Weather, without: frozenset[int]) -> bool:
             found = self.judge(self._run(case.seed, weather, without))
@@ -104,7 +127,9 @@ class Simulation:
         weather, without, tries = shrunk(weather, events, case.without, fails)
         history = self.run(case.seed, weather, without)
         wrong = self.judge(history)
-        assert wrong, f"seed {case.seed} is not the same twice: {kind}"  # noqa: S101 -- our bug
+        if not wrong:
+            more = f"same_twice: {kind} was broken once and not again: {UNLIKE}"
+            return self._unlike(case, before, [*told, more])
         return Finding(
             seed=case.seed,
             violations=wrong,
@@ -131,7 +156,8 @@ class Simulation:
         services = [(service, self._settings_of(service)) for service in self._made()]
         client = (copy(self._client), self._outside)
         world = World(seed, weather, services, client, without=without)
-        history = world.run(self._scenario)
+        with fenced(seed):
+            history = world.run(self._scenario)
         self.events, self.steps = world.count, world.loop.steps
         return history
 

@@ -15,6 +15,8 @@ from choreo.testing.simulation.loop import OWNER, SimulationLoop
 
 STAGE: ContextVar["Stage | None"] = ContextVar("stage", default=None)
 """The world that code runs in."""
+HANDLED: ContextVar[str] = ContextVar("handled", default="")
+"""The id of the event whose handler runs."""
 WELL = frozenset((Outcome.HANDLED,))
 """Outcomes with which what was emitted counts."""
 
@@ -43,8 +45,10 @@ def observe(text: str, key: object = "") -> None:
     if stage is not None:
         owner = OWNER.get()
         host = str(owner) if isinstance(owner, Host) else ""
-        now = stage.loop.time()
-        stage.history.add(Entry(at=now, kind="observed", host=host, key=str(key), text=text))
+        now, about = stage.loop.time(), HANDLED.get()
+        stage.history.add(
+            Entry(at=now, kind="observed", host=host, id=about, key=str(key), text=text)
+        )
 
 
 class Witness:
@@ -71,6 +75,7 @@ class Witness:
                 position=context.delivery.position,
             )
         )
+        HANDLED.set(envelope.id)
         await call(context)
 
     def received(self, received: Received, /) -> None:
