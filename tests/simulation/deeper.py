@@ -26,6 +26,7 @@ from choreo.store.memory.books import Books, Scope
 from choreo.store.memory.ledger import MemoryEffect, MemoryLedger
 from choreo.store.memory.outbox import Shelves
 from choreo.store.port import Claim, End, State, Verdict
+from choreo.testing.simulation.store import Opened, Sharing
 from choreo.testing.simulation.subscriber import SimulatedSubscriber
 from tests.simulation.mutants import Mutant
 
@@ -217,6 +218,19 @@ def forgets_too_soon(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(bookkeeping, "SWEEP", timedelta(milliseconds=200))
 
 
+def tells_before_a_shared_commit(patch: pytest.MonkeyPatch) -> None:
+    """Count an event as ended when its handler is, though others share its transaction (O2)."""
+    join = Sharing.join
+
+    def mutant(self: Sharing, opened: Opened) -> asyncio.Future[None]:
+        ended = join(self, opened)
+        if len(self.members) > 1:
+            ended.set_result(None)
+        return ended
+
+    patch.setattr(Sharing, "join", mutant)
+
+
 DEEPER: dict[Mutant, tuple[str, set[str]]] = {
     claims_first: ("till", {"no_loss"}),
     records_after_the_effect: ("till", {"no_duplicate_effect"}),
@@ -228,5 +242,6 @@ DEEPER: dict[Mutant, tuple[str, set[str]]] = {
     winds_timers_at_once: ("reminders", {"committed_first"}),
     keeps_the_context: ("wary", {"context_is_fresh"}),
     forgets_too_soon: ("shop", {"no_duplicate_effect"}),
+    tells_before_a_shared_commit: ("meters", {"no_loss"}),
 }
 """Each with the world that shows it, and the invariants of which one must."""

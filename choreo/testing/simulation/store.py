@@ -3,7 +3,8 @@
 Theory of operation.  A database belongs to one service and outlives its processes.  A transaction
 is open in the database, not in the process: it ends without effect when its process dies, and when
 it stands still for too long, so that others get at the rows it held.  A commit may count and never
-be answered for.
+be answered for.  Transactions of one process that end while the call of another's commit is on its
+way are committed by that call: all of them count, or none, or nobody knows.
 """
 
 import asyncio
@@ -127,14 +128,18 @@ class Database:
         except TimeoutError:
             raise StoreError("another transaction holds the event") from None
 
-    async def commit(self, opened: Opened) -> None:
-        """Commit, unless it was ended."""
-        if opened.ended or opened.effect is None:
-            raise StoreError("the transaction was ended by the database")
+    async def commit(self, together: Sequence[Opened]) -> Sequence[StoreError | None]:
+        """Commit all of *together*, unless one was ended: then all are.
+
+        What one would write over another's is its own failure: a real database has it see that.
+        """
         try:
-            opened.effect.commit()
+            if any(one.ended for one in together):
+                raise StoreError("the transaction was ended by the database")
+            return [_committed(one) for one in together]
         finally:
-            self.end(opened)
+            for one in together:
+                self.end(one)
 
     def end(self, opened: Opened) -> None:
         """End a transaction; what is not committed by now never was."""
@@ -148,6 +153,15 @@ class Database:
         """End the transactions of a host that is no more."""
         for opened in [one for one in self._opened if one.host is host]:
             self.end(opened)
+
+
+def _committed(opened: Opened) -> StoreError | None:
+    try:
+        if opened.effect is not None:
+            opened.effect.commit()
+    except StoreError as error:
+        return error
+    return None
 
 
 class Remote:
@@ -200,6 +214,31 @@ class RemoteEffect:
         return await self._wire.call(prepare)
 
 
+class Sharing:
+    """Transactions of one process that are committed together, or not at all."""
+
+    def __init__(self) -> None:
+        self.members: list[Opened] = []
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def join(self, opened: Opened) -> "asyncio.Future[None]":
+        """Return what is done when it is committed; it raises StoreError if nobody knows."""
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.members.append(opened)
+        self._waiting.append(ended)
+        return ended
+
+    def end(self, errors: Sequence[StoreError | None]) -> None:
+        """Tell each what became of it."""
+        for each, error in zip(self._waiting, errors, strict=True):
+            if each.done():
+                continue
+            if error is None:
+                each.set_result(None)
+            else:
+                each.set_exception(StoreError(*error.args))
+
+
 class RemoteLedger(Remote):
     """The books of one service, from one of its processes."""
 
@@ -209,6 +248,7 @@ class RemoteLedger(Remote):
         self._database = database
         self._scope = scope
         self._host = host
+        self._sharing: Sharing | None = None
         self.order = RemoteOrder(wire, ledger)
         self.outbox = Remote(wire, ledger.outbox)
 
@@ -224,9 +264,35 @@ class RemoteLedger(Remote):
             assert opened.effect is not None  # noqa: S101 -- begin has made it
             yield RemoteEffect(verdict, opened.effect, opened, self._wire)
             if verdict is Verdict.WRITTEN:
-                await self._wire.call(lambda: database.commit(opened))
+                await self._commit(opened)
         finally:
             database.end(opened)
+
+    async def _commit(self, opened: Opened) -> None:
+        """Commit, together with all that end before the call arrives."""
+        if self._sharing is not None:
+            await self._sharing.join(opened)
+            return
+        sharing = self._sharing = Sharing()
+        own = sharing.join(opened)
+
+        async def commit() -> Sequence[StoreError | None]:
+            self._close(sharing)
+            return await self._database.commit(sharing.members)
+
+        errors: Sequence[StoreError | None] | None = None
+        try:
+            errors = await self._wire.call(commit)
+        finally:
+            self._close(sharing)
+            unknown = StoreError("a commit that others shared had no answer")
+            sharing.end(errors or [unknown] * len(sharing.members))
+            own.exception()  # who began it hears of it below, or of what it was cut short by
+        await own
+
+    def _close(self, sharing: Sharing) -> None:
+        if self._sharing is sharing:
+            self._sharing = None
 
 
 class SimulatedStore:
