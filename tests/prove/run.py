@@ -26,7 +26,7 @@ from tests.prove.worker import ROLES, TOPICS, Task, subscribers
 
 EFFECTS = 6.2
 """Effects of a request, on the average."""
-BACKLOG = {True: 400, False: 150}
+BACKLOG = {True: 600, False: 300}
 """Requests under way before the generator waits: on Kafka, on MQTT."""
 LEFT = 30.0
 """Seconds for what is left to be asked when the last fault is over."""
