@@ -65,7 +65,7 @@ class Ordering:
         self._known = PassingPositions(REMEMBERED)
         self._read: dict[StreamKey, Position] = {}
         """Where the streams of the batch that is being taken in stand, if nobody knew."""
-        self._patience = Patience(sequencing, self._sequencer, environment, journal, self)
+        self.patience = Patience(sequencing, self._sequencer, environment, journal, self)
         lot = sequencing.lot
         self.spool = Spool(lot, self._streams, self._clock, owner, self._readmit) if lot else None
         """Where what is held back for long is written."""
@@ -75,7 +75,7 @@ class Ordering:
     @property
     def deciding(self) -> int:
         """Count the gaps that are being decided about, and what is on its way to the store."""
-        return self._patience.deciding + (0 if self.spool is None else self.spool.busy)
+        return self.patience.deciding + (0 if self.spool is None else self.spool.busy)
 
     @property
     def next_due(self) -> float | None:
@@ -84,9 +84,7 @@ class Ordering:
 
     def watching(self) -> AbstractAsyncContextManager[object]:
         """Decide about gaps whose patience is over, and write what is to wait, meanwhile."""
-        return _both(
-            self._patience.watching(), None if self.spool is None else self.spool.writing()
-        )
+        return _both(self.patience.watching(), None if self.spool is None else self.spool.writing())
 
     # -- taking in ----------------------------------------------------------------------------
 
@@ -240,7 +238,7 @@ class Ordering:
             elif self.spool is not None and order is not None and self.spool.waits_for(move.item):
                 waiting = self._waiting(self._sequencer.withdraw(order.stream))
                 self.spool.join(order.stream, waiting)
-        self._patience.arm()
+        self.patience.arm()
 
     def lay(self, overdue: Overdue[Job], /) -> None:
         """Have what is held wait in the store."""

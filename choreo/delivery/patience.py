@@ -78,6 +78,8 @@ class Patience:
         self._look: Timer | None = None
         self.deciding = 0
         """Gaps that are being decided about."""
+        self.blind = False
+        """Nothing can be taken in: what is missing may be at the broker, unread."""
 
     @asynccontextmanager
     async def watching(self) -> AsyncGenerator[None]:
@@ -150,6 +152,9 @@ class Patience:
         self._due.set()
 
     async def _decide(self, stream: StreamKey) -> None:
+        if self.blind:
+            self._sequencer.postpone(stream, self._clock.monotonic() + AGAIN)
+            return
         try:
             position = (await self._streams.positions((stream,))).get(stream)
             stands = self._sequencer.stands(stream)
