@@ -15,8 +15,8 @@ from tests.prove.site import SESSION, Site
 
 AFTER = 3.0
 """Seconds after a fault in which a process may still not know that its streams are another's."""
-KILLS = 4
-"""Processes that die at least, as not each does between an effect and its acknowledgement."""
+BETWEEN, SOON = "committed:5", 10.0
+"""Where one process dies after those at random, and the seconds for it to come there."""
 DOWN = 2.0
 """Seconds for which a broker is gone."""
 
@@ -56,18 +56,31 @@ async def kill(ring: Ring) -> str:
     killed = 0
     until = time.monotonic() + ring.seconds
     async with asyncio.TaskGroup() as group:
-        while time.monotonic() < until or killed < KILLS:
+        while time.monotonic() < until or not killed:
             await asyncio.sleep(min(ring.dice.expovariate(0.5), 5.0))
             member = ring.dice.choice(ring.crew.members)
             if await ring.crew.kill(member):
                 killed += 1
                 group.create_task(_back(ring, member, 3 * ring.dice.random()))
+    killed += await _between(ring)
     return f"{killed} processes ended by SIGKILL" if killed else ""
 
 
 async def _back(ring: Ring, member: Member, seconds: float) -> None:
     await asyncio.sleep(seconds)
     await ring.crew.begin(member)
+
+
+async def _between(ring: Ring) -> bool:
+    """Have one die where an effect is committed and the broker not told, if there is any to do."""
+    member = ring.dice.choice(ring.crew.of("payment"))
+    await ring.crew.kill(member)
+    await ring.crew.begin(member, {"CHOREO_FAILPOINT": BETWEEN})
+    died = await ring.crew.dies(member, SOON)
+    if not died:
+        await ring.crew.kill(member)
+    await ring.crew.start(member)
+    return died
 
 
 async def freeze(ring: Ring) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -61,12 +61,13 @@ class Crew:
             assert member.child is not None
             await member.child.until_ready(READY)
 
-    async def begin(self, member: Member) -> None:
+    async def begin(self, member: Member, environment: Mapping[str, str] | None = None) -> None:
         """Begin a new life, without waiting for what it does."""
         member.life += 1
         stem = self.folder / f"{member.task.proc}-{member.life}"
         history = str(stem.with_suffix(".jsonl"))
-        task = replace(member.task, life=member.life, history=history)
+        given = dict(environment or {})
+        task = replace(member.task, life=member.life, history=history, environment=given)
         arrivals = stem.with_suffix(".arrivals")
         member.child = await self.nursery.child(task, self.folder / f"{task.proc}.log", arrivals)
         self._tell("proc_start", member)
@@ -80,6 +81,15 @@ class Crew:
         status = await member.child.end(10)
         self._tell("proc_kill", member)
         return status == -signal.SIGKILL
+
+    async def dies(self, member: Member, within: float) -> bool:
+        """Wait for a process that is to kill itself; say whether it has."""
+        assert member.child is not None
+        await asyncio.wait({member.child.ended}, timeout=within)
+        if member.alive:
+            return False
+        self._tell("proc_kill", member)
+        return member.child.ended.result() == -signal.SIGKILL
 
     async def stop(self, member: Member, *, times: int = 1, within: float = STOPS) -> int:
         """Ask it to stop, *times* times; give its exit status."""

@@ -91,15 +91,19 @@ class Generator:
     scribe: Scribe
     room: Callable[[], bool]
     """Says whether services keep up."""
+    window: float = 0.0
+    """Seconds over which it is spread at least; publishing late catches up."""
     sent: int = 0
     """Requests that the broker has accepted, copies included."""
 
     async def run(self) -> None:
         """Publish all of it."""
+        begun, pace = time.monotonic(), self.window / self.plan.count
         batch: list[Request] = []
         for request in self.plan.requests():
             batch.append(request)
             if len(batch) == BATCH:
+                await asyncio.sleep(begun + self.sent * pace - time.monotonic())
                 await self._publish(batch)
                 batch = []
         await self._publish(batch)

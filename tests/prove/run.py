@@ -28,6 +28,8 @@ EFFECTS = 6.2
 """Effects of a request, on the average."""
 BACKLOG = {True: 600, False: 300}
 """Requests under way before the generator waits: on Kafka, on MQTT."""
+BESIDE = 6.0
+"""Seconds of a fault beside its length: requests are spread so that each fault meets some."""
 LEFT = 30.0
 """Seconds for what is left to be asked when the last fault is over."""
 QUIET = 5.0
@@ -126,6 +128,7 @@ class Run:
                 kind=events_of(self.site.run).requested,
                 running=running,
                 scribe=Scribe(self.folder / "generator.jsonl"),
+                window=len(BLOWS) * (self.size.slot + BESIDE),
                 room=lambda: generator.sent - self.watch.done / EFFECTS < BACKLOG[self.site.kafka],
             )
             asking = asyncio.create_task(generator.run(), name="generator")
