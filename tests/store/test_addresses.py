@@ -37,7 +37,10 @@ def test_a_password_is_shown_nowhere(url: str) -> None:
         (f"postgresql://u:{SECRET}@host/x?timeout=-1", "timeout"),
         (f"postgresql://u:{SECRET}@host:port/x", "cannot be read"),
         (f"memory://u:{SECRET}@host", "memory://name"),
-        ("sqlite:///books.db?tiemout=3", "tiemout is no option: there are create, pool, timeout"),
+        (
+            "sqlite:///books.db?tiemout=3",
+            "tiemout is no option: there are create, pool, together, timeout",
+        ),
         (f"postgresql://u:{SECRET}@host/x?tiemout={SECRET}", "tiemout is no option"),
     ],
 )
