@@ -50,9 +50,17 @@ fuzz: setup ## look for what crashes a reader, with atheris: make fuzz TARGET=av
 	$(BIN)/python -m tests.fuzz $(TARGET) $(SECONDS)
 
 check: setup ## lint, format, types, architecture: all of them, whichever fails
-	@status=0; for tool in "ruff check" "ruff format --check" mypy pyright lint-imports; do \
-		echo "── $$tool"; $(BIN)/$$tool || status=1; \
-	done; exit $$status
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target $(CHECKS)
+
+CHECKS := check-pyright check-mypy check-imports check-lint check-format
+.PHONY: $(CHECKS)
+check-lint: TOOL := ruff check
+check-format: TOOL := ruff format --check
+check-mypy: TOOL := mypy
+check-pyright: TOOL := pyright
+check-imports: TOOL := lint-imports
+$(CHECKS):
+	@echo "── $(TOOL)"; $(BIN)/$(TOOL)
 
 format: setup ## repair what can be repaired
 	$(BIN)/ruff check --fix
