@@ -50,7 +50,10 @@ fuzz: setup ## look for what crashes a reader, with atheris: make fuzz TARGET=av
 	$(BIN)/python -m tests.fuzz $(TARGET) $(SECONDS)
 
 check: setup ## lint, format, types, architecture: all of them, whichever fails
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target $(CHECKS)
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 $(WHOLE) $(CHECKS)
+
+# One tool's output after the other's, where make is new enough for that.
+WHOLE := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 CHECKS := check-pyright check-mypy check-imports check-lint check-format
 .PHONY: $(CHECKS)
