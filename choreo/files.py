@@ -1,5 +1,6 @@
 """Files that are written where somebody said, who is told if that does not go."""
 
+import os.path
 from pathlib import Path
 
 from choreo.errors import ConfigurationError
@@ -21,7 +22,8 @@ def _put(path: Path, text: str, mode: str) -> None:
         with path.open(mode, encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        blocking = next((one for one in path.parents if one.is_file()), None)
+        # Path.is_file raises where a folder may not be looked into, or a name is too long.
+        blocking = next((one for one in path.parents if os.path.isfile(one)), None)  # noqa: PTH113
         why = error.strerror if blocking is None else f"{blocking} is no folder"
         if blocking is None and error.filename not in (None, str(path)):
             why = f"{why} ({error.filename})"

@@ -236,6 +236,15 @@ def test_what_no_service_can_be_called_is_refused_and_not_found_empty(
     assert "service name 'pay ments': use letters" in outcome.err
 
 
+def test_a_place_whose_name_is_too_long_is_told_like_any_other(choreo: Commands) -> None:
+    place = f"{'x' * 300}/below"
+
+    outcome = choreo.run("asyncapi", f"{SHOP}:payments", "--output", place, "--json")
+
+    assert outcome.code == ExitCode.CONFIGURATION
+    assert "cannot be written: File name too long" in outcome.error["message"]
+
+
 @pytest.mark.parametrize(
     "command",
     [
