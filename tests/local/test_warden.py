@@ -11,10 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.local import AbsentError
 from tests.local.family import descendants, parents
-from tests.local.mosquitto import program as mosquitto
-from tests.local.postgres import program as postgres
 from tests.patience import patient
 
 ROOT = Path(__file__).parents[2]
@@ -118,12 +115,8 @@ def test_what_a_driver_started_ends_when_it_is_killed(program: str, least: int) 
     assert len(started) > least  # the warden is one of them
 
 
+@pytest.mark.usefixtures("mosquitto", "postgres")  # where one is absent, they say so
 def test_brokers_end_with_a_driver_that_is_killed() -> None:
-    for part in (mosquitto, lambda: postgres("postgres")):
-        try:
-            part()
-        except AbsentError as absent:
-            pytest.skip(str(absent))
     with driver(BROKERS) as process:
         started = descendants(process.pid)
 
