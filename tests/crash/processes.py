@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 LOOK = 0.05
 START = 20.0
 """Seconds within which a child must exist."""
+FREEZING = 10.0
+"""Seconds within which a child must have obeyed SIGSTOP."""
 
 
 class Order(Protocol):
@@ -43,11 +45,23 @@ class Child:
         if not self.ended.done():
             os.kill(self.pid, number)
 
+    async def freeze(self) -> None:
+        """Stop it, and return once all its threads stand still.
+
+        A stop begins with the one thread that takes the signal: until that thread has its turn on a
+        processor, the others go on, and may begin a transaction.
+        """
+        self.signal(signal.SIGSTOP)
+        await self.until(lambda child: child.stopped, "frozen", FREEZING)
+
     @property
     def stopped(self) -> bool:
-        """Say whether it stands still."""
-        stat = Path(f"/proc/{self.pid}/stat").read_text()
-        return stat.rpartition(")")[2].split()[0] == "T"
+        """Say whether each of its threads stands still."""
+        try:
+            stats = [path.read_text() for path in Path(f"/proc/{self.pid}/task").glob("*/stat")]
+        except OSError:  # of a thread that has ended meanwhile
+            return False
+        return {stat.rpartition(")")[2].split()[0] for stat in stats} == {"T"}
 
     async def until_ready(self, within: float) -> None:
         """Return once it handles events; raise RuntimeError with its log if it does not."""

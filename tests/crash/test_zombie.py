@@ -120,11 +120,11 @@ async def _frozen(ground: Ground, world: World, point: str) -> Scene:
     await world.publish(ground.producer)
     await zombie.until(lambda child: child.arrivals(point) >= SOME, f"{SOME} times at {point}", 30)
     await asyncio.sleep(max(world.plan.pauses.values()) / 2)
-    zombie.signal(signal.SIGSTOP)
+    await zombie.freeze()
     while point == "own_act" and _holds_sqlite(world):  # it happened to renew its leases just then
         zombie.signal(signal.SIGCONT)
         await asyncio.sleep(PAUSE / 20)
-        zombie.signal(signal.SIGSTOP)
+        await zombie.freeze()
     assert zombie.arrivals(point) > zombie.arrivals(BEHIND[point])
     others = first or [await world.start("payments")]
     await others[0].until_ready(40)
