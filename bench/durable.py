@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import asyncpg
-from sqlalchemy import text
 
 from bench import bare_sql
 from bench.bare_sql import COUNT, EFFECTS, FORGET, LANES
@@ -22,7 +21,7 @@ from choreo.runner import started
 from choreo_memory import MemoryBroker
 from choreo_sql import SqlStore, SqlTransaction
 
-ADD = text("INSERT INTO effects (customer, number) VALUES (:customer, :number)")
+ADD = "INSERT INTO effects (customer, number) VALUES (:customer, :number)"
 
 Rows = Callable[[], Awaitable[int]]
 """Counts the rows that handlers have written."""
@@ -93,7 +92,7 @@ async def _handled(store: str, rows: Rows) -> Taken:
     async def handle(order: Order, ctx: Context[SqlTransaction]) -> Receipt:
         watch.begin()
         values = {"customer": order.customer, "number": order.number}
-        await ctx.transaction.connection.execute(ADD, values)
+        await ctx.transaction.execute(ADD, values)
         if tally.note(order):
             done.set()
         return Receipt(customer=order.customer, number=order.number)

@@ -10,10 +10,10 @@ from choreo_sql.claiming import Wish, bury, take
 from choreo_sql.connections import Connections
 from choreo_sql.failures import code, of_constraint
 from choreo_sql.finishing import record
-from choreo_sql.link import Link, close
+from choreo_sql.link import Link
 from choreo_sql.scopes import Scopes
 from choreo_sql.settings import shown
-from choreo_sql.transaction import IN_HAND, SqlTransaction, TransactionMisused
+from choreo_sql.transaction import SqlTransaction, TransactionMisused
 
 ABORTED = "25P02"
 """SQLSTATE of whatever is said in a transaction after a statement failed in it."""
@@ -30,27 +30,23 @@ class SqlEffect:
         self._connections = connections
         self._scopes = scopes
         self._link = link
-        self._connection = link.opened()
-        self._root = self._connection.get_transaction()
         self._completed = False
         self.verdict = Verdict.BUSY
-        self.transaction = SqlTransaction(self._connection)
+        self.transaction = SqlTransaction(link)
 
     async def claim(self, claim: Claim) -> None:
         """Begin, and claim; what stands against it is the verdict."""
         wish = Wish(claim=claim, state=State.DONE)
         async with self._connections.own():
             await self._link.begin()
-            (answer,) = await take(self._connection, self._scopes, [wish], self._link.say)
+            (answer,) = await take(self._link.own, self._scopes, [wish], self._link.say)
         self.verdict = answer.verdict
-        if self.verdict is Verdict.WRITTEN:
-            self._connection.info[IN_HAND] = self.transaction
 
     async def complete(self, end: End, /) -> Verdict:
         """Write *end*; raise what the handler's own unwritten changes meet with."""
-        self._check_ours()
+        self.transaction.check()
         await self.transaction.flush()
-        self._check_ours()
+        self.transaction.check()
         try:
             async with self._connections.own():
                 refused = await self._record(end)
@@ -65,13 +61,8 @@ class SqlEffect:
 
     async def leave(self, *, well: bool) -> None:
         """Commit what was completed, if the handler left *well*."""
-        ours = self._ours and self._link.sound
-        try:
-            await self.transaction.close()
-        finally:
-            if not self._connection.invalidated:
-                self._connection.info.pop(IN_HAND, None)
-            close(self._connection)
+        ours = self.transaction.ours and self._link.sound
+        await self.transaction.close()
         if not well or not self._completed:
             return
         if not ours:
@@ -91,27 +82,18 @@ class SqlEffect:
 
     async def _record(self, end: End) -> dict[int, Verdict]:
         if end.state is State.DEAD:
-            await bury(self._connection, self._scopes, end.claim)
+            await bury(self._link.own, self._scopes, end.claim)
         spoke, refused = bool(end.emitted or end.advance or end.parked), dict[int, Verdict]()
         plain = end.advance is None and end.parked is None
         if not plain or not await outbox.insert_plain(self._link, self._scopes, end.emitted):
-            refused = await record(self._connection, self._scopes, [end])
+            refused = await record(self._link.own, self._scopes, [end])
         if not await self._link.whole(spoke=spoke):
             raise TransactionMisused(SWALLOWED)
         return refused
 
     @property
-    def _ours(self) -> bool:
-        """Say whether the transaction is still the one that was begun."""
-        return self._root is not None and self._root.is_active
-
-    @property
     def _where(self) -> str:
         return shown(self._connections.url)
-
-    def _check_ours(self) -> None:
-        if not self._ours:
-            raise TransactionMisused("the handler has ended a transaction that is choreo's to end")
 
 
 class Opening:

@@ -15,8 +15,8 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, PoolRese
 from choreo.duration import Duration
 from choreo_sql.driver import connecting
 from choreo_sql.frozen import BOOKS, HANDLERS
-from choreo_sql.link import Shared
 from choreo_sql.settings import SqlSettings
+from choreo_sql.shared import Shared
 from choreo_sql.transaction import guard
 
 READERS = 4

@@ -118,6 +118,12 @@ def absent_code(kind: str) -> bool:
     return kind.startswith(POSTGRES_ABSENCE)
 
 
+def present(error: BaseException) -> bool:
+    """Say whether *error*, a driver's, tells of a statement that a database has refused."""
+    kind = code(error)
+    return kind is not None and not absent_code(kind)
+
+
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """Yield *error* and what it was raised from, the driver's own one included."""
     seen: set[int] = set()

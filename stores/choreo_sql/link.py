@@ -11,18 +11,19 @@ options and savepoints are nobody else's.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
 from typing import Any, Protocol
 
-from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.engine import Connection, Dialect, RootTransaction
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql.base import Executable
 
+from choreo_sql.compiled import compiled, compiled_text
 from choreo_sql.driver import Connection as SqliteDriver
+from choreo_sql.failures import of_driver, present, told
+from choreo_sql.shared import Own, Shared
 
 Rows = Iterable[Sequence[Any]]
+Fetched = Sequence[Sequence[Any]]
 Say = Callable[[Executable, Mapping[str, object]], Awaitable[Rows]]
 """Execute a statement and return its rows: on the driver, or through SQLAlchemy."""
 
@@ -32,35 +33,29 @@ BEGIN_POSTGRESQL = "BEGIN ISOLATION LEVEL READ COMMITTED"
 """Whatever the server's default is: see O13."""
 
 SAVEPOINT = "choreo"
-
-
-class Shared:
-    """A pooled connection as a handler's SQLAlchemy sees it: the transaction is not its to end."""
-
-    def __init__(self, pooled: PoolProxiedConnection) -> None:
-        self._pooled = pooled
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- whatever the pool's has
-        return getattr(self._pooled, name)
-
-    def commit(self) -> None:
-        """Leave it to choreo."""
-
-    def rollback(self) -> None:
-        """Leave it to choreo."""
-
-    def close(self) -> None:
-        """Give nothing back."""
-
-    def _close_special(self, *, transaction_reset: bool = False) -> None:
-        """Give nothing back."""
+IN_HAND = "choreo_transaction"
+"""Name under which a connection knows whose transaction it is in."""
 
 
 class Link(Protocol):
     """A connection that is lent for one transaction after the other."""
 
-    def opened(self) -> AsyncConnection:
-        """Make a handler's connection, within the transaction that was begun."""
+    def opened(self) -> tuple[AsyncConnection, RootTransaction]:
+        """Make a handler's connection, within the transaction that was begun, and that."""
+        ...
+
+    async def ask(self, text: str, parameters: Mapping[str, object], /) -> Fetched:
+        """Execute a handler's text, and return its rows."""
+        ...
+
+    @property
+    def info(self) -> dict[Any, Any]:
+        """What the pool's connection is known by."""
+        ...
+
+    @property
+    def own(self) -> AsyncConnection:
+        """What choreo itself says through SQLAlchemy, within whichever transaction was begun."""
         ...
 
     async def begin(self) -> None:
@@ -136,6 +131,8 @@ class _Carried:
         self.dialect: Dialect = carrier.dialect
         assert carrier.sync_connection is not None  # noqa: S101 -- it is open
         self._pooled = carrier.sync_connection.connection
+        self.info: dict[Any, Any] = self._pooled.info
+        self._own: AsyncConnection | None = None
         self._broken = False
         self._marked = False
         """There is a savepoint."""
@@ -155,12 +152,21 @@ class _Carried:
         if self._pooled.is_valid:
             await self.carrier.invalidate()
 
-    def opened(self) -> AsyncConnection:
-        """Make a handler's connection, within the transaction that was begun."""
-        shared: Any = Shared(self._pooled)
+    def opened(self) -> tuple[AsyncConnection, RootTransaction]:
+        """Make a handler's connection, within the transaction that was begun, and that."""
+        return self._over(Shared(self._pooled))
+
+    @property
+    def own(self) -> AsyncConnection:
+        """What choreo itself says through SQLAlchemy, within whichever transaction was begun."""
+        if self._own is None:
+            self._own, _ = self._over(Own(self._pooled))
+        return self._own
+
+    def _over(self, shared: Any) -> tuple[AsyncConnection, RootTransaction]:  # noqa: ANN401 -- as SQLAlchemy has it
         connection = Connection(self.carrier.sync_engine, connection=shared)
-        connection.begin()
-        return AsyncConnection(self.carrier.engine, connection)
+        root = connection.begin()
+        return AsyncConnection(self.carrier.engine, connection), root
 
     async def _asked(self, answer: Awaitable[Any]) -> Any:  # noqa: ANN401 -- the driver's own
         """Wait for the driver; whoever is cancelled does not know what it is at."""
@@ -169,6 +175,24 @@ class _Carried:
         except asyncio.CancelledError:
             self._broken = True
             raise
+
+    async def say(self, statement: Executable, parameters: Mapping[str, object], /) -> Rows:
+        """Execute a statement of choreo's own, and return its rows."""
+        written = compiled(statement, self.dialect)
+        return await self._fetched(written.text, written.given(parameters))
+
+    async def ask(self, text: str, parameters: Mapping[str, object], /) -> Fetched:
+        """Execute a handler's text, and return its rows."""
+        written = compiled_text(text, self.dialect)
+        try:
+            return await self._fetched(written.text, written.given(parameters))
+        except Exception as error:
+            if of_driver(error) and not (self.sound and present(error)):
+                raise told(self.carrier.engine.url, error) from error
+            raise
+
+    async def _fetched(self, text: str, given: Sequence[object]) -> Fetched:
+        raise NotImplementedError
 
 
 class SqliteLink(_Carried):
@@ -189,18 +213,15 @@ class SqliteLink(_Carried):
         self._marked = False
         self._thread.before(BEGIN_SQLITE)
 
-    async def say(self, statement: Executable, parameters: Mapping[str, object], /) -> Rows:
-        """Execute a statement of choreo's own, and return its rows."""
-        compiled = _compiled(statement, self.dialect)
-        given = compiled.given(parameters)
-        rows: Rows = await self._asked(self._thread.execute_fetchall(compiled.text, given))
+    async def _fetched(self, text: str, given: Sequence[object]) -> Fetched:
+        rows: Fetched = await self._asked(self._thread.execute_fetchall(text, given))
         return rows
 
     async def add(self, statement: Executable, rows: Sequence[Mapping[str, object]], /) -> None:
         """Execute it once for each of *rows*, before the commit at the latest."""
-        compiled = _compiled(statement, self.dialect)
+        written = compiled(statement, self.dialect)
         for row in rows:
-            self._thread.before(compiled.text, compiled.given(row))
+            self._thread.before(written.text, written.given(row))
 
     async def whole(self, *, spoke: bool) -> bool:  # noqa: ARG002 -- as the port has it
         """Say whether the transaction is open: some errors make SQLite leave it without a word."""
@@ -257,11 +278,8 @@ class PostgresLink(_Carried):
         self._marked = self._fresh = False
         await self._asked(self.driver.execute(BEGIN_POSTGRESQL))
 
-    async def say(self, statement: Executable, parameters: Mapping[str, object], /) -> Rows:
-        """Execute a statement of choreo's own, and return its rows."""
-        compiled = _compiled(statement, self.dialect)
-        given = compiled.given(parameters)
-        rows: Rows = await self._asked(self.driver.fetch(compiled.text, *given))
+    async def _fetched(self, text: str, given: Sequence[object]) -> Fetched:
+        rows: Fetched = await self._asked(self.driver.fetch(text, *given))
         return rows
 
     async def add(self, statement: Executable, rows: Sequence[Mapping[str, object]], /) -> None:
@@ -318,29 +336,3 @@ def close(connection: AsyncConnection) -> None:
     """Close what ``opened`` made: nobody executes anything on it any more."""
     if connection.sync_connection is not None:
         connection.sync_connection.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """A statement as the driver takes it."""
-
-    text: str
-    names: Sequence[str]
-    """Of its parameters, in the driver's order."""
-    fixed: Mapping[str, object]
-    """Values of those that are always the same."""
-
-    def given(self, parameters: Mapping[str, object]) -> tuple[object, ...]:
-        """Put *parameters* in order."""
-        every = {**self.fixed, **parameters}
-        return tuple([every[name] for name in self.names])
-
-
-@cache
-def _compiled(statement: Executable, dialect: Dialect) -> Compiled:
-    """Write *statement* down once: those of choreo are few, and live as long as the process."""
-    clause: Any = statement
-    written = clause.compile(dialect=dialect)
-    fixed = written.params
-    names = tuple(written.positiontup or ())
-    return Compiled(written.string, names, {name: fixed[name] for name in names})

@@ -3,16 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Protocol, Self
-
-from sqlalchemy.ext.asyncio import AsyncConnection
+from typing import Protocol, Self
 
 from choreo.errors import StoreError
 from choreo.store.outbox import Emission
 from choreo.store.port import Claim, End, Key, Verdict
 from choreo_sql.failures import absent
-from choreo_sql.link import close
-from choreo_sql.transaction import IN_HAND, SqlTransaction, TransactionMisused
+from choreo_sql.link import Link
+from choreo_sql.transaction import SqlTransaction
 
 
 class Host(Protocol):
@@ -47,10 +45,8 @@ class Member:
         self.sealed = False
         """Its savepoint was released."""
         self._host = host
-        self._connection: AsyncConnection | None = None
         self._transaction: SqlTransaction | None = None
         self._recorder: Recorder | None = None
-        self._info: dict[Any, Any] = {}
         loop = asyncio.get_running_loop()
         self._admitted: asyncio.Future[None] = loop.create_future()
         self._left: asyncio.Future[None] = loop.create_future()
@@ -67,9 +63,9 @@ class Member:
     async def complete(self, end: End, /) -> Verdict:
         """Write *end*; raise what the handler's own unwritten changes meet with."""
         assert self._recorder is not None  # noqa: S101 -- as above
-        self.check()
+        self.transaction.check()
         await self.transaction.flush()
-        self.check()
+        self.transaction.check()
         verdict = await self._recorder.record(self, end)
         self.completed = verdict is Verdict.WRITTEN
         return verdict
@@ -105,14 +101,8 @@ class Member:
             if self._transaction is not None:
                 await self._transaction.close()
         finally:
-            connection, self._connection = self._connection, None
-            try:
-                self._info.pop(IN_HAND, None)
-                if connection is not None:
-                    close(connection)
-            finally:
-                if not self._left.done():
-                    self._left.set_result(None)
+            if not self._left.done():
+                self._left.set_result(None)
 
     # ── as who gives turns has it ─────────────────────────────────────────────────────────────
 
@@ -121,19 +111,11 @@ class Member:
         """Say whether it waits no longer."""
         return self._admitted.done()
 
-    def check(self) -> None:
-        """Make sure that the transaction is still the one that was begun."""
-        held = None if self._connection is None else self._connection.get_transaction()
-        if held is None or not held.is_active:
-            raise TransactionMisused("the handler has ended a transaction that is choreo's to end")
-
-    async def turn(self, connection: AsyncConnection, recorder: Recorder) -> None:
+    async def turn(self, link: Link, recorder: Recorder) -> None:
         """Let its handler run, and return when it has left."""
         self.verdict = Verdict.WRITTEN
         self._recorder = recorder
-        self._connection = connection
-        self._info = connection.info  # a connection that is cut short tells nothing any more
-        self._transaction = self._info[IN_HAND] = SqlTransaction(connection)
+        self._transaction = SqlTransaction(link)
         self._admitted.set_result(None)
         await self._left
 

@@ -13,11 +13,11 @@ from choreo_sql.connections import Connections
 from choreo_sql.effect import ABORTED, SWALLOWED
 from choreo_sql.failures import code, of_constraint, of_one
 from choreo_sql.finishing import record
-from choreo_sql.link import Link, close
+from choreo_sql.link import IN_HAND, Link
 from choreo_sql.member import Member
 from choreo_sql.scopes import Scopes
 from choreo_sql.settings import shown
-from choreo_sql.transaction import IN_HAND, TransactionMisused
+from choreo_sql.transaction import TransactionMisused
 
 
 class Run:
@@ -37,9 +37,6 @@ class Run:
         self._members = members
         self._span = span
         self._alone = len(members) == 1
-        self._own = link.opened()
-        """What choreo itself says between turns, where that goes through SQLAlchemy."""
-        self._info = self._own.info
         self._claimed = False
         self._done: list[Member] = []
         self._undone: list[Claimed] = []
@@ -64,8 +61,7 @@ class Run:
                 member.refuse(error if isinstance(error, Exception) else given_up)
             raise
         finally:
-            self._info.pop(IN_HAND, None)  # where this was cut short in the midst of a turn
-            close(self._own)
+            self._link.info.pop(IN_HAND, None)  # where this was cut short in the midst of a turn
         for member in self._done:
             member.committed()
         return again
@@ -97,22 +93,22 @@ class Run:
 
     async def _emit(self, emitted: Sequence[Emission]) -> None:
         if emitted and not await outbox.insert_plain(self._link, self._scopes, emitted):
-            await outbox.insert(self._own, self._scopes, emitted)
+            await outbox.insert(self._link.own, self._scopes, emitted)
 
     async def _record(self, end: End) -> Verdict:
         if end.state is State.DEAD:
-            await bury(self._own, self._scopes, end.claim)
+            await bury(self._link.own, self._scopes, end.claim)
         if end.advance is None and end.parked is None:
             return Verdict.WRITTEN
         own = End(claim=end.claim, state=end.state, advance=end.advance, parked=end.parked)
-        refused = await record(self._own, self._scopes, [own])
+        refused = await record(self._link.own, self._scopes, [own])
         return refused.get(0, Verdict.WRITTEN)
 
     async def _claim(self) -> Sequence[Claimed]:
         wishes = [Wish(claim=member.claim, state=State.DONE) for member in self._members]
         async with self._connections.own():
             await self._link.begin()
-            return await approach(self._own, self._scopes, wishes, self._link.say)
+            return await approach(self._link.own, self._scopes, wishes, self._link.say)
 
     async def _give_turns(self, claimed: Sequence[Claimed]) -> Sequence[Member]:
         loop = asyncio.get_running_loop()
@@ -135,13 +131,13 @@ class Run:
         async with self._connections.own():
             if not self._alone:
                 await self._link.mark()
-            await take_over(self._own, claimed.there)
+            await take_over(self._link.own, claimed.there)
         if member.gone:
             self._undone.append(claimed)
             await self._back()
             return
         self.turns += 1
-        await member.turn(self._link.opened(), self)
+        await member.turn(self._link, self)
         if member.completed:
             self._done.append(member)
             return
@@ -162,7 +158,7 @@ class Run:
         async with self._connections.own():
             if not self._link.sound or not await self._link.whole(spoke=True):
                 raise StoreError(f"{self._where}: the connection was lost; it is tried again")
-            await give_up(self._own, self._undone)
+            await give_up(self._link.own, self._undone)
             await self._emit(emitted)
             reached("recorded")
             if not await self._link.commit():
