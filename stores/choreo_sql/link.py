@@ -10,6 +10,7 @@ options and savepoints are nobody else's.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -123,7 +124,7 @@ class Link(Protocol):
         ...
 
 
-class _Carried:
+class _Carried(ABC):
     """What the links have in common: the pool's connection beneath, and handlers' above it."""
 
     def __init__(self, carrier: AsyncConnection) -> None:
@@ -185,14 +186,19 @@ class _Carried:
         """Execute a handler's text, and return its rows."""
         written = compiled_text(text, self.dialect)
         try:
-            return await self._fetched(written.text, written.given(parameters))
+            given = written.given(parameters)
+        except KeyError as missing:
+            raise ValueError(f"no value for :{missing.args[0]} is given to {text!r}") from None
+        try:
+            return await self._fetched(written.text, given)
         except Exception as error:
             if of_driver(error) and not (self.sound and present(error)):
                 raise told(self.carrier.engine.url, error) from error
             raise
 
+    @abstractmethod
     async def _fetched(self, text: str, given: Sequence[object]) -> Fetched:
-        raise NotImplementedError
+        """Execute *text* on the driver, and return its rows."""
 
 
 class SqliteLink(_Carried):

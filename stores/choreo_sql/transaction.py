@@ -14,9 +14,10 @@ from choreo_sql.link import IN_HAND, Link, close
 from choreo_sql.shared import Own
 
 ENDS = re.compile(
-    r"\s*(?:COMMIT|END|ABORT|BEGIN|START\s+TRANSACTION|PREPARE\s+TRANSACTION"
+    r"(?:\s|;|--[^\n]*|/\*.*?\*/)*+"
+    r"(?:COMMIT|END|ABORT|BEGIN|START\s+TRANSACTION|PREPARE\s+TRANSACTION"
     r"|ROLLBACK(?!\s+(?:WORK\s+|TRANSACTION\s+)?TO\b))\b",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,
 )
 """Statements that begin or end a transaction; ROLLBACK TO a savepoint does not."""
 
@@ -67,6 +68,8 @@ class SqlTransaction:
         ``:name`` stands for a value, as in SQLAlchemy's ``text()``; values are what the driver
         takes, and what it raises is raised as it is, unless the database is absent. One after the
         other: on PostgreSQL the driver refuses a second statement before the first has ended.
+        Raises ValueError if *parameters* lack a value, TransactionMisused for a text that would end
+        the transaction, StoreError if the database is absent.
         """
         self._check_open()
         if ENDS.match(statement):

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -54,6 +55,11 @@ async def handle(
 async def pay(transaction: SqlTransaction, identity: str = "paid") -> None:
     """Write a row."""
     await transaction.connection.execute(text("INSERT INTO payments VALUES (:i)"), {"i": identity})
+
+
+async def tell(transaction: SqlTransaction, identity: str) -> Sequence[Sequence[Any]]:
+    """Write a row by a text on the driver itself."""
+    return await transaction.execute("INSERT INTO payments VALUES (:id)", {"id": identity})
 
 
 async def payments(store: SqlStore) -> Sequence[str]:

@@ -1,6 +1,7 @@
 """One connection serves many handlers, and nothing of one of them is left for the next."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy.exc import ResourceClosedError
 from choreo.store.port import Verdict
 from choreo_sql import SqlTransaction
 from tests.outbox.emitting import emission
-from tests.store.handling import books, claim, handle, pay, payments
+from tests.store.handling import books, claim, handle, pay, payments, tell
 
 WRITTEN = Verdict.WRITTEN
 
@@ -33,19 +34,22 @@ async def test_handlers_after_each_other_have_one_connection_of_the_driver(url: 
     assert len(set(map(id, drivers))) == 1
 
 
-async def test_what_a_task_writes_after_its_handler_is_refused_and_no_others(url: str) -> None:
+@pytest.mark.parametrize("write", [pay, tell])
+async def test_what_a_task_writes_after_its_handler_is_refused_and_no_others(
+    url: str, write: Callable[[SqlTransaction, str], Awaitable[object]]
+) -> None:
     go_on = asyncio.Event()
     late: list[asyncio.Task[None]] = []
 
     async def leaving(transaction: SqlTransaction) -> None:
-        async def write() -> None:
+        async def write_late() -> None:
             await go_on.wait()
-            await pay(transaction, "late")
+            await write(transaction, "late")
 
-        late.append(asyncio.create_task(write()))
+        late.append(asyncio.create_task(write_late()))
 
     async def next_one(transaction: SqlTransaction) -> None:
-        await pay(transaction, "own")
+        await write(transaction, "own")
         go_on.set()
         await asyncio.wait(late)
 

@@ -1,7 +1,5 @@
 """Texts that a handler has executed on the driver itself are part of its transaction."""
 
-import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +11,12 @@ from choreo.store.port import Verdict
 from choreo_sql import SqlTransaction
 from choreo_sql.transaction import TransactionMisused
 from tests.store.companions import paying, together
-from tests.store.handling import books, handle, pay, payments
+from tests.store.handling import books, handle, pay, payments, tell
 from tests.store.setups import sqlite_url
 
 WRITTEN = Verdict.WRITTEN
 PAY = "INSERT INTO payments VALUES (:id)"
 READ = "SELECT id FROM payments ORDER BY id"
-
-
-async def tell(transaction: SqlTransaction, identity: str) -> Sequence[Sequence[Any]]:
-    """Write a row."""
-    return await transaction.execute(PAY, {"id": identity})
 
 
 async def test_what_a_text_writes_is_kept_with_the_events_end(url: str) -> None:
@@ -76,7 +69,9 @@ async def test_a_savepoint_of_sqlalchemys_holds_texts_too(url: str) -> None:
         assert await payments(store) == ["kept"]
 
 
-@pytest.mark.parametrize("words", ["COMMIT", " rollback", "BEGIN", "END"])
+@pytest.mark.parametrize(
+    "words", ["COMMIT", " rollback", "BEGIN", "END", "/* so */ commit", "-- so\n;COMMIT"]
+)
 async def test_a_text_cannot_end_the_transaction(url: str, words: str) -> None:
     async def handler(transaction: SqlTransaction) -> None:
         await tell(transaction, "lost")
@@ -85,6 +80,14 @@ async def test_a_text_cannot_end_the_transaction(url: str, words: str) -> None:
     async with books(url) as (store, ledger):
         with pytest.raises(TransactionMisused):
             await handle(ledger, "1", handler)
+
+        assert await payments(store) == []
+
+
+async def test_a_value_that_a_text_lacks_is_named(url: str) -> None:
+    async with books(url) as (store, ledger):
+        with pytest.raises(ValueError, match="no value for :id is given to 'INSERT"):
+            await handle(ledger, "1", lambda it: it.execute(PAY, {"identity": "one"}))
 
         assert await payments(store) == []
 
@@ -145,31 +148,6 @@ async def test_a_server_that_ends_the_session_is_absent_to_a_text(postgres_url: 
 
         assert store.unavailable(caught.value)
         assert await handle(ledger, "1", lambda it: tell(it, "later")) is WRITTEN
-
-
-async def test_a_text_of_a_task_that_its_handler_left_behind_is_refused(url: str) -> None:
-    go_on = asyncio.Event()
-    late: list[asyncio.Task[None]] = []
-
-    async def leaving(transaction: SqlTransaction) -> None:
-        async def write() -> None:
-            await go_on.wait()
-            await tell(transaction, "late")
-
-        late.append(asyncio.create_task(write()))
-
-    async def next_one(transaction: SqlTransaction) -> None:
-        await tell(transaction, "own")
-        go_on.set()
-        await asyncio.wait(late)
-
-    async with books(url) as (store, ledger):
-        assert await handle(ledger, "1", leaving) is WRITTEN
-        assert await handle(ledger, "2", next_one) is WRITTEN
-
-        with pytest.raises(ResourceClosedError):
-            late[0].result()
-        assert await payments(store) == ["own"]
 
 
 async def test_a_connection_first_asked_for_when_its_handler_has_returned_is_refused(
