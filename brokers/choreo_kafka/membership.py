@@ -13,6 +13,7 @@ from choreo.errors import ConfigurationError
 from choreo_kafka.client import Clients, RawConsumer, described, refresh, tracked
 from choreo_kafka.committer import Committer
 from choreo_kafka.dismantling import stop
+from choreo_kafka.fencing import Fence
 from choreo_kafka.intake import Intake
 from choreo_kafka.settings import REVOKE_MARGIN, KafkaSettings
 from choreo_kafka.streams import Streams
@@ -82,6 +83,7 @@ class Membership:
         try:
             async with asyncio.timeout(plan.settings.connect_timeout.total_seconds()):
                 await self._raw.start()
+                Fence(self._raw)
                 await _check_topics(self._raw, plan.subscription)
                 names = [topic.name for topic in plan.subscription.topics]
                 await tracked(self._raw, names)
