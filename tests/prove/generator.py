@@ -49,6 +49,8 @@ class Plan:
     seed: int
     count: int
     numbers: Counter[str] = field(default_factory=Counter[str])
+    ended: bool = False
+    """No more is drawn: what comes yet is what was held back behind its successor."""
 
     def requests(self) -> Iterator[Request]:
         """Draw the requests; a copy of an earlier one bears its id."""
@@ -56,6 +58,8 @@ class Plan:
         weights = list(accumulate(1 / rank for rank in range(1, KEYS + 1)))
         held: dict[str, Request] = {}
         for index in range(self.count):
+            if self.ended:
+                break
             request = self._drawn(dice, weights, index)
             if request.key in held:
                 yield from (request, held.pop(request.key))

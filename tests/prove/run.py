@@ -137,14 +137,18 @@ class Run:
                 await self._strike(asking)
                 left = max(LEFT, self.size.deadline - time.monotonic())
                 await asyncio.wait({asking}, timeout=left)
-            finally:
                 whole = asking.done()
+                generator.plan.ended = True  # a number never sent would be waited for in vain
+                await asyncio.wait({asking}, timeout=LEFT)
+            finally:
                 asking.cancel()
                 watching.cancel()
                 await asyncio.wait({asking, watching})
-            if whole:
+            if asking.cancelled():
+                self.problems.append("the generator was stuck: some numbers were never sent")
+            else:
                 asking.result()
-            elif self.size.whole:
+            if not whole and self.size.whole:
                 told = f"time was up after {generator.sent} of {self.size.requests} requests"
                 self.problems.append(told)
             self.say(f"{generator.sent} requests accepted, copies included")

@@ -17,6 +17,17 @@ def test_numbers_have_no_gaps_within_a_key() -> None:
     assert all(found == set(range(1, len(found) + 1)) for found in numbers.values())
 
 
+def test_numbers_have_no_gaps_either_where_a_plan_is_ended_early() -> None:
+    for early in range(1, 200):
+        plan = Plan(7, 5_000)
+        numbers: dict[str, set[int]] = defaultdict(set)
+        for sent, request in enumerate(plan.requests(), 1):
+            numbers[request.key].add(request.number)
+            plan.ended = sent >= early
+
+        assert all(found == set(range(1, len(found) + 1)) for found in numbers.values())
+
+
 def test_keys_are_as_unequal_as_in_life() -> None:
     counted = Counter(request.key for request in Plan(7, 5_000).requests())
 
