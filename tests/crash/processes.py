@@ -7,6 +7,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import Field, asdict
 from pathlib import Path
 from types import TracebackType
@@ -43,7 +44,8 @@ class Child:
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, if it is there."""
         if not self.ended.done():
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it has ended, and we have yet to be told
+                os.kill(self.pid, number)
 
     async def freeze(self) -> None:
         """Stop it, and return once all its threads stand still.
