@@ -1,5 +1,6 @@
 """What is installed is what the tree says: adapters by scheme, types, pins, and nothing else."""
 
+import os
 import re
 import resource
 import subprocess
@@ -67,10 +68,25 @@ def test_importing_choreo_loads_no_client_library() -> None:
 
 @pytest.mark.alone
 @pytest.mark.timeout(60)
-def test_choreo_is_imported_in_under_a_fifth_of_a_second() -> None:
-    """A busy machine gets more time, in proportion to what its foundations alone take it."""
+def test_choreo_is_imported_in_under_a_fifth_of_a_second(tmp_path: Path) -> None:
+    """A busy machine gets more time, in proportion to what its foundations alone take it.
+
+    As with what is installed, modules are compiled once, whatever the environment says: importing
+    from source takes half as long again, and is not what a service does.
+    """
+    compiled = os.environ | {"PYTHONPYCACHEPREFIX": str(tmp_path)}
+    compiled.pop("PYTHONDONTWRITEBYTECODE", None)
+    for statement in (FOUNDATIONS, "from choreo import *"):
+        processor_time(statement, compiled)
+
     ours, foundations = zip(
-        *((processor_time("from choreo import *"), processor_time(FOUNDATIONS)) for _ in range(8)),
+        *(
+            (
+                processor_time("from choreo import *", compiled),
+                processor_time(FOUNDATIONS, compiled),
+            )
+            for _ in range(8)
+        ),
         strict=True,
     )
 
@@ -113,17 +129,22 @@ def normal(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", name[0]).lower()
 
 
-def processor_time(statement: str) -> float:
+def processor_time(statement: str, environment: dict[str, str]) -> float:
     """Return what the statement costs a fresh interpreter, however busy the machine is."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    python("-c", statement)
+    python("-c", statement, environment=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def python(*arguments: str) -> str:
+def python(*arguments: str, environment: dict[str, str] | None = None) -> str:
     done = subprocess.run(
-        [sys.executable, *arguments], check=False, capture_output=True, text=True, timeout=60.0
+        [sys.executable, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60.0,
+        env=environment,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
