@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 NOWHERE = TopicPartition("", 0)
 """Asked for when nothing is wanted: the poll keeps us in the group and hands over nothing."""
 POLL_MS = 100
+HELD_BACK_SECONDS = 0.01
+"""Between two polls that find nothing while a partition is left out that has enough for now: it is
+asked again as soon as some of that was taken, which no poll would notice."""
 REST_SECONDS = 0.5
 PLACE_SECONDS = 20.0
 """Time to learn where assigned partitions begin before the client object is held to be broken."""
@@ -102,17 +105,21 @@ class Intake:
             stream.drop()
             self._raw.seek(stream.place, stream.fetched)
         hungry, fed = streams.wanting()
+        streams.room_made.clear()
         if not room or not (hungry or fed):
             await self._rest()
         elif self._isolation.active(_now()):
             for stream, records in await self._isolation.fetch(hungry + fed, room, _now()):
                 self._admit({stream.place: records})
         else:
+            held_back = streams.held_back
             got = await self._poll(hungry, 0, room) if hungry and fed else None
-            got = got or await self._poll(hungry + fed, POLL_MS, room)
+            got = got or await self._poll(hungry + fed, 0 if held_back else POLL_MS, room)
             self._admit(got)
             if not got:
                 await self._catch_up(hungry)
+                if held_back:
+                    await self._room_made(HELD_BACK_SECONDS)
 
     async def _poll(
         self, streams: Sequence[Stream], timeout_ms: int, limit: int
@@ -126,11 +133,14 @@ class Intake:
         if not len(streams) or streams.sealed:
             await self._raw.getmany(NOWHERE, timeout_ms=POLL_MS, max_records=1)
             return
-        streams.room_made.clear()
         await self._raw.getmany(NOWHERE, timeout_ms=0, max_records=1)
+        await self._room_made(REST_SECONDS)
+
+    async def _room_made(self, seconds: float) -> None:
+        """Return once something was taken since this round began, or after *seconds*."""
         try:
-            async with asyncio.timeout(REST_SECONDS):
-                await streams.room_made.wait()
+            async with asyncio.timeout(seconds):
+                await self._streams.room_made.wait()
         except TimeoutError:
             return
 

@@ -14,6 +14,7 @@ from choreo_kafka.client import Clients, RawConsumer, described, refresh, tracke
 from choreo_kafka.committer import Committer
 from choreo_kafka.dismantling import stop
 from choreo_kafka.fencing import Fence
+from choreo_kafka.fetching import hasten
 from choreo_kafka.intake import Intake
 from choreo_kafka.settings import REVOKE_MARGIN, KafkaSettings
 from choreo_kafka.streams import Streams
@@ -84,6 +85,7 @@ class Membership:
             async with asyncio.timeout(plan.settings.connect_timeout.total_seconds()):
                 await self._raw.start()
                 Fence(self._raw)
+                hasten(self._raw)
                 await _check_topics(self._raw, plan.subscription)
                 names = [topic.name for topic in plan.subscription.topics]
                 await tracked(self._raw, names)

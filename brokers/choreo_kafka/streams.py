@@ -115,16 +115,26 @@ class Streams:
         share = self._subscription.read_ahead // max(1, len(self._by_name))
         return [s for s in self._by_name.values() if s.buffered > share and s.rests]
 
+    @property
+    def held_back(self) -> bool:
+        """Whether a stream is not read ahead only because it has enough for now."""
+        cap = self._cap
+        return any(s.buffered >= cap and not s.rests for s in self._by_name.values())
+
     def wanting(self) -> tuple[list[Stream], list[Stream]]:
         """Tell which streams may be read ahead: those with nothing left, and the rest.
 
         The former come first, so that no partition lives at the cost of another.
         """
-        cap = self._subscription.read_ahead
-        if len(self._by_name) > 1:
-            cap = max(1, cap // 2)
+        cap = self._cap
         open_ = [s for s in self._by_name.values() if s.buffered < cap and not s.rests]
         return [s for s in open_ if not s.buffered], [s for s in open_ if s.buffered]
+
+    @property
+    def _cap(self) -> int:
+        """How many records one stream may have read ahead."""
+        cap = self._subscription.read_ahead
+        return max(1, cap // 2) if len(self._by_name) > 1 else cap
 
     def admit(self, stream: Stream, records: Sequence[Record]) -> None:
         """Keep *records* of *stream* to be handed over."""
