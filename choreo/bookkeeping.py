@@ -230,7 +230,7 @@ async def opened(
         return
     async with AsyncExitStack() as stack:
         store = await _patiently(
-            lambda: stack.enter_async_context(_made(service, settings, environment.clock)),
+            lambda: stack.enter_async_context(store_of(service, settings, environment.clock)),
             settings,
             environment,
         )
@@ -257,7 +257,8 @@ async def _patiently(
             await environment.clock.sleep(delay)
 
 
-def _made(service: Service[Any], settings: Settings, clock: Clock) -> Store[Any]:
+def store_of(service: Service[Any], settings: Settings, clock: Clock) -> Store[Any]:
+    """Give the store that *service* was built with, or make the one that its settings name."""
     given = service.store
     if given is not None and not isinstance(given, str):
         return given

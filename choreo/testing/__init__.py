@@ -19,6 +19,7 @@ HOMES = {
     "NotSettledError": "choreo.testing.harness",
     "Trail": "choreo.testing.trail",
     "Trouble": "choreo.testing.trouble",
+    "observe": "choreo.testing.observing",
 }
 """Where each name is defined."""
 
@@ -32,6 +33,7 @@ __all__ = [
     "NotSettledError",
     "Trail",
     "Trouble",
+    "observe",
 ]
 
 

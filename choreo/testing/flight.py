@@ -34,6 +34,7 @@ class Flight:
         self._expected: dict[Expectation, int] = {}
         self._awaited = 0
         self._held: dict[Received, tuple[str, Job | None]] = {}
+        self._dead: set[str] = set()
         self.moves = 0
         """Changes so far."""
         self._moved = asyncio.Event()
@@ -43,7 +44,7 @@ class Flight:
     @property
     def idle(self) -> bool:
         """Whether nothing is in flight."""
-        return not self._held and not self._awaited
+        return not (self._held or self._awaited or self._dead)
 
     def join(self, service: str, covers: Covers) -> None:
         """Expect *service* to receive what is published from now on and *covers* covers."""
@@ -90,6 +91,22 @@ class Flight:
                 self._count((service, delivery.topic, delivery.body or b""), 1)
         self._move()
 
+    def abandoned(self, service: str) -> None:
+        """Expect again what the life of *service* that is over has left unfinished."""
+        for received in [one for one, (by, _) in self._held.items() if by == service]:
+            del self._held[received]
+            self.unsettled(service, [received.delivery])
+
+    def died(self, service: str) -> None:
+        """Wait for the next life of *service*, which may have something to publish."""
+        self._dead.add(service)
+        self._move()
+
+    def lives_again(self, service: str) -> None:
+        """Count on *service* again."""
+        self._dead.discard(service)
+        self._move()
+
     async def moved(self, since: int) -> None:
         """Return once *moves* is not *since* any more."""
         while self.moves == since:
@@ -107,6 +124,7 @@ class Flight:
             for (service, topic, body), count in self._expected.items()
             if count > 0
         ]
+        lines.extend(f"{service} died and has not begun again" for service in sorted(self._dead))
         lines.extend(
             _describe(service, received, job) for received, (service, job) in self._held.items()
         )

@@ -4,16 +4,16 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, Concatenate, Self, TypeVar, Unpack
+from typing import Concatenate, Self, TypeVar, Unpack
 from urllib.parse import urlsplit, urlunsplit
 
 from choreo import recording
-from choreo.broker import Broker, Capabilities, open_broker
+from choreo.broker import Capabilities
 from choreo.clock import Clock, SystemClock
 from choreo.dead_letter import DeadLetter
 from choreo.delivery.job import Outcome
@@ -23,33 +23,26 @@ from choreo.event import Event
 from choreo.ids import SystemIds
 from choreo.message import Message
 from choreo.options import Options
-from choreo.runner import Connect, Running, started
+from choreo.runner import Running
 from choreo.service import Service
-from choreo.settings import Settings
-from choreo.store.opening import open_store
 from choreo.testing.chronicle import Chronicle
 from choreo.testing.clock import ManualClock, rest
 from choreo.testing.effects import Effects, effects_of
-from choreo.testing.flight import Flight, covered
-from choreo.testing.lives import Lives
-from choreo.testing.namespace import NamespacedBroker
-from choreo.testing.record import Failure, Record, Watch
+from choreo.testing.flight import covered
+from choreo.testing.launch import MEMORY, Launch
+from choreo.testing.observing import listening
+from choreo.testing.record import Failure
 from choreo.testing.trail import Trail
-from choreo.testing.trouble import Bites, Hooks, Trouble, TroubledBroker
+from choreo.testing.trouble import Trouble
 
 logger = logging.getLogger(__name__)
 
 E = TypeVar("E", bound=Event)
 
-MEMORY = "memory"
 PATIENCE = timedelta(seconds=5)
 """Real time that a world in memory has to settle."""
 REMOTE_PATIENCE = timedelta(seconds=30)
 """The same where a broker is reached over a network."""
-
-
-LEASE = timedelta(days=1)
-"""Of outboxes where a clock is moved: nobody dies there, and each renewal is a stop on its way."""
 
 
 class NotSettledError(TimeoutError):
@@ -82,18 +75,22 @@ class Harness:
         **options: Unpack[Options],
     ) -> None:
         self._services = services
-        self._url = _fresh(broker or f"{MEMORY}://")
-        self._remote = urlsplit(self._url).scheme != MEMORY
-        self._namespace = namespace or (f"world-{SystemIds().new()}" if self._remote else "")
+        url = _fresh(broker or f"{MEMORY}://")
+        self._remote = urlsplit(url).scheme != MEMORY
         if self._remote and isinstance(clock, ManualClock):
-            raise ConfigurationError(f"a ManualClock moves {MEMORY}:// only, not {self._url}")
+            raise ConfigurationError(f"a ManualClock moves {MEMORY}:// only, not {url}")
         self._environment = Environment(clock=clock or SystemClock(), random=Random(0))
-        self._trouble = trouble or Trouble()
-        self.bites = Bites()
+        self._launch = Launch(
+            url=url,
+            namespace=namespace or (f"world-{SystemIds().new()}" if self._remote else ""),
+            environment=self._environment,
+            trouble=trouble or Trouble(),
+            options=dict(options),
+        )
+        self.bites = self._launch.bites
         """What trouble there was."""
-        self._options = options
-        self._flight = Flight()
-        self._record = Record()
+        self._flight = self._launch.flight
+        self._record = self._launch.record
         self._running: list[Running] = []
         self._driver: Running | None = None
         self._stack = AsyncExitStack()
@@ -101,24 +98,15 @@ class Harness:
 
     async def __aenter__(self) -> Self:
         """Start every service, in the order given; raise what a start of it raises."""
-        capabilities = self._connect(self._url).capabilities
-        async with AsyncExitStack() as stack:
-            driver = Service("harness")
-            self._driver = await self._start(stack, driver)
-            if self._remote:
-                stack.push_async_callback(self._forget_kept)
-            if not capabilities.topic_levels:  # a log keeps what comes before its readers do
-                early = [s for s in self._services if self._settings(s).start == "earliest"]
-                self._join(early, capabilities)
-            for service in self._services:
-                self._running.append(await self._living(stack, service))
-                self._join((service,), capabilities)
-            self._stack = stack.pop_all()
+        launch = self._launch
+        capabilities = launch.connect(launch.url).capabilities
+        with listening(self._record):
+            await self._start(capabilities)
         self._chronicle = Chronicle(
             self._record,
             self._services,
             capabilities.binding,
-            [running.assembly.formats for running in (self._driver, *self._running)],
+            [running.assembly.formats for running in (self._open(), *self._running)],
         )
         return self
 
@@ -201,6 +189,10 @@ class Harness:
         """Every failed attempt with its exception, in order."""
         return list(self._record.failures)
 
+    def observed(self, text: str, /) -> list[str]:
+        """List the keys that were told as *text* through ``observe``, in order."""
+        return [key for told, key in self._record.observations if told == text]
+
     @property
     def effects(self) -> Effects:
         """What happened to how many events, without ids and moments: to compare two worlds."""
@@ -215,68 +207,24 @@ class Harness:
 
     # -- within -----------------------------------------------------------------------------------
 
+    async def _start(self, capabilities: Capabilities) -> None:
+        launch = self._launch
+        async with AsyncExitStack() as stack:
+            self._driver = await launch.start_driver(stack)
+            if self._remote:
+                stack.push_async_callback(self._forget_kept)
+            if not capabilities.topic_levels:  # a log keeps what comes before its readers do
+                early = [s for s in self._services if launch.settings(s).start == "earliest"]
+                self._join(early, capabilities)
+            for place, service in enumerate(self._services):
+                again = partial(self._running.__setitem__, place)
+                self._running.append(await launch.start(stack, service, again))
+                self._join((service,), capabilities)
+            self._stack = stack.pop_all()
+
     def _join(self, services: Sequence[Service], capabilities: Capabilities) -> None:
         for service in services:
             self._flight.join(service.name, covered(service, capabilities))
-
-    async def _living(self, stack: AsyncExitStack, service: Service) -> Running:
-        """Start a service, in a task of its own if it is to die."""
-        if not self._trouble.crash:
-            return await self._start(stack, service)
-        dice = Random(f"{self._trouble.seed} {service.name}")
-        books = open_store(url) if (url := self._settings(service).store) else None
-        begin = partial(self._begun, service, dice)
-        place = len(self._running)
-        lives = Lives(begin, self._trouble.crash, partial(self._running.__setitem__, place))
-        running = await lives.start()
-        stack.push_async_callback(lives.stop)
-        stack.callback(lambda: books)  # what is kept in memory is kept for as long as the world
-        return running
-
-    def _begun(
-        self, service: Service, dice: Random, died: Callable[[], None] | None
-    ) -> AbstractAsyncContextManager[Running]:
-        """Start one life of a service, whose end is told to *died* if it ends by a crash."""
-        hooks = Hooks(
-            repeated=self._flight.published,
-            unsettled=partial(self._flight.unsettled, service.name),
-            died=died,
-        )
-
-        def connect(url: str) -> Broker:
-            broker = self._connect(url)
-            if self._trouble.calm:
-                return broker
-            return TroubledBroker(broker, self._trouble, dice, self.bites).watched(hooks)
-
-        return self._started(service, connect)
-
-    async def _start(self, stack: AsyncExitStack, service: Service) -> Running:
-        dice = Random(f"{self._trouble.seed} {service.name}")
-        return await stack.enter_async_context(self._begun(service, dice, None))
-
-    def _started(self, service: Service, connect: Connect) -> AbstractAsyncContextManager[Running]:
-        return started(
-            service,
-            settings=self._settings(service),
-            environment=self._environment,
-            journals=[Watch(service.name, self._flight, self._record)],
-            connect=connect,
-        )
-
-    def _settings(self, service: Service) -> Settings:
-        given: dict[str, Any] = {"broker": self._url, "create_topics": True}
-        if isinstance(self._environment.clock, ManualClock):
-            given["outbox_lease"] = LEASE
-        settings = service.settings(**{**given, **self._options})
-        if self._trouble.crash and settings.store == f"{MEMORY}://":
-            named = f"{MEMORY}://{id(self)}-{service.name}"  # so that the next life finds it
-            settings = service.settings(**{**given, **self._options, "store": named})
-        return settings
-
-    def _connect(self, url: str) -> Broker:
-        broker = open_broker(url)
-        return NamespacedBroker(broker, self._namespace) if self._namespace else broker
 
     async def _forget_kept(self) -> None:
         """Take the values away that a shared broker would keep for ever: ours, dead letters too."""

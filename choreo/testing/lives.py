@@ -1,4 +1,4 @@
-"""A service of a world that dies and is started again, as often as it was asked for."""
+"""A service of a world that dies and is started again, as often as its fate has it."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,16 +7,15 @@ from typing import Any
 
 from choreo.runner import Running
 
-Begin = Callable[[Callable[[], None] | None], AbstractAsyncContextManager[Running]]
-"""Starts one life, and tells when it ends by a crash, if anybody wants it to."""
+Begin = Callable[[Callable[[], None]], AbstractAsyncContextManager[Running]]
+"""Starts one life, and tells when it ends by a crash."""
 
 
 class Lives:
     """Runs one life after the other in a task of its own, which enters and leaves each."""
 
-    def __init__(self, begin: Begin, crashes: int, took_over: Callable[[Running], None]) -> None:
+    def __init__(self, begin: Begin, took_over: Callable[[Running], None]) -> None:
         self._begin = begin
-        self._crashes = crashes
         self._took_over = took_over
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -38,16 +37,16 @@ class Lives:
             await self._task
 
     async def _run(self, first: "asyncio.Future[Running]") -> None:
-        for crashes_left in range(self._crashes, -1, -1):
+        while not self._stopping.is_set():
             died = asyncio.Event()
-            async with self._begin(died.set if crashes_left else None) as running:
+            async with self._begin(died.set) as running:
                 if not first.done():
                     first.set_result(running)
                 else:
                     self._took_over(running)
                 await self._either(died)
-            if self._stopping.is_set():
-                return
+                if died.is_set():
+                    _cut_short(running)
 
     async def _either(self, died: asyncio.Event) -> None:
         waits = [asyncio.ensure_future(event.wait()) for event in (died, self._stopping)]
@@ -56,3 +55,11 @@ class Lives:
         finally:
             for wait in waits:
                 wait.cancel()
+
+
+def _cut_short(running: Running) -> None:
+    """Leave nothing of a life to be finished in order."""
+    if running.worker is not None:
+        running.worker.abort()
+    if running.relay is not None:
+        running.relay.stop()

@@ -13,8 +13,8 @@ SEEDS = 3
 """Runs under trouble of a test with the marker ``choreo`` that does not say how many."""
 KNOWN = pytest.StashKey[dict[tuple[str, int], object]]()
 MARKER = (
-    "choreo(duplicates=0.0, reorder=0.0, delay=0.0, crash=0, seeds=3): run the test in peace and "
-    "under trouble, and compare what its worlds led to; it makes them with choreo_world."
+    "choreo(duplicates=0.0, reorder=0.0, delay=0.0, crash=0, stages=(), seeds=3): run the test in "
+    "peace and under trouble, and compare what its worlds led to; it makes them with choreo_world."
 )
 
 SIMULATION = (

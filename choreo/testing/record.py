@@ -9,6 +9,7 @@ from choreo.delivery.journal import Journal
 from choreo.envelope import Envelope
 from choreo.message import Message
 from choreo.testing.flight import Flight
+from choreo.testing.observing import Audience
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,12 @@ class Record:
     ends: list[End] = field(default_factory=list[End])
     failures: list[Failure] = field(default_factory=list[Failure])
     notices: list[tuple[str, Notice]] = field(default_factory=list[tuple[str, Notice]])
+    observations: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """What stand-ins of the outside told, and of what."""
+
+    def observed(self, text: str, key: str, /) -> None:
+        """Keep what a stand-in of the outside tells."""
+        self.observations.append((text, key))
 
 
 class Watch:
@@ -108,3 +115,4 @@ class Watch:
 
 
 _: type[Journal] = Watch
+__: type[Audience] = Record

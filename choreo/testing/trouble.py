@@ -2,7 +2,7 @@
 
 What it does is what any real broker does on a bad day, and what handlers must stand: a message
 comes twice, others overtake it where no key forbids it, a publication takes its time, and a process
-dies after it has handled events and before it has said so.
+dies: before, within and after its handlers, at commits and publications, and before it has said so.
 """
 
 import asyncio
@@ -10,17 +10,16 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
-from typing import Self
 
 from choreo.broker import Broker, Consumer, Listener, Subscription
 from choreo.dead_letter import is_dead_letter_topic
 from choreo.errors import ConfigurationError, PublishError
 from choreo.message import Delivery, Message
 from choreo.testing.delegation import DelegatingBroker, DelegatingConsumer
+from choreo.testing.fate import Stage
+from choreo.testing.mortal import Life
 
 MOST_DELAY = 5.0
-SOONEST, LATEST = 1, 3
-"""Deliveries that a service settles before it dies, at random between these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +33,9 @@ class Trouble:
     delay: float = 0.0
     """Seconds that publishing takes at the most."""
     crash: int = 0
-    """How often each service dies and is started again."""
+    """How often a service dies for each of its handlers, and is started again."""
+    stages: Sequence[str] = ()
+    """Where it dies, each seed beginning with the next of them; nothing for every ``Stage``."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -46,6 +47,8 @@ class Trouble:
             raise ConfigurationError(f"delay={self.delay!r}: give seconds, up to {MOST_DELAY:g}")
         if self.crash < 0:
             raise ConfigurationError(f"crash={self.crash!r}: give how often, from 0")
+        for name in self.stages:
+            Stage.named(name)
 
     @property
     def calm(self) -> bool:
@@ -60,11 +63,24 @@ class Bites:
         self.duplicates = 0
         self.overtakings = 0
         self.delays = 0
-        self.crashes = 0
+        self.deaths: list[tuple[str, Stage, str]] = []
+        """Services that died, at which stage, and with an event of which handler."""
+
+    @property
+    def crashes(self) -> int:
+        """Count the deaths."""
+        return len(self.deaths)
 
     def __str__(self) -> str:
         """Tell it in one line."""
-        told = (f"{count} {name}" for name, count in vars(self).items() if count)
+        counts = {name: getattr(self, name) for name in ("duplicates", "overtakings", "delays")}
+        told = [f"{count} {name}" for name, count in counts.items() if count]
+        if self.deaths:
+            where = "; ".join(
+                f"{service} {stage.value.format(handler)}"
+                for service, stage, handler in self.deaths
+            )
+            told.append(f"{self.crashes} crashes: {where}")
         return ", ".join(told) or "nothing went wrong"
 
 
@@ -74,32 +90,51 @@ class Hooks:
 
     repeated: Callable[[Sequence[Message]], None]
     """Messages are on the broker once more."""
+    accepted: Callable[[Sequence[Message]], None]
+    """Messages are on the broker, and the process that sent them is dead."""
     unsettled: Callable[[Sequence[Delivery]], None]
     """Deliveries were settled by a process that is dead: they come again."""
-    died: Callable[[], None] | None
-    """The process is dead, and must be replaced; None if it is to live."""
 
 
 class TroubledBroker(DelegatingBroker):
     """The broker of one life of one service."""
 
-    def __init__(self, broker: Broker, trouble: Trouble, dice: Random, bites: Bites) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        trouble: Trouble,
+        dice: Random,
+        bites: Bites,
+        hooks: Hooks,
+        life: Life | None,
+    ) -> None:
+        """Trouble a service that dies when *life* has it; None for one that does not."""
         super().__init__(broker)
         self._trouble = trouble
         self._dice = dice
         self._bites = bites
-        self._hooks: Hooks | None = None
-        self._left = -1
-        """Deliveries to settle before it dies; below 0: it does not."""
-
-    def watched(self, hooks: Hooks) -> Self:
-        """Say whom to tell of what the service must not know."""
         self._hooks = hooks
-        if hooks.died is not None:
-            self._left = self._dice.randint(SOONEST, LATEST)
-        return self
+        self._life = life
 
     async def publish(self, messages: Sequence[Message], /) -> None:
+        """Publish, unless the process dies of it."""
+        life = self._life
+        if life is None:
+            await self._publish(messages)
+            return
+        mortal = not all(is_dead_letter_topic(message.topic) for message in messages)
+        if mortal and (handler := life.publishing(Stage.UNSENT)):
+            life.die(Stage.UNSENT, handler)
+        _check(life, messages)
+        handler = life.publishing(Stage.SENT) if mortal else ""
+        await self._publish(messages)
+        if handler:
+            life.die(Stage.SENT, handler)
+        if life.dead:
+            self._hooks.accepted(messages)
+            _check(life, messages)
+
+    async def _publish(self, messages: Sequence[Message]) -> None:
         """Publish late, in another order where keys allow it, and some of it twice."""
         if self._trouble.delay:
             self._bites.delays += 1
@@ -115,8 +150,7 @@ class TroubledBroker(DelegatingBroker):
             ) from error
         again = [message for message in messages if self._twice(message)]
         if again:
-            if self._hooks is not None:
-                self._hooks.repeated(again)
+            self._hooks.repeated(again)
             await self.inner.publish(again)
 
     @asynccontextmanager
@@ -128,19 +162,11 @@ class TroubledBroker(DelegatingBroker):
             yield _TroubledConsumer(consumer, self)
 
     def settles(self, deliveries: Sequence[Delivery]) -> bool:
-        """Say whether a settlement counts; the one at which it dies does not, nor any later one."""
-        if self._left < 0 or self._hooks is None or self._hooks.died is None:
+        """Say whether a settlement counts; the one before which it dies does not, nor a later."""
+        if self._life is None or self._life.settles(deliveries):
             return True
-        if self._left == 0:
-            self._hooks.unsettled(deliveries)
-            return False
-        self._left = max(0, self._left - len(deliveries))
-        if self._left == 0:
-            self._bites.crashes += 1
-            self._hooks.unsettled(deliveries)
-            self._hooks.died()
-            return False
-        return True
+        self._hooks.unsettled(deliveries)
+        return False
 
     def _twice(self, message: Message) -> bool:
         if not self._trouble.duplicates or is_dead_letter_topic(message.topic):
@@ -169,6 +195,12 @@ class _TroubledConsumer(DelegatingConsumer):
     def settle(self, deliveries: Sequence[Delivery], /) -> None:
         if self._broker.settles(deliveries):
             self.inner.settle(deliveries)
+
+
+def _check(life: Life, messages: Sequence[Message]) -> None:
+    if life.dead:
+        why = "the process is dead: nobody hears what became of it"
+        raise PublishError(why, unknown=dict.fromkeys(range(len(messages)), why))
 
 
 _: type[Broker] = TroubledBroker

@@ -78,7 +78,9 @@ async def test_a_service_that_dies_begins_again_and_loses_nothing() -> None:
 
 
 async def test_with_a_store_an_event_is_handled_once_over_deaths() -> None:
-    world, calls = await ran(Trouble(crash=2, seed=3), store="memory://")
+    trouble = Trouble(crash=2, seed=3, stages=["committed", "sent", "unsettled"])
+
+    world, calls = await ran(trouble, store="memory://")
 
     assert world.bites.crashes == 4
     assert sorted(calls) == list(range(MANY))

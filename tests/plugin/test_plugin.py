@@ -127,7 +127,7 @@ def test_other_effects_under_trouble_than_in_peace_fail_the_test_and_are_told(ra
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
         [
-            "under trouble (1 crashes, seed 1) other effects than without:",
+            "under trouble (1 crashes: payments after charge, with nothing written, seed 1) *:",
             "  - published Receipt.v1 {*}",
             "  + published Receipt.v1 {*}",
         ]

@@ -157,7 +157,7 @@ async def test_apache_avro_reads_from_kafka_what_choreo_wrote(real_kafka: KafkaP
 
     async with Harness(shop, broker=real_kafka.url, codec="avro", schemas=schemas) as world:
         await world.publish(placed)
-        topic = f"{world._namespace}.orders"
+        topic = f"{world._launch.namespace}.orders"
         async with open_broker(real_kafka.url) as broker, broker.browse(TopicFilter(topic)) as read:
             (body,) = [delivery.body async for delivery in read]
     assert body is not None

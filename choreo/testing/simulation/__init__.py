@@ -7,6 +7,7 @@ broker, the database, time and chance are not.  A seed that shows something wron
 faults and events that it takes.
 """
 
+from choreo.testing.observing import observe
 from choreo.testing.simulation.case import Case, Corpus
 from choreo.testing.simulation.history import Entry, History, Invariant
 from choreo.testing.simulation.invariants import BUILT_IN
@@ -14,7 +15,6 @@ from choreo.testing.simulation.report import Finding, Report, SimulationFailed
 from choreo.testing.simulation.seeds import simulate
 from choreo.testing.simulation.simulation import Simulation
 from choreo.testing.simulation.weather import CALM, Climate, Fault, Rates, Trap, Weather
-from choreo.testing.simulation.witness import observe
 from choreo.testing.simulation.world import Scenario, World
 
 __all__ = [

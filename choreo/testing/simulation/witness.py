@@ -9,6 +9,7 @@ from choreo.delivery.job import Job, Outcome, Received
 from choreo.delivery.journal import Journal
 from choreo.message import Message
 from choreo.middleware import Call
+from choreo.testing.observing import Audience
 from choreo.testing.simulation.history import Entry, History, Kind
 from choreo.testing.simulation.host import Host
 from choreo.testing.simulation.loop import OWNER, SimulationLoop
@@ -35,19 +36,12 @@ class Stage:
         self.broken = self.broken or kind == "broken"
         self.history.add(Entry(at=self.loop.time(), kind=kind, host=host, text=text))
 
-
-def observe(text: str, key: object = "") -> None:
-    """Write *text*, about *key*, into the history of the simulation that runs; else do nothing.
-
-    For stand-ins of what is outside (a bank, a mail server), whose effects no store can roll back.
-    """
-    stage = STAGE.get()
-    if stage is not None:
-        owner = OWNER.get()
+    def observed(self, text: str, key: str, /) -> None:
+        """Write down what a stand-in of the outside tells, and the event that is handled."""
+        owner, about = OWNER.get(), HANDLED.get()
         host = str(owner) if isinstance(owner, Host) else ""
-        now, about = stage.loop.time(), HANDLED.get()
-        stage.history.add(
-            Entry(at=now, kind="observed", host=host, id=about, key=str(key), text=text)
+        self.history.add(
+            Entry(at=self.loop.time(), kind="observed", host=host, id=about, key=key, text=text)
         )
 
 
@@ -138,3 +132,4 @@ class Witness:
 
 
 _: type[Journal] = Witness
+__: type[Audience] = Stage

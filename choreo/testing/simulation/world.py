@@ -14,6 +14,7 @@ from choreo.failpoints import watched
 from choreo.runner import Running, started
 from choreo.service import Service
 from choreo.settings import Settings
+from choreo.testing.observing import AUDIENCE
 from choreo.testing.simulation.broker import Cluster, SimulatedBroker
 from choreo.testing.simulation.history import Entry, History, Kind, Subscriber, Told, described
 from choreo.testing.simulation.host import Host, HostClock
@@ -271,6 +272,7 @@ class World:
         context = copy_context()
         context.run(OWNER.set, _Around())
         context.run(STAGE.set, self._stage)
+        context.run(AUDIENCE.set, self._stage)
         return context
 
 
