@@ -138,7 +138,6 @@ class Arrival:
                 await self._recovery.learn(jobs)
             except (StoreError, RegistryError) as error:
                 tries += 1
-                self._ordering.patience.blind = True
                 delay = FOREVER.backoff(tries, self._random)
                 names = {"error": str(error), "delay": delay}
                 what = "registry" if isinstance(error, RegistryError) else "store"
@@ -146,7 +145,6 @@ class Arrival:
                 if not await self._demand.rest(delay):
                     return False
             else:
-                self._ordering.patience.blind = False
                 return True
 
     def _accept(self, received: Received, jobs: Sequence[Job], outcome: Outcome | None) -> None:

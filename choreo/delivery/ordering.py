@@ -60,14 +60,14 @@ class Ordering:
         self._streams = sequencing.streams
         self._sequencer: Sequencer[Job] = Sequencer(sequencing.room)
         self.lanes = self._lanes = lanes
-        self._clock = environment.clock
         self._owner = owner
         self._known = PassingPositions(REMEMBERED)
         self._read: dict[StreamKey, Position] = {}
         """Where the streams of the batch that is being taken in stand, if nobody knew."""
         self.patience = Patience(sequencing, self._sequencer, environment, journal, self)
         lot = sequencing.lot
-        self.spool = Spool(lot, self._streams, self._clock, owner, self._readmit) if lot else None
+        books = (self._streams, environment.clock, self.patience.lookout)
+        self.spool = Spool(lot, *books, owner, self._readmit) if lot else None
         """Where what is held back for long is written."""
         self.wanted = sequencing.wanted
         """Whether any handler has its events put in order."""
@@ -80,7 +80,7 @@ class Ordering:
     @property
     def next_due(self) -> float | None:
         """Monotonic time at which patience with some gap is over."""
-        return self._sequencer.next_due
+        return self.patience.next_due
 
     def watching(self) -> AbstractAsyncContextManager[object]:
         """Decide about gaps whose patience is over, and write what is to wait, meanwhile."""
@@ -294,7 +294,7 @@ class Ordering:
         return self._sequencer.offer(order.stream, arrival, arrival.at, laid=laid)
 
     def _arrival(self, job: Job, order: Numbered) -> Arrival[Job]:
-        now = self._clock.monotonic()
+        now = self.patience.lookout.now
         return Arrival(order.epoch, order.number, job.received.size, job, now)
 
     def _waiting(self, jobs: Iterable[Job]) -> list[Job]:

@@ -10,6 +10,7 @@ from choreo.broker import Notice
 from choreo.clock import Timer
 from choreo.delivery.job import Job
 from choreo.delivery.journal import Journal
+from choreo.delivery.lookout import GLANCE, Lookout
 from choreo.delivery.numbered import Gap, Move, Overdue
 from choreo.delivery.sequencer import Sequencer
 from choreo.delivery.sequencing import Sequencing
@@ -22,6 +23,10 @@ logger = logging.getLogger(__name__)
 AGAIN = 1.0
 """Seconds until a gap is looked at again that could not be decided about, and between two looks at
 gaps that are waited for however long it takes: another owner may have filled them."""
+TICK = 0.5
+"""Seconds between two looks at the clock, at least: they show that the process stood still."""
+PARTS = 8
+"""Of longer waits, each such look is after one of so many parts of what is left."""
 TOLD = {
     "skip": "giving up",
     "wait": "waiting for",
@@ -72,14 +77,15 @@ class Patience:
         self._journal = journal
         self._owner = owner
         self._timer: Timer | None = None
+        self._rings = 0.0
+        """Monotonic time at which the timer rings, if nothing stands still."""
         self._armed: float | None = None
         self._due = asyncio.Event()
         self._endless: set[StreamKey] = set()
         self._look: Timer | None = None
         self.deciding = 0
         """Gaps that are being decided about."""
-        self.blind = False
-        """Nothing can be taken in: what is missing may be at the broker, unread."""
+        self.lookout = Lookout(environment.clock)
 
     @asynccontextmanager
     async def watching(self) -> AsyncGenerator[None]:
@@ -93,6 +99,15 @@ class Patience:
             if self._look is not None:
                 self._look.cancel()
 
+    @property
+    def next_due(self) -> float | None:
+        """Monotonic time at which patience with some gap is over, as far as can be said now."""
+        seen, now, sight = self._sequencer.next_due, self._clock.monotonic(), self.lookout.sight
+        if seen is None:
+            return None
+        due = sight.moment(seen)
+        return due if due > now or sight.through(sight.next_look, now) else now + GLANCE
+
     def arm(self) -> None:
         """Wait for the next deadline there is."""
         due = self._sequencer.next_due
@@ -103,12 +118,24 @@ class Patience:
             self._timer = None
         self._armed = due
         if due is not None:
-            rest = max(0.0, due - self._clock.monotonic())
-            self._timer = self._clock.call_later(rest, self._ring)
+            self._wind(due)
+
+    def _wind(self, due: float) -> None:
+        now = self._clock.monotonic()
+        rest = max(0.0, self.lookout.sight.moment(due) - now)
+        if rest > TICK:
+            rest = max(TICK, rest / PARTS)
+        self._rings = now + rest
+        self._timer = self._clock.call_later(rest, self._ring)
 
     def _ring(self) -> None:
         self._timer = None
-        self._due.set()
+        now, sight = self._clock.monotonic(), self.lookout.sight
+        sight.stood(now - self._rings, now)
+        if self._armed is not None and sight.moment(self._armed) > now:
+            self._wind(self._armed)
+        else:
+            self._due.set()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -118,7 +145,8 @@ class Patience:
         while True:
             await self._due.wait()
             self._due.clear()
-            due = self._sequencer.due(self._clock.monotonic())
+            await self.lookout.look()
+            due = self._due_now()
             self.deciding = len(due)
             for stream in due:
                 await self._decide(stream)
@@ -126,6 +154,11 @@ class Patience:
             await self._look_around()
             self.arm()
             self._owner.waited()
+
+    def _due_now(self) -> list[StreamKey]:
+        if self.lookout.sight.rest(self._clock.monotonic()):
+            return []
+        return self._sequencer.due(self.lookout.now)
 
     async def _look_around(self) -> None:
         """See in one query whether others have moved streams that are waited for without end."""
@@ -152,16 +185,13 @@ class Patience:
         self._due.set()
 
     async def _decide(self, stream: StreamKey) -> None:
-        if self.blind:
-            self._sequencer.postpone(stream, self._clock.monotonic() + AGAIN)
-            return
         try:
             position = (await self._streams.positions((stream,))).get(stream)
             stands = self._sequencer.stands(stream)
             if position is not None and stands is not None and position > stands:
                 self._owner.doubt(stream)
                 return
-            overdue = self._sequencer.decide(stream, self._clock.monotonic())
+            overdue = self._sequencer.decide(stream, self.lookout.now)
             if overdue is None:
                 return
             if overdue.decision == "resend":
@@ -169,7 +199,7 @@ class Patience:
         except (StoreError, BrokerError) as error:
             names = {"stream": stream, "error": str(error)}
             logger.warning("a gap cannot be decided about yet", extra=names)
-            self._sequencer.postpone(stream, self._clock.monotonic() + AGAIN)
+            self._sequencer.postpone(stream, self.lookout.now + AGAIN)
         else:
             if overdue.decision == "lay":
                 self._owner.lay(overdue)

@@ -7,6 +7,7 @@ patience is over, whether something was let out on this look, and on the policy.
 decides nothing leaves the line as it was.
 """
 
+from datetime import timedelta
 from enum import Enum
 
 from choreo.broker import Notice
@@ -14,7 +15,7 @@ from choreo.delivery.job import Job, Outcome
 from choreo.delivery.journal import Journal
 from choreo.delivery.numbered import Gap
 from choreo.delivery.ordering import Ordering
-from choreo.delivery.patience import numbers_of, told
+from choreo.delivery.patience import AGAIN, numbers_of, told
 from choreo.delivery.returning import Returns
 from choreo.delivery.sequencer import ENDLESS, REQUESTS
 from choreo.delivery.sequencing import Ask
@@ -117,6 +118,7 @@ class Resumption:
             case Course.WAIT:
                 endless = gaps.policy in ENDLESS and not hopeless
                 self._tell(gap, gaps, endless=endless)
+                self._ordering.patience.lookout.begins(line.line, patience.total_seconds())
                 return await self._lot.wait(line, None if endless else patience, note)
             case Course.RESEND:
                 try:
@@ -124,11 +126,24 @@ class Resumption:
                 except BrokerError as error:
                     raise StoreError("its source cannot be asked now") from error
                 self._journal.notice(told(gap, "resend"))
+                self._ordering.patience.lookout.begins(line.line, patience.total_seconds())
                 return await self._lot.put_off(line, patience, note)
+            case Course.SKIP if not line.released and (rest := self._rest(line, gap, gaps)):
+                await self._lot.postpone([line.line], timedelta(seconds=rest))
+                await self._lot.heard(line)
+                return True
             case Course.SKIP:
                 self._journal.notice(told(gap, "skip"))
                 await self._turn(job, give_up=True)
                 return None
+
+    def _rest(self, line: Line, gap: Gap, gaps: Gaps) -> float:
+        """Tell how much longer its number may be on its way here, or into the store."""
+        spool = self._ordering.spool
+        if spool is not None and spool.writes(gap.stream):
+            return AGAIN
+        lookout = self._ordering.patience.lookout
+        return lookout.rest(line.line, gaps.patience.total_seconds())
 
     def _tell(self, gap: Gap, gaps: Gaps, *, endless: bool) -> None:
         if endless:

@@ -175,7 +175,11 @@ class Sequencer(Generic[T]):
     def decide(self, stream: StreamKey, now: float) -> Overdue[T] | None:
         """Decide about a gap whose patience is over; None if there is none any more."""
         state = self._streams.get(stream)
-        return None if state is None or not state.order else self._decide(state, now)
+        if state is None or not state.order:
+            return None
+        if state.timer is not None and state.timer > now:
+            return None  # the gap that was due is filled: patience with the next is not over
+        return self._decide(state, now)
 
     def postpone(self, stream: StreamKey, deadline: float) -> None:
         """Have a stream that could not be decided about be due again at *deadline*."""

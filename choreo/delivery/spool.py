@@ -19,6 +19,7 @@ from typing import Protocol
 
 from choreo.clock import Clock, Timer
 from choreo.delivery.job import Job
+from choreo.delivery.lookout import Lookout
 from choreo.delivery.numbered import Gap
 from choreo.delivery.parking import came_back, conflicts, parking
 from choreo.delivery.patience import numbers_of
@@ -72,6 +73,7 @@ class Spool:
         lot: Lot,
         streams: Positions,
         clock: Clock,
+        lookout: Lookout,
         owner: Owner,
         readmit: Callable[[Job], None],
     ) -> None:
@@ -82,6 +84,7 @@ class Spool:
         self._timer: Timer | None = None
         self._readmit = readmit
         self._clock = clock
+        self._lookout = lookout
         self._owner = owner
         self._batches: deque[Batch] = deque()
         self._calls: set[bytes] = set()
@@ -96,6 +99,10 @@ class Spool:
     def open(self, stream: StreamKey) -> bool:
         """Say whether events of *stream* wait in the store, as far as is known."""
         return stream in self._open
+
+    def writes(self, stream: StreamKey) -> bool:
+        """Say whether events of *stream* are still to be written."""
+        return any(batch.stream == stream for batch in self._batches)
 
     def waits_for(self, job: Job) -> bool:
         """Say the same of a job's stream; one that came from there tells so itself.
@@ -123,6 +130,8 @@ class Spool:
         due = None if rest is None else timedelta(seconds=rest)
         note = f"waits for {numbers_of(gap)} of stream {stream[2]!r} of {stream[1]}"
         self._open[stream] = line_for(jobs[0])
+        if rest is not None:
+            self._lookout.begins(self._open[stream], rest)
         self._put(Batch(stream, list(jobs), opens=True, due=due, note=note))
 
     def join(self, stream: StreamKey, jobs: Sequence[Job]) -> None:
@@ -163,7 +172,8 @@ class Spool:
 
     def closed(self, stream: StreamKey) -> None:
         """Hear that nothing of *stream* waits in the store any more."""
-        self._open.pop(stream, None)
+        if (line := self._open.pop(stream, None)) is not None:
+            self._lookout.forget(line)
 
     def drop(self, unwanted: Callable[[Job], bool]) -> list[Job]:
         """Take out what is not written yet and *unwanted*."""

@@ -148,12 +148,16 @@ class Worker:
             raise self._crash
 
     async def _pull(self, consumer: Consumer) -> None:
+        lookout = self._ordering.patience.lookout
         while wanted := await self._demand.ask():
+            lookout.looks()
             deliveries = await consumer.poll(wanted)
+            lookout.takes()
             if not deliveries or self._crash is not None:
                 break
             reached("received")
             await self._arrival.take(deliveries)
+            lookout.asks()
             self._slots.wake()
             await asyncio.sleep(0)
 

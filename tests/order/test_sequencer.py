@@ -276,6 +276,25 @@ def test_a_full_buffer_ends_the_patience_of_a_stream_that_skips() -> None:
     assert process.quarantined == []
 
 
+def test_a_gap_that_fills_before_it_is_decided_about_costs_the_next_one_no_patience() -> None:
+    """Where the stream stands is asked for in between, and an event may come meanwhile."""
+    process = Process(Table(), SKIP)
+    for now, number in ((0.0, 1), (0.0, 3), (9.0, 5)):
+        process.now = now
+        process.deliver((0, number))
+    process.now = 10.0
+    assert process.sequencer.due(process.now) == [STREAM]
+
+    process.deliver((0, 2))
+
+    assert process.sequencer.decide(STREAM, process.now) is None
+    process.tick(8.9)
+    process.deliver((0, 4))
+    process.drain()
+    assert process.table.skipped == 0
+    assert process.table.done == [(0, number) for number in range(1, 6)]
+
+
 def test_many_idle_streams_cost_nothing() -> None:
     """R14."""
     sequencer: Sequencer[int] = Sequencer(Room())
