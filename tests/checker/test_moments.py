@@ -1,4 +1,4 @@
-"""What is judged by when it was: faults that last, and ends that are told twice."""
+"""What is judged by when it was, and whoever did it: lasting faults, ends told twice, commits."""
 
 from choreo.testing.checker import check
 from tests.checker.runs import changed, clean, entry
@@ -41,3 +41,11 @@ def test_what_was_skipped_ended_when_it_was_skipped_first_not_with_its_copy() ->
     )
 
     assert "commit" not in check(run).found
+
+
+def test_a_group_goes_back_whoever_of_it_has_committed_k10() -> None:
+    back = entry(40.0, "commit", tp="orders-0", offset=1, proc="payment-2")
+
+    found = check(changed(entries=[back])).found["commit"]
+
+    assert [one.text for one in found] == ["payment-2@1 committed orders-0 back to 1"]

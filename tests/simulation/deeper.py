@@ -26,6 +26,7 @@ from choreo.store.memory.books import Books, Scope
 from choreo.store.memory.ledger import MemoryEffect, MemoryLedger
 from choreo.store.memory.outbox import Shelves
 from choreo.store.port import Claim, End, State, Verdict
+from choreo.testing.simulation.consumer import AGAIN, SimulatedConsumer
 from choreo.testing.simulation.store import Opened, Sharing
 from choreo.testing.simulation.subscriber import SimulatedSubscriber
 from tests.simulation.mutants import Mutant
@@ -231,6 +232,34 @@ def tells_before_a_shared_commit(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Sharing, "join", mutant)
 
 
+def commits_as_whoever_it_is_by_now(patch: pytest.MonkeyPatch) -> None:
+    """Commit in the membership of now: in none at all, which an empty group takes (K10)."""
+
+    def mutant(self: SimulatedConsumer, handled: int) -> int:
+        return self._group.generation(self)
+
+    patch.setattr(SimulatedConsumer, "_generation", mutant)
+
+
+def repeats_a_commit_in_a_later_membership(patch: pytest.MonkeyPatch) -> None:
+    """Send a commit again that had no answer, as whoever it is by then (K10)."""
+
+    async def mutant(self: SimulatedConsumer) -> None:
+        async with self._committing:
+            self._dirty = False
+            places = {stream: self._place(reader) for stream, reader in self._readers.items()}
+            while places:
+                generation = self._group.generation(self)
+                try:
+                    await self._wire.call(partial(self._group.commit, self, generation, places))
+                except BrokerError:
+                    await asyncio.sleep(AGAIN)
+                else:
+                    break
+
+    patch.setattr(SimulatedConsumer, "_commit", mutant)
+
+
 DEEPER: dict[Mutant, tuple[str, set[str]]] = {
     claims_first: ("till", {"no_loss"}),
     records_after_the_effect: ("till", {"no_duplicate_effect"}),
@@ -243,5 +272,7 @@ DEEPER: dict[Mutant, tuple[str, set[str]]] = {
     keeps_the_context: ("wary", {"context_is_fresh"}),
     forgets_too_soon: ("shop", {"no_duplicate_effect"}),
     tells_before_a_shared_commit: ("meters", {"no_loss"}),
+    commits_as_whoever_it_is_by_now: ("absences", {"judged"}),
+    repeats_a_commit_in_a_later_membership: ("absences", {"judged"}),
 }
 """Each with the world that shows it, and the invariants of which one must."""

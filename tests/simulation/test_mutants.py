@@ -16,7 +16,7 @@ from tests.simulation.shop import orders, shop_and_post
 
 SEEDS = 50
 FEW = 4
-WORLDS = ("till", "post", "shop", "meters", "reminders", "wary", "storms", "cuts")
+WORLDS = ("till", "post", "shop", "meters", "reminders", "wary", "storms", "cuts", "absences")
 NAMED: dict[str, Mutant] = {
     "ack-first": mutants.settles_first,
     "commit-max": mutants.commits_the_newest,

@@ -117,6 +117,11 @@ class Cluster:
         for group in self.groups.values():
             group.evict(host, unheard)
 
+    def disband(self, unheard: float) -> None:
+        """Leave every group without a member, for as long as none has heard of it."""
+        for group in self.groups.values():
+            group.disband(unheard)
+
     def rebalance(self) -> None:
         """Deal all streams anew, and close every connection."""
         self.sessions.cut()

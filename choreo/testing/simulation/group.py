@@ -3,7 +3,9 @@
 Theory of operation.  The eager protocol: every change takes all streams from all members and deals
 them out anew.  Members are asked first and may finish; one that is silent for as long as a session
 lasts is expelled unasked, as is one that is evicted, which hears of it late: then it still works on
-streams that are another's, and only the generation of its commits tells the coordinator.
+streams that are another's, and only the generation of its commits tells the coordinator.  As does
+Kafka's, it asks who commits and not for which streams, and takes anything of anybody who names no
+generation while there is no member: it is for members to commit in the one they handled in.
 """
 
 import asyncio
@@ -19,6 +21,8 @@ Place = tuple[int, str]
 """First position that is not settled, and what is settled above it, as a Watermark writes it."""
 Order = Literal["revoke", "assign", "expelled"]
 
+NOBODY = -1
+"""The generation that a client outside of any group names in its commits."""
 SESSION = 6.0
 """Seconds after which a silent member is taken for dead."""
 DRAINING = 30.0
@@ -91,6 +95,11 @@ class Group:
             self._expel(member, unheard)
         return bool(evicted)
 
+    def disband(self, unheard: float) -> None:
+        """Give up all members at once, who hear of it by and by."""
+        for member in list(self.members):
+            self._expel(member, unheard * self._conditions.chance("disband"))
+
     def revoked(self, member: Member) -> None:
         """Hear that *member* has finished with its streams."""
         waiting = self._revoking.pop(id(member), None)
@@ -104,18 +113,17 @@ class Group:
             self._work = self._conditions.spawn(self._rebalance(), f"rebalance {self.name}")
 
     async def commit(self, member: Member, epoch: int, places: dict[str, Place]) -> bool:
-        """Keep *places*; False, and nothing is kept, if they are not this member's any more."""
-        generation, streams = self._shares.get(id(member), (0, ()))
-        if self.fenced(epoch, generation) or not set(places) <= set(streams):
+        """Keep *places*; False, and nothing is kept, if *epoch* is not this member's any more."""
+        if epoch != self.generation(member) or (epoch == NOBODY and self.members):
             return False
         for stream, place in places.items():
             self.committed[stream] = place
             self._note("committed", member, stream, place[0])
         return True
 
-    def fenced(self, epoch: int, generation: int) -> bool:
-        """Say whether a commit of *epoch* comes too late in *generation*."""
-        return epoch != generation
+    def generation(self, member: Member) -> int:
+        """Tell in which generation *member* has its streams; NOBODY if it has none."""
+        return self._shares.get(id(member), (NOBODY, ()))[0]
 
     def lag(self) -> int:
         """Count the records that nobody has settled."""

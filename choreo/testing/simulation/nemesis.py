@@ -93,6 +93,8 @@ class Nemesis:
             case "rebalance":
                 self._ground.cluster.rebalance()
                 self._tell("", "every group is dealt anew")
+            case "disband":
+                self._disband(fault)
             case "stop":
                 self._stop(process, fault)
             case "session":
@@ -147,6 +149,13 @@ class Nemesis:
         if host is not None and not host.dead:
             self._tell(str(host), f"is evicted, and hears of it after {fault.seconds:.2f} s")
             self._ground.cluster.evict(host, fault.seconds)
+            self._after(fault.seconds, _nothing)
+
+    def _disband(self, fault: Fault) -> None:
+        if not self._ground.cluster.mqtt:
+            within = f"{fault.seconds:.2f} s"
+            self._tell("", f"no group has a member any more, and they hear of it within {within}")
+            self._ground.cluster.disband(fault.seconds)
             self._after(fault.seconds, _nothing)
 
     def _stop(self, process: Process, fault: Fault) -> None:

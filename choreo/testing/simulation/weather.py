@@ -4,6 +4,7 @@ Swarm testing (Groce et al., ISSTA 2012): each seed switches some kinds of fault
 runs in which everything goes wrong at once hide what goes wrong by itself.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from random import Random
 from typing import Literal, get_args
@@ -22,6 +23,7 @@ Nemesis = Literal[
     "broker",  # nothing answers for a while
     "store",  # nothing answers for a while
     "skew",  # a host's wall clock jumps
+    "disband",  # every group gives up all of its members, who hear of it by and by
 ]
 
 
@@ -139,6 +141,7 @@ class Climate:
         "broker",
         "store",
         "skew",
+        "disband",
     )
     rates: Rates = Rates(
         refused=0.02,
@@ -165,7 +168,9 @@ class Climate:
         processes = random.randint(1, self.processes)
         if self.transport == "mqtt":
             processes = 1  # of a group: a session has one client
-        kinds: list[Nemesis] = [kind for kind in self.kinds if random.random() < SHARE]
+        kinds: list[Nemesis] = [
+            kind for kind in self.kinds if kind not in LATER and random.random() < SHARE
+        ]
         drawn = [
             Fault(
                 at=random.uniform(0.0, self.seconds),
@@ -180,7 +185,7 @@ class Climate:
             for one in fields(self.rates)
             if random.random() < SHARE
         }
-        return Weather(
+        weather = Weather(
             transport=self.transport,
             window=random.choice((1, 3, 20)),
             queue=random.choice((3, 20, 1_000)),
@@ -191,9 +196,17 @@ class Climate:
             shuffled=random.random() < SHUFFLED,
             remembers=random.random() < SHARE,
             rates=replace(Rates(), **rates),
-            faults=tuple(sorted(drawn, key=lambda fault: fault.at)),
             traps=tuple(self._trap(random) for _ in range(random.randint(0, self.traps))),
         )
+        drawn.extend(self._later(random))
+        return replace(weather, faults=tuple(sorted(drawn, key=lambda fault: fault.at)))
+
+    def _later(self, random: Random) -> Iterator[Fault]:
+        """Draw what came to be drawn last: after all else, so that it moves nothing."""
+        for kind in self.kinds:
+            if kind in LATER and random.random() < SELDOM:
+                at = random.uniform(0.0, self.seconds)
+                yield Fault(at=at, kind=kind, seconds=_duration(random))
 
     def _trap(self, random: Random) -> Trap:
         return Trap(
@@ -208,6 +221,9 @@ class Climate:
 CALM = Climate(kinds=(), rates=Rates(), faults=0, traps=0)
 """Nothing goes wrong; only the order in which things run is drawn."""
 SHARE = 0.5
+SELDOM = 0.1
+LATER: tuple[Nemesis, ...] = ("disband",)
+"""Kinds of which there is one in few seeds, for each time that a climate names them."""
 SHUFFLED = 0.8
 CRASHES = 0.75
 """Share of the traps that kill."""
