@@ -106,7 +106,7 @@ async def test_a_silent_broker_is_given_up_and_the_connection_replaced(
     """A black hole: TCP stands, nothing answers."""
     fake.session_present = lambda _: len(fake.consumers) > 1
     async with (
-        MqttBroker(fake.url(keepalive=1, ping_timeout=0.3)) as broker,
+        MqttBroker(fake.url(keepalive=1, ping_timeout=1.0)) as broker,
         broker.subscribe(subscription(), listener),
     ):
         fake.answers_pings = False
