@@ -9,6 +9,7 @@ form can be packed (see ``packing``); ``original`` restores either.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from traceback import format_tb
 
@@ -224,6 +225,8 @@ def error_text(error: BaseException) -> str:
 
 def _came(delivery: Delivery) -> tuple[Sequence[Header], bytes | None]:
     """Tell the headers and the body to be kept; of a letter buried again, those it had packed."""
+    if PREFIX not in "\0".join([name for name, _ in delivery.headers]):
+        return delivery.headers, delivery.body
     if read_dead_letter(delivery) is not None:
         try:
             packed, body = unpack_headers(delivery), unpack_body(delivery)
@@ -244,55 +247,58 @@ def _own(
 ) -> list[Header]:
     """Make our own headers, within their caps: legible UTF-8 on every transport."""
     error = failure.error
-    texts = _texts(delivery, failure, identity)
+    headers = [*_place(delivery, failure, identity), *replaced]
     if error is not None:
-        kind = f"{type(error).__module__}.{type(error).__qualname__}"
-        texts.append(("error-type", kind, MAX_NAME))
-    headers: list[Header] = [
-        (f"{PREFIX}{name}", _cut(legible(text), limit))
-        for name, text, limit in texts
-        if text is not None
-    ]
-    headers += replaced
-    if error is not None:
+        kind = type(error)
+        headers.append(_told("error-type", f"{kind.__module__}.{kind.__qualname__}", MAX_NAME))
         name = f"{PREFIX}error-message"
-        taken = sum(len(name) + len(value or b"") for name, value in headers)
-        room = min(longest, MAX_TOTAL - taken - len(name))
-        headers.append((name, _cut(legible(error_text(error)), max(room, 0))))
+        room = min(longest, MAX_TOTAL - _size(headers) - len(name))
+        headers.append((name, _legible(error_text(error), max(room, 0))))
     if error is not None and failure.stack:
         headers += _stack(error, headers)
     return headers
 
 
-def _texts(
-    delivery: Delivery, failure: Failure, identity: str
-) -> list[tuple[str, str | None, int]]:
-    """Tell what went wrong where, each with its cap; of a replay, where it first went wrong."""
+def _place(delivery: Delivery, failure: Failure, identity: str) -> list[Header]:
+    """Tell what went wrong where; of a replay, where it first went wrong."""
     again = delivery if isinstance(delivery, Replayed) else None
     stream, position = again.origin if again else (delivery.stream, delivery.position)
     first_failed = again.first_failed if again else failure.first_failed or failure.at
-    return [
-        ("id", identity, MAX_NAME),
-        ("reason", failure.reason, MAX_NAME),
-        ("group", failure.service, MAX_NAME),
-        ("handler", failure.handler, MAX_NAME),
-        ("destination", delivery.topic, MAX_ORIGIN),
-        ("partition", stream, MAX_NAME),
-        ("offset", str(position), MAX_NAME),
-        ("attempts", str(failure.attempts), MAX_NAME),
-        ("replays", str(again.generation) if again else None, MAX_NAME),
-        ("first-failure", rfc3339(first_failed), MAX_NAME),
-        ("time", rfc3339(failure.at), MAX_NAME),
+    headers: list[Header] = [
+        (f"{PREFIX}id", _legible(identity, MAX_NAME)),
+        _told("reason", failure.reason, MAX_NAME),
+        _told("group", failure.service, MAX_NAME),
+        _told("destination", delivery.topic, MAX_ORIGIN),
+        _told("partition", stream, MAX_NAME),
+        (f"{PREFIX}offset", b"%d" % position),
+        (f"{PREFIX}attempts", b"%d" % failure.attempts),
+        (f"{PREFIX}first-failure", rfc3339(first_failed).encode()),
+        (f"{PREFIX}time", rfc3339(failure.at).encode()),
     ]
+    if failure.handler is not None:
+        headers.append(_told("handler", failure.handler, MAX_NAME))
+    if again is not None:
+        headers.append((f"{PREFIX}replays", b"%d" % again.generation))
+    return headers
+
+
+@lru_cache(maxsize=256)
+def _told(name: str, text: str, limit: int) -> tuple[str, bytes]:
+    """Make a header of what most letters of a service have in common."""
+    return f"{PREFIX}{name}", _legible(text, limit)
+
+
+def _size(headers: Iterable[Header]) -> int:
+    names, values = zip(*headers, strict=True)
+    return len("".join(names)) + len(b"".join(filter(None, values)))
 
 
 def _stack(error: BaseException, before: Iterable[Header]) -> list[Header]:
     """Tell the innermost frames, as far as there is room; no message, which may quote values."""
     name = f"{PREFIX}error-stack"
-    taken = sum(len(name) + len(value or b"") for name, value in before)
-    room = min(MAX_STACK, MAX_TOTAL - taken - len(name))
+    room = min(MAX_STACK, MAX_TOTAL - _size(before) - len(name))
     frames = "".join(format_tb(error.__traceback__)).replace("\n", " | ")
-    return [(name, _cut(legible(frames[-room:]), room))] if room > 0 and frames else []
+    return [(name, _legible(frames[-room:], room))] if room > 0 and frames else []
 
 
 def _originals(
@@ -300,8 +306,10 @@ def _originals(
 ) -> tuple[list[Header], list[Header]]:
     """Tell the headers as they came, and the one that remembers a replaced ``traceparent``."""
     kept = list(headers)
+    if traceparent is None:
+        return kept, []
     places = [place for place, (name, _) in enumerate(kept) if name == TRACEPARENT]
-    if traceparent is None or len(places) > 1:
+    if len(places) > 1:
         return kept, []
     before = kept[places[0]][1] if places else b""
     if places and (read_traceparent(before) is None or len(before or b"") > MAX_NAME):
@@ -318,13 +326,11 @@ def _without_own(headers: Iterable[Header]) -> Iterable[Header]:
 
 
 def _digest(parts: Iterable[bytes]) -> str:
-    digest = sha256()
-    for part in parts:
-        digest.update(b"%d:" % len(part))
-        digest.update(part)
-    return digest.hexdigest()[:32]
+    return sha256(b"".join([b"%d:%b" % (len(part), part) for part in parts])).hexdigest()[:32]
 
 
-def _cut(text: str, limit: int) -> bytes:
-    """Encode at most *limit* bytes of *text*, in whole characters."""
-    return text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore").encode()
+def _legible(text: str, limit: int) -> bytes:
+    """Encode at most *limit* bytes of *text*, made legible, in whole characters."""
+    if text.isascii() and text.isprintable():
+        return text.encode()[:limit]
+    return legible(text).encode("utf-8", "replace")[:limit].decode("utf-8", "ignore").encode()

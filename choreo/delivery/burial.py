@@ -25,6 +25,16 @@ from choreo.replay import Replayed
 
 logger = logging.getLogger(__name__)
 
+REASONS: tuple[tuple[type[Exception], Reason], ...] = (
+    (Reject, Reason.REJECTED),
+    (UndeclaredEmit, Reason.UNDECLARED_EMIT),
+    (EncodeError, Reason.UNDECLARED_EMIT),
+    (UnknownVersion, Reason.UNKNOWN_VERSION),
+    (DecodeError, Reason.SCHEMA),
+    (HandlerTimeout, Reason.TIMEOUT),
+)
+"""Why an event is given up after these errors, the narrower class first."""
+
 
 class Burial:
     """Sends what cannot be handled to the dead letters of one service."""
@@ -55,9 +65,8 @@ class Burial:
         handler = job.handler.plan.id if job.handler else None
         if handler is None and isinstance(delivery, Replayed):
             handler = delivery.handler
-        names = {**job.names, "reason": job.reason, "service": self._service}
         if is_dead_letter_topic(delivery.topic) and self._own(delivery.topic):
-            logger.error("an event of the dead letters failed again and stays there", extra=names)
+            self._log(job, "an event of the dead letters failed again and stays there")
             return
         failure = Failure(
             reason=job.reason or Reason.HANDLER_ERROR,
@@ -75,7 +84,7 @@ class Burial:
         forms = tuple(Form) if job.troubles else (Form.PLAIN,)
         sending = self._send(delivery, failure, trace, forms)
         await (sending if following is None else followed(following, sending))
-        logger.error("event went to the dead letters", extra=names)
+        self._log(job, "event went to the dead letters")
 
     async def _send(
         self, delivery: Delivery, failure: Failure, trace: str | None, forms: Sequence[Form]
@@ -94,6 +103,11 @@ class Burial:
                 return
         raise refusals[0]
 
+    def _log(self, job: Job, text: str) -> None:
+        if logger.isEnabledFor(logging.ERROR):
+            names = {**job.names, "reason": job.reason, "service": self._service}
+            logger.error(text, extra=names)
+
     def _own(self, topic: str) -> bool:
         name = dead_letter_topic(self._service)
         return topic == name or topic.startswith(f"choreo/dlq/{self._service}/")
@@ -101,15 +115,7 @@ class Burial:
 
 def reason_for(error: BaseException, attempts: int) -> Reason:
     """Name why an event is given up after *error* on its last attempt."""
-    known: tuple[tuple[type[Exception], Reason], ...] = (
-        (Reject, Reason.REJECTED),
-        (UndeclaredEmit, Reason.UNDECLARED_EMIT),
-        (EncodeError, Reason.UNDECLARED_EMIT),
-        (UnknownVersion, Reason.UNKNOWN_VERSION),
-        (DecodeError, Reason.SCHEMA),
-        (HandlerTimeout, Reason.TIMEOUT),
-    )
-    for kind, reason in known:
+    for kind, reason in REASONS:
         if isinstance(error, kind):
             return reason
     return Reason.RETRIES_EXHAUSTED if attempts > 1 else Reason.HANDLER_ERROR

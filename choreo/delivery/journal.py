@@ -70,6 +70,8 @@ class Journals:
         """Tell that an attempt failed, with its traceback once it was the last."""
         for journal in self._journals:
             journal.failed(job, error, delay)
+        if not logger.isEnabledFor(logging.WARNING):
+            return
         names = {**job.names, **_traced(job), "error": named(error), "delay": delay}
         logger.warning("an attempt failed", extra=names, exc_info=error if delay is None else None)
 

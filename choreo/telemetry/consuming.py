@@ -23,6 +23,9 @@ from choreo.telemetry.propagation import (
     with_baggage,
 )
 
+NOWHERE = Context()
+"""Nothing is ambient there: what the code that started the service left is not the event's."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Site:
@@ -31,6 +34,8 @@ class _Site:
     name: str
     start: Attributes
     measured: Attributes
+    placed: bool
+    """Its topic is in what they have in common: a filled one differs from event to event."""
 
 
 class Consuming:
@@ -46,15 +51,14 @@ class Consuming:
         handler, envelope = job.handler, job.received.envelope
         if handler is None or envelope is None:
             return Nothing()
-        scene = self._scene
-        site = self._site(handler, job.received.delivery)
+        scene, delivery = self._scene, job.received.delivery
+        site = self._sites.get((handler.index, delivery.stream)) or self._site(handler, delivery)
         span = token = None
         if scene.spans is not None:
             span = self._process_span(scene.spans, site, job, envelope)
-            inside = set_span_in_context(span, Context())
-            if envelope.baggage is not None:
-                inside = with_baggage(inside, envelope.baggage)
-            token = attach(inside)
+            inside = set_span_in_context(span, NOWHERE)
+            baggage = envelope.baggage
+            token = attach(inside if baggage is None else with_baggage(inside, baggage))
             if scene.instruments is None and not span.is_recording():
                 return Unrecorded(job, span, token)
         return Attempt(
@@ -81,7 +85,7 @@ class Consuming:
         span = token = None
         if scene.spans is not None:
             span = self._settle_span(scene.spans, job, measured)
-            token = attach(set_span_in_context(span, Context()))
+            token = attach(set_span_in_context(span, NOWHERE))
         return Timed(
             clock=scene.clock,
             began=scene.clock.monotonic(),
@@ -92,19 +96,17 @@ class Consuming:
         )
 
     def _site(self, handler: Handler, delivery: Delivery) -> _Site:
-        key = (handler.index, delivery.stream)
-        site = self._sites.get(key)
-        if site is None:
-            labels = self._scene.labels
-            measured: Attributes = {
-                **labels.consumer,
-                names.OPERATION_NAME: labels.operations.process,
-                **labels.origin(delivery, event_type(handler.plan.event)),
-                names.HANDLER: handler.plan.id,
-            }
-            start = {**measured, names.OPERATION_TYPE: names.PROCESS}
-            site = _Site(span_name(labels.operations.process, measured), start, measured)
-            self._sites[key] = site
+        labels = self._scene.labels
+        measured: Attributes = {
+            **labels.consumer,
+            names.OPERATION_NAME: labels.operations.process,
+            **labels.origin(delivery, event_type(handler.plan.event)),
+            names.HANDLER: handler.plan.id,
+        }
+        start = {**measured, names.OPERATION_TYPE: names.PROCESS}
+        name = span_name(labels.operations.process, measured)
+        site = _Site(name, start, measured, names.DESTINATION_NAME in start)
+        self._sites[handler.index, delivery.stream] = site
         return site
 
     def _process_span(self, spans: Spans, site: _Site, job: Job, envelope: Envelope) -> Span:
@@ -112,12 +114,9 @@ class Consuming:
         creation = creation_context(envelope)
         span = spans.start_span(
             site.name,
-            below(self._adopted(creation)),
+            NOWHERE if creation is None else below(self._adopted(creation)),
             SpanKind.CONSUMER,
-            # A filled topic differs from event to event; all others are in what they share.
-            site.start
-            if names.DESTINATION_NAME in site.start
-            else {**site.start, names.DESTINATION_NAME: delivery.topic},
+            site.start if site.placed else {**site.start, names.DESTINATION_NAME: delivery.topic},
             links_to(creation),
         )
         if span.is_recording():
