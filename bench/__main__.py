@@ -7,9 +7,10 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
-from bench import kafka, report
+from bench import kafka, measure, report
 from bench.budget import Measure, Needs, each_of, missed
 from bench.catalogue import MEASURES, NAMES
+from bench.flame import Flames
 from bench.measure import Result
 from tests.local import KafkaCluster, Mosquitto, Postgres
 
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--runs", type=int, default=5, help="rounds counted; one more warms up")
+    parser.add_argument("--flame", action="store_true", help="tell where choreo's time goes, too")
     parser.add_argument("--readme", action="store_true", help="put the table into README.md")
     chosen = parser.parse_args(arguments)
     unknown = set(chosen.names) - set(NAMES)
@@ -26,12 +28,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"no measure is called {', '.join(sorted(unknown))}")
     wanted = [each for each in MEASURES if not chosen.names or each.name in chosen.names]
     logging.getLogger("choreo").setLevel(logging.CRITICAL)  # failures are part of a measure
+    flames = Flames()
+    if chosen.flame:
+        measure.watching = flames.lit
     found = list(measured(wanted, chosen.runs))
     report.write(found)
     print(report.table(found), file=sys.stderr)
+    if chosen.flame:
+        print(flames.text(), file=sys.stderr)
     if chosen.readme:
         report.into_readme(found)
-    late = [measure.name for measure, result in found if missed(measure, result)]
+    late = [each.name for each, result in found if missed(each, result)]
     if late:
         sys.exit(f"over budget: {', '.join(late)}")
 
@@ -40,7 +47,7 @@ def measured(wanted: Sequence[Measure], runs: int) -> Generator[tuple[Measure, R
     """Run the measures, each part that they need started once."""
     needs: Needs
     for needs in ("nothing", "postgresql", "mqtt", "kafka"):
-        here = [measure for measure in wanted if measure.needs == needs]
+        here = [each for each in wanted if each.needs == needs]
         if not here:
             continue
         with part(needs) as address:

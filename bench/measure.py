@@ -5,6 +5,7 @@ import gc
 import json
 import statistics
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from time import perf_counter, process_time
 from typing import Literal
@@ -82,6 +83,15 @@ class Result:
         return json.dumps(asdict(self), ensure_ascii=False)
 
 
+def unwatched(_: str) -> AbstractContextManager[None]:
+    """Look at nothing."""
+    return nullcontext()
+
+
+watching: Callable[[str], AbstractContextManager[None]] = unwatched
+"""What choreo's part of a measure runs in, by the measure's name."""
+
+
 async def side_by_side(
     name: str, choreo: Run, peer: Run, *, runs: int, unit: Unit = "events/s"
 ) -> Result:
@@ -89,12 +99,17 @@ async def side_by_side(
 
     What only computes is judged by processor time, which what else runs here hardly changes.
     """
+
+    async def watched() -> Taken:
+        with watching(name):
+            return await choreo()
+
     pairs: list[tuple[Taken, Taken]] = []
     for number in range(runs + 1):
         if number % 2:
-            ours, theirs = await _bounded(choreo), await _bounded(peer)
+            ours, theirs = await _bounded(watched), await _bounded(peer)
         else:
-            theirs, ours = await _bounded(peer), await _bounded(choreo)
+            theirs, ours = await _bounded(peer), await _bounded(watched)
         if number:
             pairs.append((ours, theirs))
     return of_rounds(name, pairs, unit=unit)

@@ -10,6 +10,7 @@ from bench import keys, latency
 from bench.budget import Measure, each_of, missed
 from bench.child import Child
 from bench.events import KEYS, loads
+from bench.flame import drawn
 from bench.measure import Result, Run, Stopwatch, Taken, compared, side_by_side
 
 
@@ -165,3 +166,9 @@ async def test_a_process_of_the_bench_that_dies_is_told_of() -> None:
     async with Child.running("tests.echo_child") as child:
         with pytest.raises(RuntimeError, match="'no number'"):
             await child.ask("no number")
+
+
+def test_a_flame_shows_each_branch_with_its_share_the_largest_first() -> None:
+    met = {("run", "read"): 30, ("run", "handle"): 60, ("run", "handle", "note"): 9, ("rare",): 1}
+
+    assert list(drawn(met)) == [" 99% run", "   69% handle", "      9% note", "   30% read"]
