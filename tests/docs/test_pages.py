@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from choreo.cli import application
+from choreo.testing.checker.verdict import PROPERTIES
 from tests.docs import tables
 from tests.docs.pages import ROOT, Page, pages
 
@@ -17,6 +18,10 @@ PAGES = pages()
 README = Page(ROOT / "README.md")
 GUARANTEES = Page(ROOT / "docs" / "guarantees.md")
 CLI = Page(ROOT / "docs" / "cli.md")
+EVIDENCE = Page(ROOT / "docs" / "evidence.md")
+ANOMALIES = ("tests/checker/test_properties.py", "tests/checker/test_ways.py")
+UNNAMED = r'there is nothing to try|"|`make prove`|^\| (fault|rule|what it can do) \|'
+"""What stands in a row of evidence that names no test."""
 NAMED_TEST = re.compile(r"`((?:tests|choreo/testing/contract)/[\w/]+\.py)::(test_\w+)`")
 TWO_SENTENCES = re.compile(r"[a-zäöü)`]\. [A-Z`]")
 
@@ -76,6 +81,19 @@ def test_every_row_of_the_ledger_names_a_test() -> None:
 
     assert len(promises) > 20
     assert [row for row in promises if not NAMED_TEST.search(row)] == []
+
+
+def test_every_fault_and_every_rule_has_its_evidence() -> None:
+    rows = [line for line in EVIDENCE.text.splitlines() if line.startswith("| ")]
+    faults = [row for row in rows if re.match(r"\| F\d", row)]
+    without = [row for row in rows if not NAMED_TEST.search(row) and "---" not in row]
+    anomalies = "".join((ROOT / file).read_text(encoding="utf-8") for file in ANOMALIES)
+    quoted = [title for row in rows for title in re.findall(r'"([^"]+)"', row)]
+
+    assert [row.split(":")[0] for row in faults] == [f"| F{number}" for number in range(1, 28)]
+    assert [name for name in PROPERTIES if not any(f"| `{name}`:" in row for row in rows)] == []
+    assert [title for title in quoted if f'"{title}"' not in anomalies] == []
+    assert [row for row in without if not re.search(UNNAMED, row)] == []
 
 
 @pytest.mark.parametrize(
