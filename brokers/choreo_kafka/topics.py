@@ -84,7 +84,7 @@ class Topics:
         settings = self._settings
         await controlled(admin)
         brokers = len((await admin.describe_cluster())["brokers"])
-        copies = settings.replication or min(USUAL_REPLICATION, brokers)
+        copies = settings.replication or max(1, min(USUAL_REPLICATION, brokers))
         config = {"max.message.bytes": str(settings.max_message_bytes + DEAD_LETTER_ROOM)}
         answer = await admin.create_topics(
             [
@@ -97,7 +97,9 @@ class Topics:
                 for spec in specs
             ]
         )
-        again, problems = _sorted(cast("Any", answer).topic_errors)
+        # More copies are refused for good; as many, while brokers come up or are cut off (fenced).
+        fits = copies <= max(1, brokers)
+        again, problems = _sorted(cast("Any", answer).topic_errors, fits=fits)
         if problems:
             raise ConfigurationError("cannot create " + "; ".join(problems))
         names = [spec.name for spec in specs if spec.name not in again]
@@ -131,8 +133,11 @@ class Topics:
         return limits
 
 
-def _sorted(answers: Sequence[Any]) -> tuple[Mapping[str, str], Sequence[str]]:
-    """Part what became of topics: those to ask for again and why, and what is wrong for good."""
+def _sorted(answers: Sequence[Any], *, fits: bool) -> tuple[Mapping[str, str], Sequence[str]]:
+    """Part what became of topics: those to ask for again and why, and what is wrong for good.
+
+    *fits* says that the cluster has brokers for as many copies as were asked for.
+    """
     again: dict[str, str] = {}
     problems: list[str] = []
     for name, code, *text in answers:
@@ -140,7 +145,7 @@ def _sorted(answers: Sequence[Any]) -> tuple[Mapping[str, str], Sequence[str]]:
         if code in {0, errors.TopicAlreadyExistsError.errno}:
             continue
         refused = refusal(code, name)
-        if refused.retriable:
+        if refused.retriable or (fits and code == errors.InvalidReplicationFactorError.errno):
             again[name] = repr(refused)
         else:
             problems.append(f"topic {name!r}: {(text and text[0]) or type(refused).__name__}")

@@ -91,6 +91,27 @@ async def test_a_topic_is_asked_for_again_that_cannot_be_created_now(code: int) 
     assert relay.given[CREATE] == 1
 
 
+async def test_a_topic_is_asked_for_again_while_its_one_broker_is_fenced() -> None:
+    """A broker that fell silent for a session counts for no copies: services ended by that."""
+    async with Answering.running() as relay, KafkaBroker(f"kafka://{relay.bootstrap}") as broker:
+        relay.push(CREATE, 38)
+
+        await broker.prepare([TopicSpec(name="events", create=True)])
+
+    assert relay.given[CREATE] == 1
+
+
+async def test_more_copies_than_there_are_brokers_are_refused() -> None:
+    async with (
+        Answering.running() as relay,
+        KafkaBroker(f"kafka://{relay.bootstrap}?replication=2") as broker,
+    ):
+        relay.push(CREATE, 38)
+
+        with pytest.raises(ConfigurationError, match=r"'events': InvalidReplicationFactorError"):
+            await broker.prepare([TopicSpec(name="events", create=True)])
+
+
 @pytest.mark.parametrize("code", [3, 5])
 async def test_a_topic_of_which_one_broker_has_not_heard_yet_is_no_missing_one(code: int) -> None:
     """What prepare has created through one broker may be news to the next one that is asked."""
