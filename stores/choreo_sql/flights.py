@@ -190,15 +190,23 @@ class SqlFlights:
             )
 
     async def _count(self, connection: AsyncConnection, crashes: Mapping[bytes, int]) -> None:
+        """Write all at once: whoever starts meanwhile waits for it, and there may be thousands."""
+        if not crashes:
+            return
         dialect = connection.dialect.name
         row = (postgresql if dialect == "postgresql" else sqlite).insert(suspect_table)
-        for event, more in sorted(crashes.items()):
-            values = {"service": self._service, "event": event, "crashes": more, "at": now()}
-            statement = row.values(values).on_conflict_do_update(
+        more = row.values(at=now())
+        found = [
+            {"service": self._service, "event": event, "crashes": number}
+            for event, number in sorted(crashes.items())
+        ]
+        await connection.execute(
+            more.on_conflict_do_update(
                 index_elements=[SUSPECT.service, SUSPECT.event],
-                set_={"crashes": SUSPECT.crashes + more, "at": now()},
-            )
-            await connection.execute(statement)
+                set_={"crashes": SUSPECT.crashes + more.excluded.crashes, "at": now()},
+            ),
+            found,
+        )
 
 
 def _apart(events: bytes) -> list[bytes]:
