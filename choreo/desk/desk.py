@@ -5,7 +5,8 @@ portion the letters are read again and sent in waves, in which every lane comes 
 wave goes when the broker has the one before.  A replay and the record of it are one message, so a
 desk that dies has recorded exactly what it sent; of the wave that was under way, what the broker
 has not is sent by the next run, and what was sent without an answer goes again under the number
-that it had, of which the service handles one.
+that it had, of which the service handles one.  Each replay names the one before it of its lane and
+handler, whichever desk has sent that, so that a lane stops where it fails.
 """
 
 from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from choreo.broker import Binding, Broker, Capabilities, TopicFilter, TopicSpec
-from choreo.desk.case import Case, CaseReader, judged, restored
+from choreo.desk.case import Case, CaseReader, State, judged, restored
 from choreo.desk.correction import Correction
 from choreo.desk.order import portions, rounds, waves
 from choreo.desk.pace import Pace
@@ -131,8 +132,8 @@ class Desk:
         """
         pace, begun, sent = Pace(wish.rate), self._clock.monotonic(), 0
         stopped: set[Hashable] = set()
-        self._latest.clear()
         await self._prepare()
+        self._latest = await self._under_way(cases) if wish.to is None else {}
         for portion in portions(self.ordered(cases), size=PORTION_BYTES, most=PORTION):
             letters = await self.letters(portion)
             journal = await self._journal()
@@ -177,6 +178,24 @@ class Desk:
 
     # -- within -----------------------------------------------------------------------------------
 
+    async def _under_way(self, cases: Sequence[Case]) -> dict[Hashable, Behind]:
+        """Find what lies right before the first of *cases*, by handler and lane, and was replayed.
+
+        It has not come back: a desk that was killed has sent it, or somebody else has.
+        """
+        going = {case.id for case in cases}
+        survey = await self.survey()
+        gone = (case for case in survey if case.state is State.REPLAYED and case.id not in going)
+        found: dict[Hashable, Behind] = {}
+        begun: set[Hashable] = set()
+        for case in self.ordered([*cases, *gone]):
+            place = (case.told.handler, case.lane)
+            if case.id in going:
+                begun.add(place)
+            elif place not in begun and (last := _replay_of(case, case.sent)) is not None:
+                found[place] = last
+        return found
+
     async def _send(
         self, cases: Sequence[Case], letters: dict[str, Delivery], wish: Wish, done: Done
     ) -> set[Hashable]:
@@ -191,9 +210,7 @@ class Desk:
             notes = [self._record(case, Action.SEND, note=wish.to) for case in accepted]
             await self._broker.publish(notes)
         for case in accepted if wish.to is None else ():
-            if case.source is not None and case.event_id is not None:
-                last = Behind(case.source, case.event_id, generation(case, wish))
-                self._latest[case.told.handler, case.lane] = last
+            self._note_sent(case, generation(case, wish))
         for case in cases:
             done(case, refused.get(case.id))
         return {case.lane for case in cases if case.id in refused}
@@ -248,7 +265,14 @@ class Desk:
             why = objection(self._judged(case, journal), wish)
         if why is not None:
             done(case, why)
+            if (sent := journal.sent.get(case.id, 0)) > case.replays:
+                self._note_sent(case, sent)
         return why is None
+
+    def _note_sent(self, case: Case, number: int) -> None:
+        """Remember what the next letter of its lane follows."""
+        if (last := _replay_of(case, number)) is not None:
+            self._latest[case.told.handler, case.lane] = last
 
     def _judged(self, case: Case, journal: Journal) -> Case:
         decision = journal.last.get((case.id, case.replays))
@@ -296,6 +320,13 @@ def _not_behind(cases: Sequence[Case], stopped: set[Hashable], done: Done) -> li
         if case.lane in stopped:
             done(case, "an earlier letter of its key was refused")
     return [case for case in cases if case.lane not in stopped]
+
+
+def _replay_of(case: Case, number: int) -> Behind | None:
+    """Name a replay of *case*, if there is a name for the event in it."""
+    if case.source is None or case.event_id is None:
+        return None
+    return Behind(case.source, case.event_id, number)
 
 
 def _plain(message: Message) -> Message:

@@ -28,6 +28,8 @@ class Till:
     seen: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     noted: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     contexts: list[Context] = field(default_factory=list[Context])
+    shut: asyncio.Event | None = None
+    """What has begun goes on once this is set."""
 
 
 class Order(Event):
@@ -99,6 +101,8 @@ def service(
     async def charge(order: Order, ctx: Context) -> None:
         key = (order.order_id, order.number)
         till.seen.append(key)
+        if till.shut is not None:
+            await till.shut.wait()
         if till.broken or key in till.barred:
             raise Reject(f"the till is broken for order {order.number}")
         till.charged.append(key)

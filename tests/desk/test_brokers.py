@@ -15,6 +15,7 @@ from choreo.desk.case import State
 from choreo.desk.ruling import Wish
 from choreo.desk.selection import EVERY, Selection
 from choreo.message import Message
+from choreo.reason import Reason
 from tests.desk.shop import Shop, opened
 from tests.local import KafkaPart, MqttPart
 from tests.patience import patient
@@ -60,12 +61,14 @@ class Traffic:
         return number
 
 
-def replay_by_command(shop: Shop, url: str, *more: str) -> subprocess.Popen[bytes]:
-    """Start the command that replays everything."""
+def replay_by_command(
+    shop: Shop, url: str, *more: str, tells: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
+    """Start the command that replays everything, and *tells* somebody of each letter."""
     return subprocess.Popen(
         [SCRIPT, "dlq", "replay", "-s", shop.name, "--broker", url, "--yes", "--json", *more],
-        stdout=subprocess.DEVNULL,
-        env={**os.environ},
+        stdout=tells,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
 
 
@@ -160,6 +163,66 @@ async def test_in_memory_each_letter_is_handled_once_and_in_order(
         live = await traffic.stop()
         await shop.until(lambda: len(shop.till.charged) >= LETTERS + KEYS * live)
         check(shop, live)
+
+
+BAD = 3
+"""Number of the order of each key that fails again."""
+SLOWLY = 30
+"""Letters a second, so that a desk is still at work when it is seen that it has sent some."""
+
+
+async def stopped_where_it_fails_though_the_desk_is_killed(shop: Shop, url: str) -> None:
+    """Kill a desk, and run it again, while what fails again is still at work."""
+    await bury_all(shop)
+    shop.till.barred = {(f"key-{key}", BAD) for key in range(KEYS)}
+    shop.till.shut = asyncio.Event()
+
+    await killed_once_sent(shop, url, (BAD + 2) * KEYS)
+    code = await run_to_the_end(shop, url)
+    shop.till.shut.set()
+    async with asyncio.timeout(patient(40)):
+        while len(await shop.cases()) < LETTERS - KEYS * BAD:
+            await asyncio.sleep(0.1)
+
+    assert code == 0
+    assert sorted(old(shop)) == sorted((f"key-{key}", n) for key in range(KEYS) for n in range(BAD))
+    reasons = Counter(case.told.reason for case in await shop.cases())
+    assert reasons == {Reason.REJECTED: KEYS, Reason.BEHIND_FAILED: LETTERS - KEYS * (BAD + 1)}
+
+
+async def killed_once_sent(shop: Shop, url: str, count: int) -> None:
+    """Kill a desk at work once it has told of so many letters that were sent."""
+    desk = replay_by_command(shop, url, "--rate", f"{SLOWLY}", tells=subprocess.PIPE)
+    assert desk.stdout is not None
+    try:
+        async with asyncio.timeout(patient(40)):
+            for _ in range(count):
+                assert await asyncio.to_thread(desk.stdout.readline)
+    finally:
+        desk.kill()
+        await asyncio.to_thread(desk.communicate)
+
+
+@pytest.mark.timeout(120)
+async def test_on_kafka_a_key_stops_where_it_fails_though_the_desk_is_killed(
+    real_kafka: KafkaPart, fresh_name: Callable[[str], str]
+) -> None:
+    name = fresh_name("desk")
+    real_kafka.create_topic(f"{name}-orders", partitions=4)
+    async with opened(name, real_kafka.url) as shop:
+        await stopped_where_it_fails_though_the_desk_is_killed(shop, real_kafka.url)
+
+
+@pytest.mark.timeout(120)
+async def test_on_mqtt_a_key_stops_where_it_fails_though_the_desk_is_killed(
+    mosquitto: MqttPart, fresh_name: Callable[[str], str]
+) -> None:
+    name = fresh_name("desk")
+    async with opened(name, mosquitto.url) as shop:
+        try:
+            await stopped_where_it_fails_though_the_desk_is_killed(shop, mosquitto.url)
+        finally:
+            await forget(shop)
 
 
 async def forget(shop: Shop) -> None:

@@ -1,5 +1,6 @@
 """Replays of a key stop at the first that fails again: the later ones go back unhandled."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from uuid import uuid4
@@ -77,6 +78,42 @@ async def test_one_that_is_replayed_alone_is_handled_whatever_became_of_those_be
     await shop.idle()
 
     assert shop.till.charged == [("b", 1), ("a", 2)]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["the rest", "all once more"])
+async def test_a_desk_that_is_run_again_says_what_the_one_before_it_had_sent(
+    again: bool, shop: Shop
+) -> None:
+    """The first is at work when the second desk, or one that looked before, goes on."""
+    cases = sorted(await shop.cases(), key=lambda case: (case.key, case.told.position or 0))
+    shop.till.shut = asyncio.Event()
+    await shop.replay(cases[:1])
+    await shop.until(lambda: shop.till.seen)
+
+    await shop.replay(cases if again else cases[1:])
+    shop.till.shut.set()
+    await shop.idle()
+
+    assert shop.till.charged == [("b", 1)]
+    assert len(await shop.cases()) == 3
+
+
+async def test_one_that_was_replayed_behind_it_does_not_hold_it(shop: Shop) -> None:
+    """Somebody chose the second first, and it has not come back."""
+    first, second = sorted(
+        (case for case in await shop.cases() if case.key == "a"),
+        key=lambda case: case.told.position or 0,
+    )[:2]
+    shop.till.barred = {("a", 2)}
+    shop.till.shut = asyncio.Event()
+    await shop.replay([second])
+    await shop.until(lambda: shop.till.seen)
+
+    await shop.replay([first])
+    shop.till.shut.set()
+    await shop.idle()
+
+    assert shop.till.charged == [("a", 1)]
 
 
 async def test_it_is_kept_over_the_death_of_the_service_between_the_two(tmp_path: Path) -> None:
