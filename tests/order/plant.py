@@ -1,8 +1,9 @@
 """A service that reads what devices send, over several lives, on brokers of either kind."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
+from typing import Self
 from uuid import uuid4
 
 from choreo import Retry, Service
@@ -13,6 +14,7 @@ from choreo.store.lot import Lot, Waiting
 from choreo.store.memory import MemoryStore
 from choreo.store.order import Order
 from choreo.testing import Harness, ManualClock
+from choreo.testing.launch import Launch
 from choreo_memory import MemoryBroker
 from tests.order.events import Plain, Reading
 
@@ -27,11 +29,20 @@ class Forgetful(MemoryBroker):
         return replace(super().capabilities, remembers=False)
 
 
+class ForgetfulLaunch(Launch):
+    """What has services start on such a broker."""
+
+    def connect(self, url: str) -> Broker:
+        return Forgetful(url)
+
+
 class ForgetfulWorld(Harness):
     """A world on such a broker."""
 
-    def _connect(self, url: str) -> Broker:
-        return Forgetful(url)
+    async def __aenter__(self) -> Self:
+        launch = {each.name: getattr(self._launch, each.name) for each in fields(self._launch)}
+        self._launch = ForgetfulLaunch(**launch)
+        return await super().__aenter__()
 
 
 class Plant:
