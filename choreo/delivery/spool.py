@@ -4,8 +4,8 @@ Theory of operation.  A broker that does not remember what is settled above some
 stops at the first event that is held back: its window fills, and with it the connection.  So what
 is held goes into a numbered line of the lot, whole, and only then is its delivery settled.  While
 the line is open, what else comes too soon for its stream joins it.  Whoever moves the stream calls
-the line; ``Resumption`` looks at it and lets out what has its turn.  While the stream stands at
-one number for long, because that is still at work here, the line's patience is put off.
+the line; ``Resumption`` looks at it and lets out what has its turn.  While numbers of the stream
+are at work here for longer than a moment, the line's patience is put off.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from math import inf
 from typing import Protocol
 
 from choreo.clock import Clock, Timer
@@ -23,7 +24,7 @@ from choreo.delivery.lookout import Lookout
 from choreo.delivery.numbered import Gap
 from choreo.delivery.parking import came_back, conflicts, parking
 from choreo.delivery.patience import numbers_of
-from choreo.delivery.vigil import Told, Vigil
+from choreo.delivery.vigil import MOMENT, SHORTEST, Told, Vigil
 from choreo.errors import IdConflict, StoreError
 from choreo.failpoints import reached
 from choreo.store.lot import Laid, Lot, Parking, line_of
@@ -82,6 +83,8 @@ class Spool:
         self._streams = streams
         self._vigil: Vigil[Job] = Vigil()
         self._timer: Timer | None = None
+        self._rings = inf
+        """Monotonic time at which the timer rings."""
         self._readmit = readmit
         self._clock = clock
         self._lookout = lookout
@@ -156,13 +159,14 @@ class Spool:
             return
         now = self._clock.monotonic()
         self._vigil.begun(order.stream, job, handler.gaps.patience.total_seconds(), now)
-        self._arm()
+        if now + MOMENT < self._rings:
+            self._arm()
 
     def ended(self, job: Job, *, unfinished: bool) -> None:
         """Hear that a job that had its turn is at work no more."""
         assert job.order is not None  # noqa: S101 -- only a numbered job has a turn
         stream = job.order.stream
-        self._vigil.ended(stream, job, self._clock.monotonic())
+        self._vigil.ended(stream, job)
         if not unfinished and self.open(stream) and not came_back(job):
             self.moved(stream)
 
@@ -228,19 +232,24 @@ class Spool:
 
     def _arm(self) -> None:
         """Look again when others are to be told of what is at work."""
-        if self._timer is None and (due := self._vigil.next_due) is not None:
-            rest = max(0.0, due - self._clock.monotonic())
-            self._timer = self._clock.call_later(rest, self._ring)
+        due, now = self._vigil.next_due, self._clock.monotonic()
+        if due is None or due >= self._rings:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        rest = max(SHORTEST, due - now)
+        self._rings = now + rest
+        self._timer = self._clock.call_later(rest, self._ring)
 
     def _ring(self) -> None:
-        self._timer = None
+        self._timer, self._rings = None, inf
         self._wanted.set()
 
     async def _postpone(self, due: Sequence[Told[Job]]) -> None:
         """Keep patience from running out with numbers that are at work here."""
         for told in due:
             if told.item.order is None or told.item.order.step is None:  # it was judged anew
-                self._vigil.ended(told.stream, told.item, self._clock.monotonic())
+                self._vigil.ended(told.stream, told.item)
         lines = {line_for(told.item): told for told in due if told.item.order is not None}
         there = {line: lines[line] for line in await self._lot.open(sorted(lines))}
         if not there:

@@ -1,9 +1,10 @@
 """Whether a number is at work for so long that other processes must hear of it: pure.
 
 Theory of operation.  Who waits behind a gap cannot see whether its numbers are lost or at work in
-another process.  So the owner of a stream tells, each time that the lowest number it is at has been
-so for a part of the patience, and patience begins anew from there.  If the owner dies, or stands
-still, it tells no more, and patience runs out.
+another process.  So the owner of a stream tells, a moment after it has come to be at its numbers,
+and then once in each part of the patience, and patience begins anew from there.  Quick handlers
+never tell; a lane that is long and goes on tells, too, as its last number may have come long ago.
+If the owner dies, or stands still, it tells no more, and patience runs out.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,9 @@ from choreo.store.streams import StreamKey
 T = TypeVar("T")
 
 PARTS = 4
-"""Parts of the patience of which one passes before others are told, and then each time."""
+"""Parts of the patience of which one passes between two times that others are told."""
+MOMENT = 0.25
+"""Seconds before they are told for the first time, unless a part of the patience is shorter."""
 SHORTEST = 0.05
 """Seconds between two times, however little patience there is."""
 
@@ -36,9 +39,10 @@ class Watch(Generic[T]):
     due: float
     items: dict[T, None] = field(default_factory=dict[T, None])
 
-    def begin(self, now: float) -> None:
-        """Begin a part of the patience."""
-        self.due = now + max(self.patience / PARTS, SHORTEST)
+    @property
+    def part(self) -> float:
+        """Seconds between two times that others are told."""
+        return max(self.patience / PARTS, SHORTEST)
 
 
 class Vigil(Generic[T]):
@@ -57,26 +61,23 @@ class Vigil(Generic[T]):
         watch = self._watches.get(stream)
         if watch is None:
             watch = self._watches[stream] = Watch(patience, now)
-            watch.begin(now)
+            watch.due = now + min(watch.part, MOMENT)
         watch.items[item] = None
 
-    def ended(self, stream: StreamKey, item: T, now: float) -> None:
-        """Hear that *item* is at work no more; what is behind it begins now."""
+    def ended(self, stream: StreamKey, item: T) -> None:
+        """Hear that *item* is at work no more."""
         watch = self._watches.get(stream)
         if watch is None or item not in watch.items:
             return
-        first = next(iter(watch.items))
         del watch.items[item]
         if not watch.items:
             del self._watches[stream]
-        elif item is first:
-            watch.begin(now)
 
     def due(self, now: float) -> Sequence[Told[T]]:
         """Tell of what others are to hear now; each is due again later."""
         told: list[Told[T]] = []
         for stream, watch in self._watches.items():
             if watch.due <= now:
-                watch.begin(now)
+                watch.due = now + watch.part
                 told.append(Told(stream, next(iter(watch.items)), watch.patience))
         return told
