@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from math import inf
 
 from choreo.broker import Notice
 from choreo.clock import Clock
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=15)
 """How long nobody takes a process for dead that does not say anything."""
+LATE = LEASE / 2
+"""Who has not said so itself for this long judges nobody: the store may have been away for all."""
 PARTY = 32
 """Suspects that run beside each other after a first crash: as many as one more crash leaves."""
 
@@ -38,6 +41,9 @@ class Guard:
         self._party = Party(PARTY)
         """Takes in the next suspects that need not be alone."""
         self._acquitted: set[bytes] = set()
+        self._kept = self._judges = -inf
+        """Monotonic times at which we last said that we are alive, and from which we judge others.
+        """
 
     @asynccontextmanager
     async def keeping(self) -> AsyncGenerator[None]:
@@ -189,7 +195,8 @@ class Guard:
 
     async def _look(self) -> None:
         others = await self._flights.keep(self._own, LEASE)
-        dead = [*await self._flights.overdue(), *gone(self._own, others)]
+        overdue = await self._flights.overdue() if self._may_judge() else ()
+        dead = [*overdue, *gone(self._own, others)]
         if dead:
             await self._flights.blame(dead)
         crashes = await self._flights.suspects()
@@ -197,6 +204,14 @@ class Guard:
         if dead:
             names = {"processes": [one.pid for one in dead], "suspects": len(crashes)}
             logger.error("processes died at work; what they were at runs apart now", extra=names)
+
+    def _may_judge(self) -> bool:
+        """Say whether those who are overdue have had time to say that they are alive."""
+        now = self._clock.monotonic()
+        if -inf < self._kept < now - LATE.total_seconds():
+            self._judges = now + LEASE.total_seconds()
+        self._kept = now
+        return now >= self._judges
 
     async def _acquit(self) -> None:
         if self._acquitted:
