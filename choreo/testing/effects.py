@@ -21,10 +21,6 @@ Effects = Counter[str]
 def effects_of(record: Record, read: Callable[[Message], Envelope | None]) -> Effects:
     """Tell what was handled, published and given up, each event once however often it came."""
     told: dict[tuple[str, ...], str] = {}
-    for end in record.ends:
-        if end.envelope is not None and end.outcome is Outcome.HANDLED:
-            share = ("handled", end.service, end.handler, end.envelope.source, end.envelope.id)
-            told[share] = f"{end.service}.{end.handler} handled {shown(end.envelope)}"
     for message in record.messages:
         if not is_dead_letter_topic(message.topic):
             envelope = read(message)
@@ -34,13 +30,29 @@ def effects_of(record: Record, read: Callable[[Message], Envelope | None]) -> Ef
         letter = read_dead_letter(message)
         if letter is not None:
             envelope = read(original(message))
+            by = (letter.service, letter.handler or "*")
+            event = (envelope.source, envelope.id) if envelope else (letter.id,)
             what = shown(envelope) if envelope else "what nobody can read"
-            by = f"{letter.service}.{letter.handler or '*'}"
-            told["dead", letter.id] = f"{by} gave up {what}: {letter.reason.value}"
+            told["dead", *by, *event] = f"{'.'.join(by)} gave up {what}: {letter.reason.value}"
+    for share, (outcomes, envelope) in _ends(record).items():
+        # What is only ever a duplicate was handled by a process that died before it told.
+        untold = outcomes == {Outcome.DUPLICATE} and ("dead", *share) not in told
+        if untold or Outcome.HANDLED in outcomes:
+            told["handled", *share] = f"{'.'.join(share[:2])} handled {shown(envelope)}"
     effects = Counter(told.values())
     # What is told of the outside counts each time: nothing there takes it back.
     effects.update(scrubbed(f"observed {text} {key}") for text, key in record.observations)
     return effects
+
+
+def _ends(record: Record) -> dict[tuple[str, ...], tuple[set[Outcome], Envelope]]:
+    """Gather how each handler's share of each event has ended, as often as it did."""
+    ends: dict[tuple[str, ...], tuple[set[Outcome], Envelope]] = {}
+    for end in record.ends:
+        if end.envelope is not None and end.outcome is not Outcome.DROPPED:
+            share = (end.service, end.handler, end.envelope.source, end.envelope.id)
+            ends.setdefault(share, (set(), end.envelope))[0].add(end.outcome)
+    return ends
 
 
 def shown(envelope: Envelope) -> str:

@@ -20,7 +20,6 @@ from choreo.environment import Environment
 from choreo.runner import Running, started
 from choreo.service import Service
 from choreo.settings import Settings
-from choreo.store.opening import open_store
 from choreo.testing.clock import ManualClock
 from choreo.testing.fate import COMMITS, STAGES, Fate, Stage
 from choreo.testing.flight import Flight
@@ -69,7 +68,8 @@ class Launch:
         fate = Fate(service.plans, wanted, trouble.crash, trouble.seed, dice)
         left: Left = []
         stack.callback(forget, left)
-        books = open_store(settings.store) if settings.store else None
+        clock = self.environment.clock
+        books = store_of(service, settings, clock) if _stored(service, settings) else None
 
         def begin(ended: Callable[[], None]) -> AbstractAsyncContextManager[Running]:
             died = partial(self._died, service, ended)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from choreo import Context, Event, Reject, Service
 from choreo.errors import ConfigurationError
 from choreo.testing import Harness, ManualClock, Trouble, observe
+from choreo.testing.effects import differences
 from choreo.testing.fate import COMMITS, STAGES, Stage
 from choreo_sql import SqlTransaction
 
@@ -179,3 +181,45 @@ async def test_where_a_process_died_is_told() -> None:
 def test_a_stage_that_there_is_not_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="'between' is none, give some of handled"):
         Trouble(crash=1, stages=["between"])
+
+
+class Refunded(Event, topic="refunds", key="number"):
+    number: int
+
+
+def shop() -> Service:
+    """Make a service whose events end in every way that outlives a process."""
+    service = Service("shop", store="memory://")
+
+    @service.on(Placed, publishes=[Paid])
+    async def charge(order: Placed, ctx: Context) -> None:
+        if order.number == 2:
+            raise Reject("a stolen card")
+        await ctx.publish(Paid(number=order.number), delay=timedelta(hours=1))
+
+    @service.on(Paid, when=lambda paid: paid.number != 1)
+    async def refund(paid: Paid) -> Refunded:
+        return Refunded(number=paid.number)
+
+    return service
+
+
+async def ended(trouble: Trouble) -> Harness:
+    async with Harness(shop(), trouble=trouble, clock=ManualClock()) as world:
+        for number in range(5):
+            await world.publish(Placed(number=number))
+        await world.settle()
+        await world.advance(timedelta(hours=2))
+        await world.settle()
+    return world
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_world_leads_to_the_same_wherever_processes_died(stage: str) -> None:
+    peace = await ended(Trouble())
+
+    world = await ended(Trouble(crash=2, duplicates=0.5, stages=[stage]))
+
+    assert world.bites.crashes
+    assert differences(peace.effects, world.effects) == []
+    assert len(peace.published(Refunded)) == 3
