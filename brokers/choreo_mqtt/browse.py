@@ -133,7 +133,8 @@ class Browser:
     def received(self, incoming: Incoming, /) -> None:
         """Keep what was asked for."""
         position = self._acks.arrived(incoming.mid)
-        self._latest = self._clock.monotonic()
+        if incoming.retain or not self._marked:  # what others publish may never end
+            self._latest = self._clock.monotonic()
         if incoming.topic == self._mark or not (incoming.retain or self._follow):
             self._marked = self._marked or incoming.topic == self._mark
             if self._acks.finish(position) and self._client is not None:

@@ -38,6 +38,31 @@ async def test_dead_letters_are_kept_over_a_restart_and_can_be_read_and_deleted(
     assert none == []
 
 
+async def test_reading_what_is_kept_ends_while_others_go_on_publishing(
+    mosquitto: MqttPart, fresh_name: Name
+) -> None:
+    """A desk looks at what another one is still sending."""
+    topic = fresh_name("t")
+    kept = [Message(f"{topic}/{number}", b"kept", retain=True) for number in range(100)]
+    async with MqttBroker(mosquitto.url) as broker, MqttBroker(mosquitto.url) as other:
+
+        async def talk() -> None:
+            while True:
+                await other.publish([Message(f"{topic}/live", b"live")])
+
+        await broker.publish(kept)
+        talking = asyncio.get_running_loop().create_task(talk())
+        try:
+            async with broker.browse(TopicFilter(f"{topic}/#")) as reading:
+                got = [each.topic async for each in reading]
+        finally:
+            talking.cancel()
+            await asyncio.wait({talking})
+        await broker.publish([Message(each.topic, b"", retain=True) for each in kept])
+
+    assert sorted(got) == sorted(each.topic for each in kept)
+
+
 async def test_browsing_can_go_on_with_what_comes(mosquitto: MqttPart, fresh_name: Name) -> None:
     topic = fresh_name("t")
     async with MqttBroker(mosquitto.url) as broker:
