@@ -8,6 +8,7 @@ from choreo_mqtt import MqttBroker
 from tests.local import MosquittoOptions, MqttPart
 from tests.mqtt.faults import QUICK, Name, Start
 from tests.mqtt.listener import Recorder, numbers, receive, subscription
+from tests.patience import patient
 
 
 async def test_dead_letters_are_kept_over_a_restart_and_can_be_read_and_deleted(
@@ -53,7 +54,10 @@ async def test_reading_what_is_kept_ends_while_others_go_on_publishing(
         await broker.publish(kept)
         talking = asyncio.get_running_loop().create_task(talk())
         try:
-            async with broker.browse(TopicFilter(f"{topic}/#")) as reading:
+            async with (
+                asyncio.timeout(patient(6)),
+                broker.browse(TopicFilter(f"{topic}/#")) as reading,
+            ):
                 got = [each.topic async for each in reading]
         finally:
             talking.cancel()
