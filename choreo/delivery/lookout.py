@@ -9,6 +9,8 @@ import asyncio
 from choreo.clock import Clock
 from choreo.delivery.sight import START, Sight
 
+SLACK = 1e-6
+"""Seconds that are none: moments are sums, and a timer for what is left by rounding would spin."""
 GLANCE = 0.25
 """Seconds after which a line is looked at again that may be given up after one more look."""
 
@@ -69,7 +71,7 @@ class Lookout:
         now = self._clock.monotonic()
         due = self._lines.get(line, self.sight.began + min(patience, START))
         rest = self.sight.moment(due) - now
-        if rest > 0:
+        if rest > SLACK:
             return rest
         look = self._awaited.setdefault(line, self.sight.next_look)
         return 0.0 if self.sight.through(look, now) else GLANCE

@@ -10,7 +10,7 @@ from choreo.broker import Notice
 from choreo.clock import Timer
 from choreo.delivery.job import Job
 from choreo.delivery.journal import Journal
-from choreo.delivery.lookout import GLANCE, Lookout
+from choreo.delivery.lookout import GLANCE, SLACK, Lookout
 from choreo.delivery.numbered import Gap, Move, Overdue
 from choreo.delivery.sequencer import Sequencer
 from choreo.delivery.sequencing import Sequencing
@@ -132,7 +132,7 @@ class Patience:
         self._timer = None
         now, sight = self._clock.monotonic(), self.lookout.sight
         sight.stood(now - self._rings, now)
-        if self._armed is not None and sight.moment(self._armed) > now:
+        if self._armed is not None and sight.moment(self._armed) > now + SLACK:
             self._wind(self._armed)
         else:
             self._due.set()
@@ -156,9 +156,9 @@ class Patience:
             self._owner.waited()
 
     def _due_now(self) -> list[StreamKey]:
-        if self.lookout.sight.rest(self._clock.monotonic()):
+        if self.lookout.sight.rest(self._clock.monotonic()) > SLACK:
             return []
-        return self._sequencer.due(self.lookout.now)
+        return self._sequencer.due(self.lookout.now + SLACK)
 
     async def _look_around(self) -> None:
         """See in one query whether others have moved streams that are waited for without end."""
