@@ -35,6 +35,8 @@ def hasten(consumer: RawConsumer) -> None:
 
     def decided(assignment: object) -> Any:  # noqa: ANN401 - private to aiokafka
         actions = decide(assignment)
+        if not actions[0]:
+            return actions
         held: dict[object, list[float]] = {}
         for partition, records in fetcher._records.items():  # noqa: SLF001
             node = fetcher._select_read_replica(partition)  # noqa: SLF001

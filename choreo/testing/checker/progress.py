@@ -12,9 +12,8 @@ def commit_safety(evidence: Evidence) -> Iterator[Violation]:
     """9. No commit passes an event without an end, none goes back, and the last is at the end."""
     yield from _passed(evidence)
     newest: dict[tuple[str, str], int] = {}
-    for entry in evidence.of(
-        "commit"
-    ):  # whoever commits: what was another's is not its own to undo
+    for entry in evidence.of("commit"):
+        # Whoever commits: what was another's is not its own to undo.
         place = (entry.service, entry.tp)
         if entry.offset < newest.get(place, 0):
             text = f"{entry.who} committed {entry.tp} back to {entry.offset}"
