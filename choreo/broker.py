@@ -52,6 +52,8 @@ class Capabilities:
     """Largest message the adapter is set up to send, where it is known."""
     remembers: bool = True
     """What was settled above an unsettled delivery is not handed over again after a restart."""
+    tells_outages: bool = False
+    """A consumer that hears nothing from its broker any more says so, and when it does again."""
     in_process: bool = False
     """It lives in this process: others that open its URL meet a broker of their own."""
 
@@ -98,7 +100,12 @@ class Subscription:
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """Something an operator should know: counted, logged, never raised."""
+    """Something an operator should know: counted, logged, never raised.
+
+    An adapter that learns that it hears nothing from its broker any more says ``connection_lost``,
+    and ``reconnected`` once it is connected and takes whatever comes: the time between the two is
+    nobody's patience with what is missing.  One that never says so is taken to be connected.
+    """
 
     kind: Literal[
         "session_lost",
@@ -108,6 +115,7 @@ class Notice:
         "revoked",
         "assigned",
         "taken_over",
+        "connection_lost",
         "reconnected",
         "no_subscribers",
         "repartitioned",
@@ -121,6 +129,8 @@ class Notice:
     streams: tuple[str, ...] = ()
     missing: int = field(default=0)
     """For a gap: how many positions are known to be gone."""
+    unheard: float = 0.0
+    """For a lost connection: seconds for which nothing had come by the time that was noticed."""
 
 
 @dataclass(frozen=True, kw_only=True)

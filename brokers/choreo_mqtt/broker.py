@@ -70,6 +70,7 @@ class MqttBroker:
             retained=True,
             browsable=False,
             remembers=False,
+            tells_outages=True,
         )
 
     async def __aenter__(self) -> Self:

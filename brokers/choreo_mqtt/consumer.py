@@ -19,14 +19,14 @@ from choreo.errors import BrokerError, ConfigurationError, ConnectionLost
 from choreo.message import Delivery
 from choreo_mqtt.acks import Acks
 from choreo_mqtt.buffer import Buffer
+from choreo_mqtt.contact import Contact
 from choreo_mqtt.link import Link
 from choreo_mqtt.mapping import delivered
 from choreo_mqtt.settings import MqttSettings
 from choreo_mqtt.sieve import Sieve
 from choreo_mqtt.takeovers import Takeovers
+from choreo_mqtt.topics import ungranted
 from choreo_mqtt.wire import (
-    QOS,
-    REFUSED,
     SESSION_TAKEN_OVER,
     Client,
     Filter,
@@ -39,7 +39,7 @@ from choreo_mqtt.wire import (
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["session_lost", "rebuilt", "revoked", "taken_over", "reconnected"]
+Kind = Literal["session_lost", "rebuilt", "revoked", "taken_over", "connection_lost", "reconnected"]
 
 
 class MqttConsumer:
@@ -70,13 +70,14 @@ class MqttConsumer:
         self._buffer = Buffer(count=subscription.read_ahead, size=subscription.read_ahead_bytes)
         self._stream = f"mqtt/{opening.client_id}"
         self._client: Client | None = None
-        self._present = self._getting_ready = self._got_ready = self._overflowed = False
+        self._present = self._getting_ready = self._overflowed = False
         self._epoch = 0
         self._handed = 0
         self._subscribed = False
         self._stopped = self._closing = False
         self._failure: BrokerError | None = None
         self._takeovers = Takeovers()
+        self._contact = Contact(self._notice)
         self._flushing = False
         self._waiter: asyncio.Future[None] | None = None
         self._revocation: asyncio.Task[None] | None = None
@@ -186,7 +187,6 @@ class MqttConsumer:
     async def ready(self, client: Client, /) -> bool:
         """See that the broker has our filters, all of them granted at QoS 1 (M9)."""
         again, present = self._subscribed, self._present
-        first = not self._got_ready
         self._judge_takeover()
         if again and not present:
             self._notice(
@@ -200,9 +200,9 @@ class MqttConsumer:
             self._subscribed = True
         if self._overflowed:
             return False
-        self._getting_ready, self._got_ready = False, True
-        if not first:
-            self._notice("reconnected", f"connected to the broker again, epoch {self._epoch}")
+        self._getting_ready = False
+        if self._client is client:
+            self._contact.found(busy=self._revocation is not None)
         self._failure = None
         return True
 
@@ -235,6 +235,8 @@ class MqttConsumer:
     def closed(self, loss: Loss, /) -> None:
         """End the epoch: void its acknowledgements, and have the listener end its work."""
         self._client = None
+        if not self._closing:
+            self._contact.lost(f"connection lost: {loss.text}")
         self._buffer.clear()
         unsettled = self._handed > self._acks.position
         self._epoch += 1
@@ -285,14 +287,7 @@ class MqttConsumer:
         await asyncio.wait({answer})
         if answer.cancelled():
             raise ConnectionLost("the connection broke before our filters were granted")
-        refused = [
-            f"{name!r} (reason code 0x{code:02X})"
-            if code >= REFUSED
-            else f"{name!r} (only QoS {code})"
-            for name, code in zip(self._asked, answer.result(), strict=True)
-            if code != QOS
-        ]
-        if refused:
+        if refused := ungranted(self._asked, answer.result()):
             if fresh:
                 # Else the broker would go on collecting for the filters it did grant.
                 await client.disconnect(self._close_timeout, forget=True)
@@ -340,10 +335,12 @@ class MqttConsumer:
             )
         finally:
             self._revocation = None
+            self._contact.rested()
             self._wake()
 
-    def _notice(self, kind: Kind, text: str) -> None:
-        self.listener.notice(Notice(kind=kind, text=text, streams=(self._stream,)))
+    def _notice(self, kind: Kind, text: str, unheard: float = 0.0, /) -> None:
+        streams = (self._stream,)
+        self.listener.notice(Notice(kind=kind, text=text, streams=streams, unheard=unheard))
 
 
 _: type[Consumer] = MqttConsumer

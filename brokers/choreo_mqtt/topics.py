@@ -1,7 +1,9 @@
 """Topic names and filters of MQTT (OASIS MQTT 5.0 §4.7): which are usable, and which match."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from choreo_mqtt.wire import QOS, REFUSED
 
 MAX_BYTES = 65535
 """Longest string in MQTT (§1.5.4)."""
@@ -52,6 +54,15 @@ def filter_problem(name: str) -> str | None:
     if any("+" in level and level != "+" for level in levels):
         return "has '+' within a level"
     return _string_problem(name)
+
+
+def ungranted(names: Sequence[str], codes: Sequence[int]) -> Sequence[str]:
+    """Tell which of the filters *names* a broker's *codes* do not grant at QoS 1, and why."""
+    return [
+        f"{name!r} (reason code 0x{code:02X})" if code >= REFUSED else f"{name!r} (only QoS {code})"
+        for name, code in zip(names, codes, strict=True)
+        if code != QOS
+    ]
 
 
 def matcher(names: Iterable[str]) -> re.Pattern[str]:

@@ -6,6 +6,7 @@ look is through.
 
 import asyncio
 
+from choreo.broker import Notice
 from choreo.clock import Clock
 from choreo.delivery.sight import START, Sight
 
@@ -41,6 +42,13 @@ class Lookout:
         self.sight.asks(self._clock.monotonic())
         self._tell()
 
+    def notice(self, notice: Notice) -> None:
+        """Hear whether the broker is within reach."""
+        if notice.kind == "connection_lost":
+            self.sight.lost(self._clock.monotonic(), notice.unheard)
+        elif notice.kind == "reconnected":
+            self.sight.found(self._clock.monotonic())
+
     # -- what those ask who decide --------------------------------------------------------------
 
     @property
@@ -74,7 +82,10 @@ class Lookout:
         if rest > SLACK:
             return rest
         look = self._awaited.setdefault(line, self.sight.next_look)
-        return 0.0 if self.sight.through(look, now) else GLANCE
+        if self.sight.through(look, now):
+            return 0.0
+        # Each look at a line is a write, and an outage may last.
+        return max(GLANCE, min(self.sight.away(now) or 0.0, START))
 
     def forget(self, line: bytes) -> None:
         """Hear that a line is gone, or waits for something else."""

@@ -9,6 +9,12 @@ service that always lags behind still decides some time.  And nothing is given u
 more is through: what came is taken in, or nothing has come for longer than a broker takes to hand
 over what it has.
 
+While the broker is out of reach nothing counts, whatever the service is at: what is missing may lie
+there, or with those who cannot hand it in.  Once it is found again, nothing is given up for as long
+again as it was away, but no longer than those need who have lost it, too, and try again; and not
+before it has been seen to have nothing more, which one that always has more is given as much time
+for as it was away.
+
 Nothing here knows time or does I/O.
 """
 
@@ -19,7 +25,8 @@ SHORT = 0.5
 """Seconds for which a service may look away as if it had not, and after which a look is through
 that has found nothing."""
 START = 30.0
-"""Seconds after a start before which nothing is given up that was left by an earlier process."""
+"""Seconds after a start before which nothing is given up that was left by an earlier process, and
+after an outage, for what others could not hand in: as long as they pause between two attempts."""
 SLOWLY = 0.1
 """What want of room counts."""
 
@@ -46,6 +53,10 @@ class Sight:
         self._since = now
         self._lost = 0.0
         self._clear = -inf
+        self._blind: float | None = None
+        """Since when the broker is out of reach."""
+        self._found = self._behind = -inf
+        """When it was found again, and until when it may have something from before."""
 
     def looks(self, now: float) -> None:
         """Look once more."""
@@ -62,8 +73,25 @@ class Sight:
 
     def stood(self, seconds: float, now: float) -> None:
         """Find that the process stood still for so long."""
-        if self.state is State.LOOKING and seconds >= SHORT:
+        if self.state is State.LOOKING and seconds >= SHORT and self._blind is None:
             self._lose(seconds, now)
+
+    def lost(self, now: float, unheard: float) -> None:
+        """Hear that the broker is out of reach, and has said nothing for *unheard* seconds."""
+        if self._blind is None:
+            self._enter(self.state, now)
+            self._blind = now - unheard
+
+    def found(self, now: float) -> None:
+        """Hear that the broker is within reach again."""
+        if self._blind is None:
+            return
+        gone = now - self._blind
+        self._blind = None
+        self._lost += gone
+        self._clear = max(self._clear, now + min(gone, START))
+        self._since = self._found = now
+        self._behind = now + max(gone, SHORT)
 
     def seen(self, now: float) -> float:
         """Tell what of the time until *now* counts."""
@@ -84,19 +112,35 @@ class Sight:
 
     def through(self, look: int, now: float) -> bool:
         """Say whether what a look found is taken in, or it shows that there is nothing."""
+        if self.away(now) is not None:
+            return False
         if self.look != look or self.state is State.FULL:
             return self.look >= look
         return self.state is State.LOOKING and now - self._since >= SHORT
 
+    def away(self, now: float) -> float | None:
+        """Tell how long the broker is out of reach, or, within reach again, is being caught up."""
+        if self._blind is not None:
+            return now - self._blind
+        return now - self._found if now < self._behind and not self._idle(now) else None
+
+    def _idle(self, now: float) -> bool:
+        return self.state is State.LOOKING and now - self._since >= SHORT
+
     def _enter(self, state: State, now: float) -> None:
-        lost = self._losing(now)
-        if self.state is State.TAKING and lost:
-            self._lose(lost, now)
-        else:
-            self._lost += lost
+        if self._blind is None:
+            lost = self._losing(now)
+            if self.state is State.TAKING and lost:
+                self._lose(lost, now)
+            else:
+                self._lost += lost
+            if self._idle(now):
+                self._behind = -inf
         self.state, self._since = state, now
 
     def _losing(self, now: float) -> float:
+        if self._blind is not None:
+            return now - self._blind
         gone = now - self._since
         if gone < SHORT or self.state is State.LOOKING:
             return 0.0

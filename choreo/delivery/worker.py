@@ -213,7 +213,8 @@ class Worker:
             self._custody.flush()
 
     def notice(self, notice: Notice, /) -> None:
-        """Pass it on to the journals."""
+        """Pass it on to the journals, and to those who wait for what is missing."""
+        self._ordering.patience.lookout.notice(notice)
         self._journal.notice(notice)
 
     # -- running ------------------------------------------------------------------------------

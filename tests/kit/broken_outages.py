@@ -1,12 +1,12 @@
 """Adapters that are each wrong about outages in one way, and the tests that must tell."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from choreo.broker import Capabilities, Consumer, Listener, Subscription
+from choreo.broker import Capabilities, Consumer, Listener, Notice, Subscription
 from choreo.errors import ConnectionLost
 from choreo.message import Delivery, Message
 from choreo_memory import MemoryBroker
@@ -94,6 +94,39 @@ class ForgetsTheGroup(Remote):
 
     def wish(self, subscription: Subscription) -> Subscription:
         return replace(subscription, group=f"{subscription.group}-{self.sky.cuts}", start="latest")
+
+
+@dataclass(frozen=True)
+class Hushed:
+    """A listener between, that keeps some of what is noticed to itself."""
+
+    owner: Listener
+    kept: str
+
+    async def revoking(self, streams: Collection[str], /) -> None:
+        await self.owner.revoking(streams)
+
+    def notice(self, notice: Notice, /) -> None:
+        if notice.kind != self.kept:
+            self.owner.notice(notice)
+
+
+class HushesOutages(Remote):
+    """Says that it tells of outages, and does not."""
+
+    caught_by = ("test_an_outage_is_told_and_so_is_its_end",)
+
+    def ear(self, listener: Listener) -> Listener:
+        return Hushed(listener, "connection_lost")
+
+
+class HushesReturns(Remote):
+    """Tells of outages, and of no end of one."""
+
+    caught_by = ("test_an_outage_is_told_and_so_is_its_end",)
+
+    def ear(self, listener: Listener) -> Listener:
+        return Hushed(listener, "reconnected")
 
 
 class StubbornConsumer(RemoteConsumer):

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from choreo.broker import Capabilities, Consumer, Listener, Subscription, TopicFilter
+from choreo.broker import Capabilities, Consumer, Listener, Notice, Subscription, TopicFilter
 from choreo.errors import ConfigurationError, ConnectionLost, PublishError
 from choreo.message import Delivery, Message
 from tests.kit.wrapper import WrappedConsumer, Wrapper
@@ -18,16 +18,23 @@ class Sky:
 
     up: asyncio.Event = field(default_factory=asyncio.Event)
     cuts: int = 0
+    ears: list[Listener] = field(default_factory=list[Listener])
 
     @asynccontextmanager
     async def outage(self) -> AsyncGenerator[None]:
         """Cut every client off."""
         self.up.clear()
         self.cuts += 1
+        self._tell(Notice(kind="connection_lost", text="cut off"))
         try:
             yield
         finally:
             self.up.set()
+            self._tell(Notice(kind="reconnected", text="within reach"))
+
+    def _tell(self, notice: Notice) -> None:
+        for ear in self.ears:
+            ear.notice(notice)
 
 
 class RemoteConsumer(WrappedConsumer):
@@ -62,6 +69,10 @@ class Remote(Wrapper):
         super().__init__(url)
         self.sky = sky
 
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, tells_outages=True)
+
     def reach(self) -> None:
         """Raise ConnectionLost unless the broker can be reached."""
         if not self.sky.up.is_set():
@@ -82,6 +93,7 @@ class Remote(Wrapper):
         self.reach()
         async with self.inner.subscribe(self.wish(subscription), listener) as consumer:
             remote = self.Consumer(consumer, self.sky)
+            self.sky.ears.append(self.ear(listener))
             yield remote
             await remote.flush()
 

@@ -6,6 +6,7 @@ from random import Random
 from choreo_mqtt import MqttBroker
 from tests.mqtt.fake_broker import FakeBroker
 from tests.mqtt.listener import Recorder, numbers, receive, subscription
+from tests.patience import patient
 
 QOS_0 = 0
 
@@ -112,12 +113,16 @@ async def test_nothing_new_is_handed_over_until_the_old_work_has_ended(
         fake.consumers[0].cut()
         await fake.until(lambda: len(fake.consumers) == 2)
         fake.consumers[1].deliver(1, body=b"1")
-        await listener.heard("reconnected")
+        async with asyncio.timeout(patient(5)):
+            while not broker._consumers[0]._buffer:
+                await asyncio.sleep(0.01)
         polling = asyncio.ensure_future(consumer.poll(1))
         await asyncio.wait([polling], timeout=0.1)
         assert not polling.done()
+        assert "reconnected" not in listener.kinds
         listener.may_end.set()
         assert numbers(list(await polling)) == [1]
+        assert "reconnected" in listener.kinds
 
     assert listener.revoked == [("mqtt/choreo-group",)]
 

@@ -52,7 +52,7 @@ async def test_a_lost_session_is_reported_and_subscribed_again(
     ):
         fake.consumers[0].cut()
         await listener.heard("reconnected")
-        assert listener.kinds == ["session_lost", "reconnected"]
+        assert listener.kinds == ["connection_lost", "session_lost", "reconnected"]
         fake.consumers[1].deliver(1, "a")
         await receive(consumer, 1)
 

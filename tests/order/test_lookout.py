@@ -2,6 +2,7 @@
 
 import asyncio
 
+from choreo.broker import Notice
 from choreo.delivery.lookout import GLANCE, Lookout
 from choreo.delivery.sight import SHORT, START
 from choreo.testing import ManualClock
@@ -68,3 +69,24 @@ async def test_a_line_that_was_found_has_its_patience_but_no_more_than_a_start_t
 
     assert lookout.rest(LINE, PATIENCE) == PATIENCE
     assert lookout.rest(LINE, 10 * START) == START
+
+
+async def test_a_line_is_looked_at_more_seldom_the_longer_the_broker_is_out_of_reach() -> None:
+    """Each look at one is a write to the store."""
+    clock = ManualClock()
+    lookout = Lookout(clock)
+    lookout.looks()
+    lookout.begins(LINE, PATIENCE)
+    await clock.advance(PATIENCE)
+    lookout.notice(Notice(kind="connection_lost", text="gone"))
+
+    rests: list[float] = []
+    for seconds in (0.0, 4.0, 1000.0):
+        await clock.advance(seconds)
+        rests.append(lookout.rest(LINE, PATIENCE))
+    lookout.notice(Notice(kind="reconnected", text="there again"))
+
+    assert rests == [GLANCE, 4.0, START]
+    assert lookout.rest(LINE, PATIENCE) == START
+    await clock.advance(START)
+    assert lookout.rest(LINE, PATIENCE) == 0.0

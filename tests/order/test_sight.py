@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from choreo.delivery.sight import SHORT, SLOWLY, Sight
+from choreo.delivery.sight import SHORT, SLOWLY, START, Sight
 
 LONG = 8 * SHORT
+AWAY = 20 * SHORT
 CALLS = {"looks": Sight.looks, "takes": Sight.takes, "asks": Sight.asks}
 
 
@@ -113,3 +114,104 @@ def test_a_look_shows_what_is_there_once_it_is_taken_in_or_nothing_comes_for_lon
         CALLS[call](sight, now)
 
     assert sight.through(look, LONG) is shown
+
+
+def cut_off(begun: float, ended: float, *, unheard: float = 0.0) -> Sight:
+    sight = told()
+    sight.lost(begun, unheard)
+    sight.found(ended)
+    return sight
+
+
+def test_nothing_counts_while_the_broker_is_out_of_reach() -> None:
+    sight = told()
+
+    sight.lost(1.0, 0.0)
+
+    assert sight.seen(1.0 + AWAY) == 1.0
+    sight.found(1.0 + AWAY)
+    assert sight.seen(2.0 + AWAY) == 2.0
+
+
+def test_what_was_silent_before_the_loss_was_noticed_does_not_count_either() -> None:
+    assert cut_off(3.0, 3.0 + AWAY, unheard=2.0).seen(4.0 + AWAY) == 2.0
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_what_is_done_with_the_rest_while_the_broker_is_out_of_reach_counts_once(
+    call: str,
+) -> None:
+    sight = told((1.0, "takes"))
+    sight.lost(1.0, 0.0)
+
+    CALLS[call](sight, 1.0 + AWAY / 2)
+    sight.stood(AWAY, 1.0 + AWAY)
+    sight.lost(1.0 + AWAY, 0.0)
+    sight.found(1.0 + AWAY)
+    sight.found(1.0 + AWAY)
+
+    assert sight.seen(1.0 + AWAY) == 1.0
+
+
+def test_nothing_is_given_up_for_as_long_again_as_the_broker_was_away() -> None:
+    assert cut_off(1.0, 1.0 + AWAY).moment(1.0) == 1.0 + 2 * AWAY
+
+
+def test_after_a_long_outage_others_have_as_much_time_as_they_pause_before_an_attempt() -> None:
+    assert cut_off(1.0, 1.0 + 10 * START).rest(1.0 + 10 * START) == START
+
+
+def test_no_look_is_through_while_the_broker_is_out_of_reach() -> None:
+    sight = told()
+    look = sight.next_look
+    sight.lost(1.0, 0.0)
+
+    sight.takes(2.0)
+    sight.asks(2.0)
+    sight.looks(2.0)
+
+    assert not sight.through(look, 2.0 + LONG)
+
+
+def test_a_look_is_through_once_the_broker_that_was_away_has_nothing_more() -> None:
+    sight = cut_off(1.0, 1.0 + AWAY)
+    back = 1.0 + AWAY
+
+    assert not sight.through(sight.next_look, back + SHORT / 2)
+    assert sight.through(sight.next_look, back + SHORT)
+
+
+def test_what_a_broker_that_was_away_still_has_is_read_before_a_look_is_through() -> None:
+    """Whoever never sees it idle goes on after as much time as it was away."""
+    sight = cut_off(1.0, 1.0 + AWAY)
+    back, look = 1.0 + AWAY, sight.next_look
+
+    shown: list[bool] = []
+    for turn in range(1, 41):
+        now = back + turn * SHORT
+        sight.takes(now - SHORT / 4)
+        sight.asks(now)
+        sight.looks(now)
+        shown.append(sight.through(look, now))
+
+    assert shown == [False] * 19 + [True] * 21
+
+
+def test_a_broker_that_was_seen_idle_since_its_return_is_caught_up() -> None:
+    sight = cut_off(1.0, 1.0 + AWAY)
+    now = 1.0 + AWAY + SHORT
+
+    sight.takes(now)
+    sight.asks(now)
+
+    assert sight.away(now) is None
+    assert sight.away(now - 1.0) is None
+
+
+def test_a_return_that_nobody_missed_changes_nothing() -> None:
+    sight = told()
+
+    sight.found(LONG)
+
+    assert sight.seen(LONG) == LONG
+    assert sight.through(sight.next_look, LONG)

@@ -5,9 +5,22 @@
 import asyncio
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
 
 from choreo.errors import BrokerError, ConnectionLost, PublishError
-from choreo.testing.contract.bench import Bench, bench, check, fail, need, numbers, same, within
+from choreo.message import Delivery
+from choreo.testing.contract.bench import (
+    Bench,
+    Member,
+    bench,
+    check,
+    fail,
+    need,
+    numbers,
+    same,
+    soon,
+    within,
+)
 from choreo.testing.contract.setup import BrokerSetup
 
 
@@ -48,6 +61,19 @@ class Outages:
             async with b.join() as heir:
                 returned = set(numbers(await b.rest(heir)))
         check(set(range(10, 40)) <= returned, f"lost: {set(range(10, 40)) - returned}")
+
+    async def test_an_outage_is_told_and_so_is_its_end(self, setup: BrokerSetup) -> None:
+        """Else nobody knows a broker that is away from one that has nothing."""
+        async with bench(setup) as b, b.join() as member:
+            need(b.broker.capabilities.tells_outages, "it does not tell of outages")
+            for count in (1, 2):
+                async with _outage(setup):
+                    await _told(member, 2 * count - 1)
+                await _told(member, 2 * count)
+                wanted = range(10 * count, 10 * count + 5)
+                await _insist(b, wanted)
+                await member.collect(partial(_lacking, wanted), "what came later")
+            same(_changes(member), ["connection_lost", "reconnected"] * 2, "what was told")
 
     async def test_settling_across_a_reconnection_settles_nothing_else(
         self, setup: BrokerSetup
@@ -123,6 +149,20 @@ class Outages:
                 await member.collect(
                     lambda got: len(accepted - set(numbers(got))), "what came later"
                 )
+
+
+def _changes(member: Member) -> list[str]:
+    kinds = [notice.kind for notice in member.recorder.notices]
+    return [kind for kind in kinds if kind in {"connection_lost", "reconnected"}]
+
+
+async def _told(member: Member, count: int) -> None:
+    what = f"change {count} of the connection"
+    await soon(member.patience, lambda: len(_changes(member)) >= count, what)
+
+
+def _lacking(wanted: Iterable[int], got: list[Delivery]) -> int:
+    return len(set(wanted) - set(numbers(got)))
 
 
 def _outage(setup: BrokerSetup) -> AbstractAsyncContextManager[None]:
