@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.base import Executable
+
+from choreo_sql.settings import DRIVERS
 
 TEXTS = 512
 """Texts of handlers that are kept compiled."""
@@ -30,17 +32,23 @@ class Compiled:
 
 
 @cache
-def compiled(statement: Executable, dialect: Dialect) -> Compiled:
+def compiled(statement: Executable, dialect: str) -> Compiled:
     """Write *statement* down once: those of choreo are few, and live as long as the process."""
     clause: Any = statement
-    written = clause.compile(dialect=dialect)
+    written = clause.compile(dialect=_dialect(dialect))
     fixed = written.params
     names = tuple(written.positiontup or ())
     return Compiled(written.string, names, {name: fixed[name] for name in names})
 
 
 @lru_cache(TEXTS)
-def compiled_text(statement: str, dialect: Dialect) -> Compiled:
+def compiled_text(statement: str, dialect: str) -> Compiled:
     """Write a handler's text down, in which ``:name`` stands for a value."""
-    written = text(statement).compile(dialect=dialect)
+    written = text(statement).compile(dialect=_dialect(dialect))
     return Compiled(written.string, tuple(written.positiontup or ()), {})
+
+
+@cache
+def _dialect(name: str) -> Dialect:
+    """Make one for all: an engine has one of its own, which must not be remembered longer."""
+    return make_url(f"{DRIVERS[name]}://").get_dialect()()

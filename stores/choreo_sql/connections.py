@@ -1,13 +1,14 @@
 """Who may use which connection, and for what.
 
 Theory of operation.  *Reading* is one query by itself. *Writing* is one short transaction of the
-store's own. *Handling* is a transaction in which a handler runs for as long as it takes.
+store's own. *Handling* is a transaction in which a handler runs for as long as it takes. *Asking*
+is what the relay says again and again: single statements on the driver, each by itself.
 
 SQLite has one writer: one connection, lent under a lock, whose transactions begin with ``BEGIN
 IMMEDIATE``, because one that reads first and is upgraded later fails at once when another process
 has written meanwhile (O9). Its readers are apart and see the last commit. PostgreSQL has a pool for
 handlers, who wait for a connection in turn, and a few more for the store's own transactions, so
-that the books go on however long handlers take.
+that the books go on however long handlers take, and the relay however long the books.
 """
 
 import asyncio
@@ -28,8 +29,8 @@ from choreo_sql.keeping import Keeping, Loan, take_back
 from choreo_sql.link import Link
 from choreo_sql.settings import SqlSettings
 
-BOOKS = 4
-"""Connections of PostgreSQL that no handler gets."""
+BOOKS = 3
+"""Connections of PostgreSQL for the store's own transactions; one more is the relay's."""
 TOGETHER = 64
 """Handlers that share a transaction of SQLite's, which has one writer anyway."""
 
@@ -67,6 +68,13 @@ class Connections(Protocol):
         """
         ...
 
+    def asking(self, *, writes: bool = False) -> AbstractAsyncContextManager[Link]:
+        """Lend one for single statements on the driver, each committed by itself.
+
+        They change nothing unless it *writes*. What fails inside is raised as it is.
+        """
+        ...
+
     async def reach(self) -> None:
         """Raise StoreError at once if it is plain that the database cannot be opened."""
         ...
@@ -74,7 +82,8 @@ class Connections(Protocol):
     def own(self) -> AbstractAsyncContextManager[None]:
         """Bound the store's own statements in time, and tell what fails as StoreError.
 
-        For what is said on the connection of a handler: the others are bounded already.
+        For what is said on the connection of a handler, or of ``asking``: the others are bounded
+        already.
         """
         ...
 
@@ -96,6 +105,8 @@ class SqliteConnections:
         self._kept = Keeping(self._writer, self._patience)
         self._readers = sqlite_engine(url, settings, writer=False)
         self._turn = asyncio.Lock()
+        self._asked = Keeping(self._readers, self._patience)
+        self._asking_turn = asyncio.Lock()
 
     async def reach(self) -> None:
         """Open the file once: the driver leaves a thread behind where that fails."""
@@ -123,9 +134,14 @@ class SqliteConnections:
         """Lend the writer in its turn: nothing else is written meanwhile."""
         return Loan(self._turn, self._kept, self.own)
 
+    def asking(self, *, writes: bool = False) -> AbstractAsyncContextManager[Link]:
+        """Lend the writer in its turn, or a reader that is kept for this."""
+        return self.handling() if writes else Loan(self._asking_turn, self._asked, self.own)
+
     async def close(self) -> None:
         """Close the writer and the readers."""
         await self._kept.close()
+        await self._asked.close()
         await _dispose(self._writer, self._readers)
 
 
@@ -141,10 +157,13 @@ class PostgresConnections:
         self._books = postgresql_engine(url, settings, size=BOOKS, handlers=False)
         self._lanes = postgresql_engine(url, settings, size=settings.pool, handlers=True)
         self._kept = Keeping(self._lanes, self._patience)
+        self._relay = postgresql_engine(url, settings, size=1, handlers=False)
+        self._asked = Keeping(self._relay, self._patience)
         self._frozen = FrozenSessions(settings)
         # The pools themselves would give up on whoever waits longer than a timeout.
         self._turn = asyncio.Semaphore(settings.pool)
         self._own_turn = asyncio.Semaphore(BOOKS)
+        self._asking_turn = asyncio.Lock()
 
     async def reach(self) -> None:
         """Leave it to the first statement."""
@@ -184,10 +203,15 @@ class PostgresConnections:
         """Lend a connection of the handlers' pool in its turn."""
         return Loan(self._turn, self._kept, self.own)
 
+    def asking(self, *, writes: bool = False) -> AbstractAsyncContextManager[Link]:  # noqa: ARG002 -- as the port has it
+        """Lend the one that is kept for this."""
+        return Loan(self._asking_turn, self._asked, self.own)
+
     async def close(self) -> None:
-        """Close both pools."""
+        """Close the pools."""
         await self._kept.close()
-        await _dispose(self._books, self._lanes)
+        await self._asked.close()
+        await _dispose(self._books, self._lanes, self._relay)
 
 
 class _Own(Telling):

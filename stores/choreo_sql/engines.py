@@ -120,6 +120,8 @@ def postgresql_engine(url: URL, settings: SqlSettings, *, size: int, handlers: b
     """Make an engine over *size* connections, for *handlers* or for the store's own statements."""
     limits: dict[str, Any] = {
         "lock_timeout": _milliseconds(settings.timeout),
+        # Whatever the server's default is (O13), for what is said outside a transaction.
+        "default_transaction_isolation": "read committed",
         # A process that was stopped must not keep its locks.
         "idle_in_transaction_session_timeout": _milliseconds(
             settings.idle if handlers else settings.timeout
@@ -133,7 +135,7 @@ def postgresql_engine(url: URL, settings: SqlSettings, *, size: int, handlers: b
         max_overflow=0,
         pool_timeout=settings.timeout.total_seconds(),
         hide_parameters=True,
-        # Whatever the server's default is (O13); the transactions of handlers are a link's.
+        # The transactions of handlers are a link's.
         isolation_level="AUTOCOMMIT" if handlers else "READ COMMITTED",
         connect_args={
             "timeout": settings.timeout.total_seconds(),

@@ -179,12 +179,12 @@ class _Carried(ABC):
 
     async def say(self, statement: Executable, parameters: Mapping[str, object], /) -> Rows:
         """Execute a statement of choreo's own, and return its rows."""
-        written = compiled(statement, self.dialect)
+        written = compiled(statement, self.dialect.name)
         return await self._fetched(written.text, written.given(parameters))
 
     async def ask(self, text: str, parameters: Mapping[str, object], /) -> Fetched:
         """Execute a handler's text, and return its rows."""
-        written = compiled_text(text, self.dialect)
+        written = compiled_text(text, self.dialect.name)
         try:
             given = written.given(parameters)
         except KeyError as missing:
@@ -225,7 +225,7 @@ class SqliteLink(_Carried):
 
     async def add(self, statement: Executable, rows: Sequence[Mapping[str, object]], /) -> None:
         """Execute it once for each of *rows*, before the commit at the latest."""
-        written = compiled(statement, self.dialect)
+        written = compiled(statement, self.dialect.name)
         for row in rows:
             self._thread.before(written.text, written.given(row))
 

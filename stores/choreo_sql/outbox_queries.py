@@ -7,7 +7,19 @@ counts beyond a limit.
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, func, select, true
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    CompoundSelect,
+    Integer,
+    Select,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.sql.selectable import FromClause
 
 from choreo_sql.moments import instant, now
@@ -36,19 +48,36 @@ def _state(value: int) -> ColumnElement[bool]:
 
 def literal_number(value: int) -> ColumnElement[int]:
     """Write a number into a statement's text."""
-    return bindparam(None, value, literal_execute=True)
+    return literal_column(str(value), Integer())
+
+
+READ = (
+    "id", "shard", "lane", "identity", "topic", "key", "headers", "body", "retain", "number",
+    "epoch", "created", "attempts",
+)  # fmt: skip
+"""Columns of a row that a relay reads."""
+
+
+@cache
+def rows_to_send(dialect: str) -> CompoundSelect[Any]:
+    """Ask for both in one: the columns ``READ``, whether the lane waits, and whether the row does.
+
+    Ready rows are the first *per_shard* of each shard, those that wait the first *per_lane*.
+    """
+    ready = ready_rows(dialect).add_columns(literal_column("0"))
+    return union_all(ready, waiting_rows(dialect).add_columns(literal_column("1")))
 
 
 @cache
 def ready_rows(dialect: str) -> Select[Any]:
-    """Ask for the first *per* ready rows of each shard that *holder* has, and whether they wait."""
+    """Ask for the first *per_shard* ready rows of each of *holder*'s, and whether they wait."""
     mine = (_OWN, ROW.shard == SHARD.shard, _state(READY))
-    return _each(dialect, shards, _HELD, mine)
+    return _each(dialect, shards, _HELD, mine, "per_shard")
 
 
 @cache
 def waiting_rows(dialect: str) -> Select[Any]:
-    """Ask for the first *per* rows of *limit* lanes that wait and whose time has come."""
+    """Ask for the first *per_lane* rows of *limit* lanes that wait and whose time has come."""
     due = (
         select(LANE.service, LANE.lane)
         .select_from(
@@ -59,7 +88,7 @@ def waiting_rows(dialect: str) -> Select[Any]:
         .subquery("due")
     )
     mine = (_OWN, ROW.lane == due.c.lane, _state(WAITING))
-    return _each(dialect, due, true(), mine)
+    return _each(dialect, due, true(), mine, "per_lane")
 
 
 def _each(
@@ -67,19 +96,20 @@ def _each(
     outer: FromClause,
     condition: ColumnElement[bool],
     mine: tuple[ColumnElement[bool], ...],
+    per: str,
 ) -> Select[Any]:
-    """Take the first *per* rows that are *mine* for each row of *outer*."""
+    """Take the first rows that are *mine* for each row of *outer*, as many as *per* names."""
     first: FromClause
     if dialect == "postgresql":
-        first = select(rows).where(*mine).order_by(ROW.id).limit(bindparam("per")).lateral("first")
+        first = select(rows).where(*mine).order_by(ROW.id).limit(bindparam(per)).lateral("first")
         source = outer.join(first, true())
     else:
         first = rows.alias("first")
-        ids = select(ROW.id).where(*mine).order_by(ROW.id).limit(bindparam("per"))
+        ids = select(ROW.id).where(*mine).order_by(ROW.id).limit(bindparam(per))
         source = outer.join(first, first.c.id.in_(ids.correlate(outer).scalar_subquery()))
     waits = (LANE.service == _SERVICE) & (LANE.lane == first.c.lane)
     blocked = select(LANE.lane).where(waits).exists().label("blocked")
-    return select(*first.c, blocked).select_from(source).where(condition)
+    return select(*(first.c[name] for name in READ), blocked).select_from(source).where(condition)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,13 +17,13 @@ from choreo_sql.moments import moment, now
 from choreo_sql.outbox import enter
 from choreo_sql.outbox_entries import unpack_headers
 from choreo_sql.outbox_queries import (
+    READ,
     accepted_rows,
     counted,
     oldest,
-    ready_rows,
     refused_rows,
+    rows_to_send,
     waiting_lanes,
-    waiting_rows,
 )
 from choreo_sql.outbox_settling import accept, settle
 from choreo_sql.outbox_tables import RELAY, SHARD, relays, shards
@@ -83,29 +84,28 @@ class SqlOutbox:
 
     async def read(self, holder: str, limit: int, /) -> Sequence[Row]:
         """Return about *limit* rows of the holder's shards, in the order of their ids per lane."""
-        bound: dict[str, object] = {"service": self._service, "holder": holder}
-        per = max(limit // SHARDS, PER_SHARD)
-        async with self._connections.reading() as connection:
-            dialect = connection.dialect.name
-            ready = await connection.execute(ready_rows(dialect), {**bound, "per": per})
-            found = [read_row(one) for one in ready.mappings()]
-            late = await connection.execute(
-                waiting_rows(dialect), {**bound, "per": PER_LANE, "limit": DUE_LANES}
-            )
-            found += [read_row(one, waiting=True) for one in late.mappings()]
-        return sorted(found, key=lambda row: row.id)
+        bound: dict[str, object] = {
+            "service": self._service,
+            "holder": holder,
+            "per_shard": max(limit // SHARDS, PER_SHARD),
+            "per_lane": PER_LANE,
+            "limit": DUE_LANES,
+        }
+        async with self._connections.asking() as link, self._connections.own():
+            found = await link.say(rows_to_send(link.dialect.name), bound)
+        return sorted(map(_read, found), key=lambda row: row.id)
 
     async def fire(self, holder: str, limit: int, /) -> timedelta | None:
         """Make rows of up to *limit* timers of the holder's shards that are due, soonest first."""
         bound: dict[str, object] = {"service": self._service, "holder": holder}
         per = max(TIMERS_AHEAD * limit // SHARDS, PER_SHARD)
-        async with self._connections.reading() as connection:
-            left = await connection.scalar(until_next(), bound)
+        async with self._connections.asking() as link, self._connections.own():
+            ((left,),) = await link.say(until_next(), bound)
             if left is None or left > 0:
                 return None if left is None else timedelta(microseconds=left)
-            query = due_timers(connection.dialect.name)
-            found = await connection.scalars(query, {**bound, "per": per, "limit": limit})
-            ids = found.all()
+            query = due_timers(link.dialect.name)
+            found = await link.say(query, {**bound, "per": per, "limit": limit})
+            ids = [number for (number,) in found]
         async with self._connections.writing() as connection:
             await connection.run_sync(self._fire, ids)
         return timedelta(0)
@@ -116,11 +116,13 @@ class SqlOutbox:
     async def settle(self, holder: str, settled: Settled, /) -> Collection[int]:
         """Write down what became of rows; return the shards that are another's by now."""
         plain = not settled.refused and not settled.behind
+        if plain and not any(row.waiting for row in settled.accepted):
+            async with self._connections.asking(writes=True) as link, self._connections.own():
+                own = {"service": self._service, "holder": holder}
+                deleted = await accept(link.say, link.dialect.name, own, settled.accepted)
+            if deleted == len(settled.accepted):
+                return ()
         async with self._connections.writing() as connection:
-            if plain and not any(row.waiting for row in settled.accepted):
-                deleted = await accept(connection, self._service, holder, settled.accepted)
-                if deleted == len(settled.accepted):
-                    return ()
             return await settle(connection, self._service, holder, settled)
 
     async def backlog(self, holder: str, /) -> Backlog:
@@ -189,25 +191,33 @@ class SqlOutbox:
         await connection.execute(upsert(shards).on_conflict_do_nothing(), missing)
 
 
-def read_row(one: RowMapping, *, waiting: bool = False) -> Row:
+def read_row(one: RowMapping) -> Row:
     """Read a row of a query over the outbox."""
+    columns = [one[name] for name in READ]
+    return _read((*columns, False, False))
+
+
+def _read(columns: Sequence[Any]) -> Row:
+    """Read a row from the columns ``READ``, whether its lane waits, and whether it does itself."""
+    number, shard, lane, identity, *rest = columns
+    topic, key, headers, body, retain, place, epoch, created, attempts, blocked, waiting = rest
     return Row(
-        id=one["id"],
-        shard=one["shard"],
-        lane=one["lane"],
-        identity=one["identity"],
-        message=read_message(one),
-        created=moment(one["created"]),
-        number=one["number"],
-        epoch=one["epoch"],
-        attempts=one["attempts"],
-        blocked=not waiting and bool(one.get("blocked")),
-        waiting=waiting,
+        id=number,
+        shard=shard,
+        lane=lane,
+        identity=identity,
+        message=Message(topic, body, key, unpack_headers(headers), retain=bool(retain)),
+        created=moment(created),
+        number=place,
+        epoch=epoch,
+        attempts=attempts,
+        blocked=bool(blocked and not waiting),
+        waiting=bool(waiting),
     )
 
 
 def read_message(one: RowMapping) -> Message:
-    """Read the message in a row, or in a timer."""
+    """Read the message in a timer."""
     headers = unpack_headers(one["headers"])
     return Message(one["topic"], one["body"], one["key"], headers, retain=one["retain"])
 

@@ -1,11 +1,10 @@
 """Writing down what became of rows that a relay had read, fenced by the shards it still holds."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 
 from sqlalchemy import (
     BigInteger,
-    Delete,
     Integer,
     LargeBinary,
     SmallInteger,
@@ -18,9 +17,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.dml import Insert, ReturningDelete
 
 from choreo.store.outbox import Refusal, Row, Settled
+from choreo_sql.link import Say
 from choreo_sql.moments import duration as microseconds
 from choreo_sql.moments import now
 from choreo_sql.outbox_tables import (
@@ -43,14 +43,11 @@ LONGEST_REASON = 2_000
 """Characters kept of what the broker said."""
 
 
-async def accept(
-    connection: AsyncConnection, service: int, holder: str, accepted: Sequence[Row]
-) -> int:
-    """Delete rows of shards that *holder* has; return how many."""
-    dialect = connection.dialect.name
+async def accept(say: Say, dialect: str, own: Mapping[str, object], accepted: Sequence[Row]) -> int:
+    """Delete rows of shards that are *own*, a service's and a holder's; return how many."""
     bound = ids.bind(dialect, [(row.id,) for row in accepted])
-    own = {"service": service, "holder": holder}
-    return (await connection.execute(_delete_held(dialect), {**bound, **own})).rowcount
+    gone = await say(_delete_held(dialect), {**bound, **own})
+    return sum(1 for _ in gone)
 
 
 async def settle(
@@ -65,7 +62,8 @@ async def settle(
     refused = [one for one in settled.refused if one.row.shard in held]
     behind = [row for row in settled.behind if row.shard in held]
     if accepted:
-        await accept(connection, service, holder, accepted)
+        mine = {"service": service, "holder": holder}
+        await accept(connection.execute, connection.dialect.name, mine, accepted)
     if refused:
         await _refuse(connection, refused)
     if behind:
@@ -127,7 +125,7 @@ async def _hold(
 
 
 @cache
-def _delete_held(dialect: str) -> Delete:
+def _delete_held(dialect: str) -> ReturningDelete[int]:
     held = (
         select(SHARD.shard)
         .where(
@@ -137,7 +135,8 @@ def _delete_held(dialect: str) -> Delete:
         )
         .exists()
     )
-    return delete(rows).where(ROW.id.in_(select(ids.of(dialect).c.id)), held)
+    chosen = ROW.id.in_(select(ids.of(dialect).c.id))
+    return delete(rows).where(chosen, held).returning(ROW.id)
 
 
 @cache

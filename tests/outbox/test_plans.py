@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Select
+from sqlalchemy import SelectBase
 
 from choreo_sql import SqlStore
-from choreo_sql.outbox_queries import oldest, ready_rows, waiting_rows
+from choreo_sql.outbox_queries import oldest, ready_rows, rows_to_send, waiting_rows
 from choreo_sql.outbox_timers import due_timers, until_next
 
 OWN = {"service": 1, "holder": "one"}
@@ -17,16 +16,17 @@ OWN = {"service": 1, "holder": "one"}
 @pytest.mark.parametrize(
     ("query", "limits"),
     [
-        (ready_rows("sqlite"), {"per": 32}),
-        (waiting_rows("sqlite"), {"per": 16, "limit": 64}),
+        (ready_rows("sqlite"), {"per_shard": 32}),
+        (waiting_rows("sqlite"), {"per_lane": 16, "limit": 64}),
+        (rows_to_send("sqlite"), {"per_shard": 32, "per_lane": 16, "limit": 64}),
         (oldest(), {}),
         (until_next(), {}),
         (due_timers("sqlite"), {"per": 16, "limit": 64}),
     ],
-    ids=["ready", "waiting", "oldest", "next timer", "due timers"],
+    ids=["ready", "waiting", "both", "oldest", "next timer", "due timers"],
 )
 async def test_no_query_of_a_relay_looks_through_the_rows(
-    tmp_path: Path, query: Select[Any], limits: Mapping[str, int]
+    tmp_path: Path, query: SelectBase, limits: Mapping[str, int]
 ) -> None:
     """O8 and what an outbox of 16 million rows did to others: each walks an index, none sorts."""
     async with (

@@ -9,10 +9,12 @@ import pytest
 
 from choreo.message import Delivery
 from choreo.store.lot import Parking
+from choreo.store.outbox import Settled
 from choreo.store.port import Attempt, End, Lease, Verdict
 from choreo_sql import SqlStore, SqlTransaction
 from choreo_sql.connections import PostgresConnections, SqliteConnections
 from choreo_sql.ledger import SqlLedger
+from tests.outbox.emitting import Place, emission
 from tests.patience import patient
 from tests.store.handling import books, claim, handle, pay, payments
 from tests.store.interruption import interrupted
@@ -25,13 +27,13 @@ def lent(store: SqlStore) -> int:
     """Count the connections that nobody has given back."""
     match store.connections:
         case PostgresConnections() as pools:
-            engines, kept = [pools._books, pools._lanes], pools._kept
+            engines, kept = [pools._books, pools._lanes, pools._relay], pools._kept
         case SqliteConnections() as pools:
             engines, kept = [pools._writer, pools._readers], pools._kept
         case other:
             raise AssertionError(other)
     taken = sum(engine.pool.checkedout() for engine in engines)  # type: ignore[attr-defined]  # the class used has it
-    return int(taken) - kept.idle
+    return int(taken) - kept.idle - pools._asked.idle
 
 
 async def _effect(ledger: SqlLedger, identity: str) -> None:
@@ -80,8 +82,17 @@ async def _lot(ledger: SqlLedger, identity: str) -> None:
     await ledger.order.lot.drop([LINE], None)
 
 
+async def _relay(ledger: SqlLedger, identity: str) -> None:
+    place = Place(ledger)
+    await place.emit(emission(identity))
+    rows = await place.read()
+    assert identity in {row.identity for row in rows}
+    await ledger.outbox.settle("one", Settled(accepted=rows))
+    await ledger.outbox.fire("one", 1)
+
+
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("work", [_effect, _session, _finish, _lease, _read, _lot])
+@pytest.mark.parametrize("work", [_effect, _session, _finish, _lease, _read, _lot, _relay])
 async def test_wherever_a_task_is_cancelled_the_store_is_whole(url: str, work: Work) -> None:
     async with books(url) as (store, ledger):
         turn, struck = 0, True

@@ -9,20 +9,23 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from choreo.errors import StoreError
+from choreo.store.outbox import Settled
 from choreo.store.port import End, Verdict
 from choreo_sql import SqlStore, SqlTransaction
 from choreo_sql.ledger import SqlLedger
 from tests.local import Postgres
+from tests.outbox.emitting import Place, emission
 from tests.patience import patient
 from tests.store.handling import books, claim, handle, pay, payments
 from tests.store.setups import sqlite_url
 from tests.store.severing import severed
 
 WRITTEN, DUPLICATE = Verdict.WRITTEN, Verdict.DUPLICATE
+ISOLATION = select(func.current_setting("transaction_isolation"))
 T = TypeVar("T")
 StartPostgres = Callable[[dict[str, str]], Postgres]
 
@@ -171,6 +174,37 @@ async def test_a_session_that_the_server_ends_is_replaced(postgres_url: str) -> 
         assert await again(lambda: finish(ledger, "a", "c")) == [DUPLICATE, WRITTEN]
         assert await again(lambda: handle(ledger, "d", pay_d)) is WRITTEN
         assert sorted(await payments(store)) == ["d", "paid"]
+
+
+async def test_a_session_of_the_relay_that_the_server_ends_is_replaced(postgres_url: str) -> None:
+    async with books(postgres_url) as (store, ledger):
+        place = Place(ledger)
+        await place.emit(emission("a"))
+        rows = await place.read()
+        async with store.connections.writing() as connection:
+            await connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+
+        await again(lambda: ledger.outbox.settle("one", Settled(accepted=rows)))
+        assert await again(place.read) == []
+
+
+async def test_what_the_relay_says_is_read_committed_whatever_the_servers_default_o13(
+    postgres_url: str,
+) -> None:
+    everywhere = text(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation ="
+        " serializable', current_database()); END $$"
+    )
+    async with books(postgres_url) as (store, _), store.connections.writing() as connection:
+        await connection.execute(everywhere)
+
+    async with SqlStore(postgres_url) as store, store.connections.asking() as link:
+        assert [tuple(row) for row in await link.say(ISOLATION, {})] == [("read committed",)]
 
 
 async def pay_d(transaction: SqlTransaction) -> None:
