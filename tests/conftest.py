@@ -59,6 +59,7 @@ class StartKafka(Protocol):
         secured: bool = False,
         heap: str = "384m",
         properties: dict[str, str] | None = None,
+        far: int | None = None,
     ) -> KafkaCluster: ...
 
 
@@ -138,9 +139,10 @@ def kafka_cluster() -> Iterator[StartKafka]:
             secured: bool = False,
             heap: str = "384m",
             properties: dict[str, str] | None = None,
+            far: int | None = None,
         ) -> KafkaCluster:
             cluster = KafkaCluster.running(
-                nodes=nodes, secured=secured, heap=heap, properties=properties
+                nodes=nodes, secured=secured, heap=heap, properties=properties, far=far
             )
             return _obtain(lambda: running.enter_context(cluster))
 

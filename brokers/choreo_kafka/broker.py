@@ -65,6 +65,7 @@ class KafkaBroker:
             retained=False,
             browsable=True,
             max_message_bytes=self._settings.max_message_bytes,
+            tells_outages=True,
         )
 
     async def __aenter__(self) -> Self:

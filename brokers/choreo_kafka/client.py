@@ -1,7 +1,7 @@
 """aiokafka behind Protocols of our own: the only module that builds its objects.
 
 What is private in aiokafka 0.14 and used here: reading offsets with their metadata (the public call
-drops it), and asking whether a topic exists without creating it.
+drops it), asking whether a topic exists without creating it, and which connections there are.
 """
 
 import asyncio
@@ -230,6 +230,12 @@ def connection_of(client: object) -> Any:  # noqa: ANN401 - private to aiokafka
     """Find the part of a client object that holds its connections."""
     inner = cast("Any", client)
     return inner.client if hasattr(inner, "client") else inner._client  # noqa: SLF001
+
+
+def severed(client: RawConsumer) -> bool:
+    """Say whether *client* has no connection to any node of the cluster."""
+    connections = connection_of(client)._conns.values()  # noqa: SLF001
+    return not any(connection.connected() for connection in connections)
 
 
 async def described(client: RawProducer | RawConsumer, topics: Sequence[str]) -> Mapping[str, int]:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Literal
 
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
@@ -12,6 +13,7 @@ from aiokafka.errors import (
 )
 
 from choreo.broker import Consumer, Listener, Notice, Progress, Subscription
+from choreo.delivery.contact import Contact
 from choreo.errors import BrokerError, ConfigurationError
 from choreo.message import Delivery
 from choreo_kafka.client import Clients
@@ -56,6 +58,7 @@ class KafkaConsumer:
             streams=self._streams,
             closing=asyncio.Event(),
             joined=asyncio.Event(),
+            contact=Contact(self._tell),
         )
         self._membership: Membership | None = None
         self._task: asyncio.Task[None] | None = None
@@ -118,6 +121,12 @@ class KafkaConsumer:
         return [stream.progress() for stream in self._streams]
 
     # its life
+
+    def _tell(
+        self, kind: Literal["connection_lost", "reconnected"], text: str, unheard: float, /
+    ) -> None:
+        streams = self._streams.names
+        self._plan.listener.notice(Notice(kind=kind, text=text, streams=streams, unheard=unheard))
 
     async def _next(self, limit: int) -> Sequence[Delivery]:
         streams = self._streams

@@ -9,12 +9,14 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.structs import TopicPartition
 
 from choreo.broker import Listener, Notice, Subscription
+from choreo.delivery.contact import Contact
 from choreo.errors import ConfigurationError
-from choreo_kafka.client import Clients, RawConsumer, described, refresh, tracked
+from choreo_kafka.client import Clients, RawConsumer, described, refresh, severed, tracked
 from choreo_kafka.committer import Committer
 from choreo_kafka.dismantling import stop
 from choreo_kafka.fencing import Fence
 from choreo_kafka.fetching import hasten
+from choreo_kafka.hearing import Hearing
 from choreo_kafka.intake import Intake
 from choreo_kafka.settings import REVOKE_MARGIN, KafkaSettings
 from choreo_kafka.streams import Streams
@@ -47,6 +49,7 @@ class Plan:
     """Set when the consumer is to leave."""
     joined: asyncio.Event
     """Set once the first assignment is being read."""
+    contact: Contact
 
 
 class Membership:
@@ -65,6 +68,7 @@ class Membership:
             self._raw, plan.streams, notice, plan.settings.commit_interval.total_seconds()
         )
         self._intake = Intake(self._raw, plan.streams, plan.subscription, self._watchdog, notice)
+        self._hearing = Hearing(plan.contact)
         self._releasing = asyncio.Lock()
         self._bare_since = _now()
 
@@ -95,6 +99,8 @@ class Membership:
             return await self._watch(tasks)
         finally:
             self._intake.ending = True
+            if not plan.closing.is_set():
+                plan.contact.lost("the client is replaced")
             await self._release()
             await stop(self._raw, plan.settings.close_timeout)
             await self._committer.close()
@@ -147,6 +153,9 @@ class Membership:
         signs = {
             name: (self._raw.last_poll_timestamp(s.place), s.fetched) for name, s in read.items()
         }
+        if self._intake.joined.is_set():
+            asked = {s.name: signs[s.name] for s in hungry if s.name in signs}
+            self._hearing.hear(asked, severed=severed(self._raw), now=_now())
         self._watchdog.watch(signs, [name for name in streams.names if name not in read], _now())
         return self._watchdog.verdict(_now())
 

@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from choreo.broker import Consumer, Listener, Notice, Progress, Subscription
+from choreo.delivery.contact import Contact
 from choreo.environment import Environment
 from choreo.errors import BrokerError, ConfigurationError, ConnectionLost
 from choreo.message import Delivery
 from choreo_mqtt.acks import Acks
 from choreo_mqtt.buffer import Buffer
-from choreo_mqtt.contact import Contact
 from choreo_mqtt.link import Link
 from choreo_mqtt.mapping import delivered
 from choreo_mqtt.settings import MqttSettings
@@ -81,7 +81,7 @@ class MqttConsumer:
         self._flushing = False
         self._waiter: asyncio.Future[None] | None = None
         self._revocation: asyncio.Task[None] | None = None
-        self.link = Link(opening, self, settings, environment)
+        self.link = Link(opening, self, settings, environment, contact=self._contact)
 
     # -- the port -----------------------------------------------------------------------------
 
@@ -202,7 +202,7 @@ class MqttConsumer:
             return False
         self._getting_ready = False
         if self._client is client:
-            self._contact.found(busy=self._revocation is not None)
+            self._contact.found()
         self._failure = None
         return True
 
@@ -251,6 +251,7 @@ class MqttConsumer:
         if once_too_often:
             self._yield_id()
         if unsettled and self._revocation is None and not self._closing:
+            self._contact.hold()
             self._revocation = asyncio.create_task(self._revoke(), name=f"revoke {self._stream}")
 
     def refused(self, error: ConfigurationError, /) -> None:

@@ -27,11 +27,19 @@ class Heartbeat:
         self._pinged = now
         self._heard = -1
         self._waited: float | None = None
+        self.quiet = 0.0
+        """Seconds for which nothing has come."""
+
+    @property
+    def unanswered(self) -> float:
+        """Seconds for which a ping waits and nothing has come; 0 for none."""
+        return self._waited or 0.0
 
     def tick(self, *, now: float, heard: int, paused: bool) -> Beat:
         """Decide; *heard* is a count that grows with whatever comes in."""
         passed = min(now - self._ticked, self._longest_tick)
         self._ticked = now
+        self.quiet = 0.0 if heard != self._heard else self.quiet + passed
         if heard != self._heard or paused:
             self._heard = heard
             self._waited = None

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from typing import Protocol
 
+from choreo.delivery.contact import Contact
 from choreo.environment import Environment
 from choreo.errors import ConfigurationError, ConnectionLost
 from choreo_mqtt.heartbeat import Beat, Heartbeat
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 PATIENCE = 5
 """Refusals in a row by a running broker before an operator is asked for."""
+SILENT = 2.0
+"""Seconds without an answer to a ping after which contact is held to be lost."""
 
 
 class LinkedSession(Session, Protocol):
@@ -54,7 +57,10 @@ class Link:
         settings: MqttSettings,
         environment: Environment,
         connect: Connect = connect,
+        contact: Contact | None = None,
     ) -> None:
+        """Keep *session* connected; tell its *contact* of silence, too."""
+        self._contact = contact
         self._opening = opening
         self._session = session
         self._settings = settings
@@ -183,6 +189,8 @@ class Link:
             beat = heartbeat.tick(
                 now=self._clock.monotonic(), heard=client.heard, paused=client.paused
             )
+            if self._contact is not None:
+                self._listen(self._contact, heartbeat)
             if beat is Beat.DEAD:
                 text = f"nothing came within {settings.ping_timeout} of a ping"
                 self._session.replaced(text)
@@ -190,3 +198,9 @@ class Link:
             elif beat is Beat.PING:
                 # Anything heard is an answer, so that nobody waits for this one.
                 _ = client.ping()
+
+    def _listen(self, contact: Contact, heartbeat: Heartbeat) -> None:
+        if heartbeat.unanswered > SILENT:
+            contact.lost(f"nothing came for {heartbeat.quiet:.0f} s", heartbeat.quiet)
+        elif not heartbeat.unanswered:
+            contact.found()

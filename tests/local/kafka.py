@@ -33,13 +33,19 @@ class KafkaCluster:
         secured: bool = False,
         heap: str = "384m",
         properties: Mapping[str, str] | None = None,
+        far: int | None = None,
     ) -> Generator[Self]:
-        """Start a fresh cluster that is ready, and take it away with its data afterwards."""
+        """Start a fresh cluster that is ready, and take it away with its data afterwards.
+
+        With *far*, the port of a proxy, its node listens as FAR, too, and is advertised there: who
+        comes that way can be cut off while others are not.
+        """
         jars = kafka_jars()
         with tempfile.TemporaryDirectory(prefix="choreo-kafka-") as scratch:
             folder = Path(scratch)
             security = KafkaSecurity(folder) if secured else None
-            ports = _ports(nodes, ("PLAINTEXT", *(SECURED_LISTENERS if secured else ())))
+            others = (*(SECURED_LISTENERS if secured else ()), *(("FAR",) if far else ()))
+            ports = _ports(nodes, ("PLAINTEXT", *others))
             voters = (f"{n}@{LOOPBACK}:{each.controller}" for n, each in ports.items())
             plan = NodePlan(
                 jars=jars,
@@ -49,6 +55,7 @@ class KafkaCluster:
                 heap=heap,
                 security=security,
                 properties=properties or {},
+                far=far,
             )
             cluster = cls([KafkaNode(n, each, plan) for n, each in ports.items()], security)
             with ThreadPoolExecutor(nodes) as pool:

@@ -41,6 +41,8 @@ class NodePlan:
     heap: str
     security: KafkaSecurity | None = None
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
+    far: int | None = None
+    """Where the listener FAR is advertised, if there is one."""
 
 
 class KafkaNode(Process):
@@ -91,14 +93,20 @@ class KafkaNode(Process):
         plan = self._plan
         replicas, quorum = str(plan.replicas), str(min(2, plan.replicas))
         clients = ",".join(f"{name}://{self.address(name)}" for name in self.ports.clients)
-        protocols = ",".join(f"{name}:{name}" for name in self.ports.clients)
+        protocols = ",".join(
+            f"{name}:{'PLAINTEXT' if name == 'FAR' else name}" for name in self.ports.clients
+        )
+        advertised = ",".join(
+            f"{name}://{LOOPBACK}:{plan.far if name == 'FAR' else port}"
+            for name, port in self.ports.clients.items()
+        )
         return {
             "process.roles": "broker,controller",
             "node.id": str(self.number),
             "controller.quorum.voters": plan.voters,
             "controller.listener.names": "CONTROLLER",
             "listeners": f"{clients},CONTROLLER://{LOOPBACK}:{self.ports.controller}",
-            "advertised.listeners": clients,
+            "advertised.listeners": advertised,
             "listener.security.protocol.map": f"{protocols},CONTROLLER:PLAINTEXT",
             "inter.broker.listener.name": "PLAINTEXT",
             "log.dirs": str(self.folder / "data"),

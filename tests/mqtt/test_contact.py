@@ -1,7 +1,8 @@
 """What a service is told about its connection: that it is lost, and that it is there again."""
 
+from choreo.delivery.contact import Contact
 from choreo_mqtt import MqttBroker
-from choreo_mqtt.contact import Contact
+from choreo_mqtt.link import SILENT
 from tests.mqtt.fake_broker import FakeBroker
 from tests.mqtt.listener import Recorder, receive, subscription
 
@@ -18,17 +19,30 @@ class Told:
         self.kinds.append(kind)
 
 
+def test_contact_that_has_begun_can_be_lost_and_begins_no_second_time() -> None:
+    told = Told()
+    contact = Contact(told)
+
+    contact.begun()
+    contact.lost("gone")
+    contact.begun()
+    contact.lost("gone")
+    contact.found()
+
+    assert told.kinds == ["connection_lost", "reconnected"]
+
+
 def test_a_loss_and_a_return_are_told_once_each() -> None:
     told = Told()
     contact = Contact(told)
 
     contact.lost("never there")
-    contact.found(busy=False)
+    contact.found()
     contact.rested()
     contact.lost("silent")
     contact.lost("closed")
     contact.lost("closed while it was opened")
-    contact.found(busy=False)
+    contact.found()
     contact.rested()
 
     assert told.kinds == ["connection_lost", "reconnected"]
@@ -37,15 +51,17 @@ def test_a_loss_and_a_return_are_told_once_each() -> None:
 def test_a_return_is_told_once_the_past_is_done_with() -> None:
     told = Told()
     contact = Contact(told)
-    contact.found(busy=False)
+    contact.found()
     contact.lost("closed")
 
-    contact.found(busy=True)
+    contact.hold()
+    contact.found()
     too_early = list(told.kinds)
     contact.lost("closed again")
     contact.rested()
     meanwhile = list(told.kinds)
-    contact.found(busy=True)
+    contact.hold()
+    contact.found()
     contact.rested()
 
     assert too_early == meanwhile == ["connection_lost"]
@@ -93,3 +109,19 @@ async def test_who_leaves_is_not_told_that_the_connection_is_lost(
         consumer.settle(await receive(consumer, 1))
 
     assert listener.kinds == []
+
+
+async def test_a_line_that_says_nothing_is_a_lost_connection_before_it_is_given_up(
+    fake: FakeBroker, listener: Recorder
+) -> None:
+    """The answer may still come, and then nothing was missed."""
+    url = fake.url(keepalive=2, ping_timeout=60)
+    async with MqttBroker(url) as broker, broker.subscribe(subscription(), listener):
+        fake.answers_pings = False
+        await listener.heard("connection_lost")
+        fake.answers_pings = True
+        await listener.heard("reconnected")
+
+    assert listener.kinds == ["connection_lost", "reconnected"]
+    assert listener.notices[0].unheard > SILENT
+    assert len(fake.consumers) == 1

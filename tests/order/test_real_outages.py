@@ -12,13 +12,15 @@ from choreo import Event, Gaps, Service
 from choreo.runner import Running, started
 from choreo.store.lot import Attended
 from choreo.store.opening import open_store
-from choreo.testing.faults import Cut, Proxy, struck
+from choreo.testing.faults import BlackHole, Cut, Fault, Proxy, struck
+from tests.conftest import StartKafka
 from tests.local.parts import MqttPart
+from tests.local.process import free_ports
 from tests.patience import patient
 
-PATIENCE = timedelta(seconds=1)
-AWAY = 4.0
-QUICK = "reconnect_delay=0.05&reconnect_delay_max=0.3"
+PATIENCE = timedelta(seconds=6)
+AWAY = 10.0
+QUICK = "reconnect_delay=0.05&reconnect_delay_max=0.3&keepalive=2"
 
 
 class Reading(Event):
@@ -75,23 +77,57 @@ class Site:
                 await asyncio.sleep(0.02)
 
 
+TROUBLES: dict[str, Callable[[Proxy], Fault]] = {"cut": Cut, "silent": BlackHole}
+
+
 @pytest.mark.timeout(90)
-async def test_numbers_that_lie_at_mosquitto_behind_a_cut_line_are_not_given_up(
-    mosquitto: MqttPart, tmp_path: Path, fresh_name: Callable[[str], str]
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_numbers_that_lie_at_mosquitto_behind_a_dead_line_are_not_given_up(
+    mosquitto: MqttPart, tmp_path: Path, fresh_name: Callable[[str], str], trouble: str
 ) -> None:
-    """M10: the line is cut for four times the patience, with one second of it gone."""
+    """M10: for twice the patience the line is cut, or nothing passes on it."""
     async with Proxy.running("127.0.0.1", mosquitto.port) as proxy:
         far = f"mqtt://127.0.0.1:{proxy.port}?{QUICK}"
         site = Site(fresh_name("cut"), mosquitto.url, far, f"sqlite:///{tmp_path}/books.db")
         async with site.running() as (source, _):
             await site.send(source, 1, 3, 5)
             await site.waiting(2)
-            outage = asyncio.create_task(struck(Cut(proxy), AWAY))
-            while not proxy.cuts:
-                await asyncio.sleep(0.01)
+            outage = asyncio.create_task(struck(TROUBLES[trouble](proxy), AWAY))
+            await asyncio.sleep(0)
             await site.send(source, 4, 2)
             await outage
             await site.until([1, 2, 3, 4, 5])
 
     assert site.seen == [1, 2, 3, 4, 5]
-    assert proxy.refusals
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_numbers_that_lie_at_kafka_behind_a_dead_line_are_not_given_up(
+    kafka_cluster: StartKafka, tmp_path: Path, fresh_name: Callable[[str], str], trouble: str
+) -> None:
+    """K19: for twice the patience it is cut, or nothing passes; the membership outlives that."""
+    (front,) = free_ports(1)
+    async with Proxy.running("127.0.0.1", 1, listen=front) as proxy:
+        cluster = await asyncio.to_thread(kafka_cluster, far=front)
+        proxy.target = ("127.0.0.1", cluster.nodes[0].ports.clients["FAR"])
+        site = Site(
+            fresh_name("cut"),
+            f"kafka://{cluster.bootstrap}?partitions=1",
+            f"kafka://127.0.0.1:{front}?partitions=1",
+            f"sqlite:///{tmp_path}/books.db",
+        )
+        async with site.running() as (source, service):
+            await site.send(source, 1, 3, 5)
+            assert service.worker is not None
+            await site.until([1])
+            while service.worker.held != 2:
+                await asyncio.sleep(0.01)
+            outage = asyncio.create_task(struck(TROUBLES[trouble](proxy), AWAY))
+            await asyncio.sleep(0)
+            await site.send(source, 4, 2)
+            await outage
+            await site.until([1, 2, 3, 4, 5])
+
+    assert site.seen == [1, 2, 3, 4, 5]
