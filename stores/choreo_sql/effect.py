@@ -47,9 +47,10 @@ class SqlEffect:
         self.transaction.check()
         await self.transaction.flush()
         self.transaction.check()
+        spoke = await self.transaction.say_later()
         try:
             async with self._connections.own():
-                refused = await self._record(end)
+                refused = await self._record(end, spoke=spoke)
         except StoreError as error:
             if code(error) == ABORTED:
                 # A StoreError among the causes would speak of the store's absence.
@@ -80,10 +81,13 @@ class SqlEffect:
                 raise error.__cause__ from None  # the handler's doing, and not the store's absence
             raise
 
-    async def _record(self, end: End) -> dict[int, Verdict]:
+    async def _record(self, end: End, *, spoke: bool) -> dict[int, Verdict]:
         if end.state is State.DEAD:
             await bury(self._link.own, self._scopes, end.claim)
-        spoke, refused = bool(end.emitted or end.advance or end.parked), dict[int, Verdict]()
+        spoke, refused = (
+            bool(spoke or end.emitted or end.advance or end.parked),
+            dict[int, Verdict](),
+        )
         plain = end.advance is None and end.parked is None
         if not plain or not await outbox.insert_plain(self._link, self._scopes, end.emitted):
             refused = await record(self._link.own, self._scopes, [end])

@@ -10,7 +10,8 @@ from types import TracebackType
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from choreo_sql.failures import of_driver
-from choreo_sql.link import Link, link
+from choreo_sql.link import Link
+from choreo_sql.links import link
 
 Opening = Callable[[], AbstractAsyncContextManager[None]]
 """What opening a connection is done within."""

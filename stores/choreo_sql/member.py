@@ -8,8 +8,9 @@ from typing import Protocol, Self
 from choreo.errors import StoreError
 from choreo.store.outbox import Emission
 from choreo.store.port import Claim, End, Key, Verdict
+from choreo_sql.claiming import Claimed
 from choreo_sql.failures import absent
-from choreo_sql.link import Link
+from choreo_sql.link import Link, Statement
 from choreo_sql.transaction import SqlTransaction
 
 
@@ -42,9 +43,12 @@ class Member:
         self.emitted: Sequence[Emission] = ()
         """What is to be written before the commit."""
         self.completed = False
+        self.later: Sequence[Statement] = ()
+        """The same, of its handler."""
         self.sealed = False
         """Its savepoint was released."""
         self._host = host
+        self._claimed: Claimed | None = None
         self._transaction: SqlTransaction | None = None
         self._recorder: Recorder | None = None
         loop = asyncio.get_running_loop()
@@ -111,10 +115,22 @@ class Member:
         """Say whether it waits no longer."""
         return self._admitted.done()
 
-    async def turn(self, link: Link, recorder: Recorder) -> None:
+    @property
+    def claimed(self) -> Claimed:
+        """The rows that were claimed for it."""
+        assert self._claimed is not None  # noqa: S101 -- whoever had a turn has them
+        return self._claimed
+
+    @property
+    def silent(self) -> bool:
+        """Say whether nothing was written for it yet but rows that can be taken away again."""
+        return not (self.transaction.spoke or self.claimed.there)
+
+    async def turn(self, link: Link, recorder: Recorder, claimed: Claimed) -> None:
         """Let its handler run, and return when it has left."""
         self.verdict = Verdict.WRITTEN
         self._recorder = recorder
+        self._claimed = claimed
         self._transaction = SqlTransaction(link)
         self._admitted.set_result(None)
         await self._left
@@ -139,6 +155,13 @@ class Member:
         """Tell it that all of it is kept."""
         if not self._settled.done():
             self._settled.set_result(None)
+
+    def failed(self, error: Exception) -> None:
+        """Tell it that what its handler put off was refused."""
+        self.completed = False
+        if not self._settled.done():
+            self._settled.set_exception(error)
+            self._settled.exception()  # whoever was cancelled meanwhile does not ask
 
     def lost(self, error: BaseException, *, alone: bool) -> None:
         """Tell it that nothing of it is kept, or that nobody knows; it was *alone*, or was not."""

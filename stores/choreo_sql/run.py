@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import zip_longest
+from operator import itemgetter
 
 from choreo.errors import StoreError
 from choreo.failpoints import reached
@@ -13,7 +15,7 @@ from choreo_sql.connections import Connections
 from choreo_sql.effect import ABORTED, SWALLOWED
 from choreo_sql.failures import code, of_constraint, of_one
 from choreo_sql.finishing import record
-from choreo_sql.link import IN_HAND, Link
+from choreo_sql.link import IN_HAND, Link, Statement
 from choreo_sql.member import Member
 from choreo_sql.scopes import Scopes
 from choreo_sql.settings import shown
@@ -38,6 +40,8 @@ class Run:
         self._span = span
         self._alone = len(members) == 1
         self._claimed = False
+        self._said = True
+        """Something was said since the savepoint."""
         self._done: list[Member] = []
         self._undone: list[Claimed] = []
         self.turns = 0
@@ -68,6 +72,10 @@ class Run:
 
     async def record(self, member: Member, end: End, /) -> Verdict:
         """Write what concerns the member alone at once, in its savepoint; the rest with others."""
+        if not self._alone and member.silent and end.state is State.DONE and _plain(end):
+            member.emitted, member.later = end.emitted, member.transaction.put_off()
+            return Verdict.WRITTEN
+        spoke = await member.transaction.say_later()
         try:
             async with self._connections.own():
                 verdict = await self._record(end)
@@ -78,7 +86,7 @@ class Run:
                 else:
                     await self._link.seal()
                     member.sealed = True
-                spoke = bool(not self._alone or end.emitted or end.advance or end.parked)
+                spoke = spoke or not self._alone or bool(end.emitted) or not _plain(end)
                 whole = await self._link.whole(spoke=spoke)
         except StoreError as error:
             if code(error) == ABORTED:
@@ -98,7 +106,7 @@ class Run:
     async def _record(self, end: End) -> Verdict:
         if end.state is State.DEAD:
             await bury(self._link.own, self._scopes, end.claim)
-        if end.advance is None and end.parked is None:
+        if _plain(end):
             return Verdict.WRITTEN
         own = End(claim=end.claim, state=end.state, advance=end.advance, parked=end.parked)
         refused = await record(self._link.own, self._scopes, [own])
@@ -128,16 +136,19 @@ class Run:
         return again
 
     async def _turn(self, member: Member, claimed: Claimed) -> None:
-        async with self._connections.own():
-            if not self._alone:
-                await self._link.mark()
-            await take_over(self._link.own, claimed.there)
+        if self._said or claimed.there:
+            async with self._connections.own():
+                if not self._alone:
+                    await self._link.mark()
+                await take_over(self._link.own, claimed.there)
+        self._said = bool(claimed.there)
         if member.gone:
             self._undone.append(claimed)
             await self._back()
             return
         self.turns += 1
-        await member.turn(self._link, self)
+        await member.turn(self._link, self, claimed)
+        self._said = not member.silent
         if member.completed:
             self._done.append(member)
             return
@@ -147,17 +158,60 @@ class Run:
         await self._back()
 
     async def _back(self) -> None:
-        if not self._alone:
+        """Undo what was said since the savepoint."""
+        if self._said and not self._alone:
             async with self._connections.own():
-                if not self._link.sound or not await self._link.whole(spoke=True):
-                    raise StoreError(f"{self._where}: the transaction was lost; it is tried again")
+                await self._still(self._link)
                 await self._link.back()
 
+    async def _say_later(self) -> None:
+        """Execute what handlers put off, together; one by one if that is refused."""
+        later = [member for member in self._done if member.later]
+        if not later:
+            return
+        async with self._connections.own():
+            await self._still(self._link)
+            if self._said:
+                await self._link.mark()
+        try:
+            await self._link.ask_all(_in_turn([member.later for member in later]))
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001 -- whatever the driver raises: whose it is will be found
+            async with self._connections.own():
+                await self._still(self._link)
+                await self._link.back()
+            for member in later:
+                await self._say_alone(member)
+
+    async def _say_alone(self, member: Member) -> None:
+        async with self._connections.own():
+            await self._link.mark()
+        try:
+            await self._link.ask_all(member.later)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- as above: it is the handler's failure
+            async with self._connections.own():
+                await self._still(self._link)
+                await self._link.back()
+            self._done.remove(member)
+            self._undone.append(member.claimed)
+            member.failed(error)
+            return
+        async with self._connections.own():
+            await self._link.seal()
+
+    async def _still(self, link: Link) -> None:
+        """Raise StoreError unless the transaction is still open."""
+        if not link.sound or not await link.whole(spoke=True):
+            raise StoreError(f"{self._where}: the transaction was lost; it is tried again")
+
     async def _commit(self) -> None:
+        await self._say_later()
         emitted = [emission for member in self._done for emission in member.emitted]
         async with self._connections.own():
-            if not self._link.sound or not await self._link.whole(spoke=True):
-                raise StoreError(f"{self._where}: the connection was lost; it is tried again")
+            await self._still(self._link)
             await give_up(self._link.own, self._undone)
             await self._emit(emitted)
             reached("recorded")
@@ -183,3 +237,17 @@ class Run:
     @property
     def _where(self) -> str:
         return f"store {shown(self._connections.url)}"
+
+
+def _plain(end: End) -> bool:
+    """Say whether nothing but the event itself ends with it."""
+    return end.advance is None and end.parked is None
+
+
+def _in_turn(lists: Sequence[Sequence[Statement]]) -> Sequence[Statement]:
+    """Take the first of each, then the second, equal texts side by side."""
+    return [
+        statement
+        for stage in zip_longest(*lists)
+        for statement in sorted(filter(None, stage), key=itemgetter(0))
+    ]

@@ -10,7 +10,8 @@ from sqlalchemy.exc import ResourceClosedError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from choreo.errors import ChoreoError
-from choreo_sql.link import IN_HAND, Link, close
+from choreo_sql.carried import close
+from choreo_sql.link import IN_HAND, Link, Statement
 from choreo_sql.shared import Own
 
 ENDS = re.compile(
@@ -48,13 +49,17 @@ class SqlTransaction:
         self._connection: AsyncConnection | None = None
         self._root: RootTransaction | None = None
         self._sessions: list[AsyncSession] = []
+        self._later: list[Statement] = []
         self._closed = False
+        self.spoke = False
+        """Something was, or may have been, said on the connection."""
 
     @property
     def connection(self) -> AsyncConnection:
         """The very connection on which choreo writes too; savepoints on it are the handler's."""
         if self._connection is None:
             self._check_open()
+            self.spoke = True
             # It takes a tenth of an event's time: who only executes texts does without.
             self._connection, self._root = self._link.opened()
             self._link.info[IN_HAND] = self
@@ -71,10 +76,38 @@ class SqlTransaction:
         Raises ValueError if *parameters* lack a value, TransactionMisused for a text that would end
         the transaction, StoreError if the database is absent.
         """
+        one = self._written(statement, parameters)
+        self.spoke = True
+        return await self._link.ask(one)
+
+    def later(self, statement: str, parameters: Mapping[str, object] | None = None) -> None:
+        """Have a text executed, as by ``execute``, when the handler has returned.
+
+        It comes after all that the handler says itself, and what the database has against it is the
+        handler's failure; its rows are dropped. Of handlers that share a transaction the texts go
+        out together, at a fraction of the price: the first of each handler, then the second.
+        Raises at once what ``execute`` raises of the text and its parameters.
+        """
+        self._later.append(self._written(statement, parameters))
+
+    def put_off(self) -> Sequence[Statement]:
+        """Return what is to be executed later, and forget it."""
+        later, self._later = self._later, []
+        return later
+
+    async def say_later(self) -> bool:
+        """Execute what was put off; False if there is nothing."""
+        later = self.put_off()
+        if later:
+            self.spoke = True
+            await self._link.ask_all(later)
+        return bool(later)
+
+    def _written(self, statement: str, parameters: Mapping[str, object] | None) -> Statement:
         self._check_open()
         if ENDS.match(statement):
             raise TransactionMisused(MISUSED)
-        return await self._link.ask(statement, parameters or {})
+        return self._link.written(statement, parameters or {})
 
     def session(self, **options: Any) -> AsyncSession:  # noqa: ANN401 -- AsyncSession's own
         """Make a session for the ORM in this transaction, written when the handler returns.
