@@ -18,6 +18,7 @@ from choreo.delivery.burial import Burial
 from choreo.delivery.custody import Custody
 from choreo.delivery.durable import DurableBooks, key_of
 from choreo.delivery.job import Handler, Job, Outcome, Received
+from choreo.delivery.lookout import Lookout
 from choreo.delivery.ordering import Ordering
 from choreo.delivery.slots import Slot
 from choreo.errors import BrokerError, StoreError
@@ -260,6 +261,15 @@ def repeats_a_commit_in_a_later_membership(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SimulatedConsumer, "_commit", mutant)
 
 
+def takes_an_outage_for_silence(patch: pytest.MonkeyPatch) -> None:
+    """Have patience run out with what may lie at a broker that is out of reach."""
+
+    def mutant(*_: object) -> None:
+        return
+
+    patch.setattr(Lookout, "notice", mutant)
+
+
 DEEPER: dict[Mutant, tuple[str, set[str]]] = {
     claims_first: ("till", {"no_loss"}),
     records_after_the_effect: ("till", {"no_duplicate_effect"}),
@@ -274,5 +284,6 @@ DEEPER: dict[Mutant, tuple[str, set[str]]] = {
     tells_before_a_shared_commit: ("meters", {"no_loss"}),
     commits_as_whoever_it_is_by_now: ("absences", {"judged"}),
     repeats_a_commit_in_a_later_membership: ("absences", {"judged"}),
+    takes_an_outage_for_silence: ("outpost", {"nothing_given_up"}),
 }
 """Each with the world that shows it, and the invariants of which one must."""

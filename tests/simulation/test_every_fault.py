@@ -23,6 +23,7 @@ TOLD: dict[Nemesis, str] = {
     "broker": r"the broker is down for 7\.00 s",
     "store": r"the store of payments is down for 7\.00 s",
     "skew": "has its clock moved",
+    "cut": r"reaches its broker no more for 7\.00 s",
     "disband": "no group has a member any more",
 }
 """What a history says of each."""

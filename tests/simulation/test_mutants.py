@@ -16,7 +16,18 @@ from tests.simulation.shop import orders, shop_and_post
 
 SEEDS = 50
 FEW = 4
-WORLDS = ("till", "post", "shop", "meters", "reminders", "wary", "storms", "cuts", "absences")
+WORLDS = (
+    "till",
+    "post",
+    "shop",
+    "meters",
+    "reminders",
+    "wary",
+    "storms",
+    "cuts",
+    "absences",
+    "outpost",
+)
 NAMED: dict[str, Mutant] = {
     "ack-first": mutants.settles_first,
     "commit-max": mutants.commits_the_newest,

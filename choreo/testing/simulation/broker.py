@@ -21,7 +21,7 @@ from choreo.broker import (
 from choreo.errors import ConnectionLost, PublishError
 from choreo.message import Delivery, Message
 from choreo.testing.simulation.consumer import SimulatedConsumer
-from choreo.testing.simulation.group import Group
+from choreo.testing.simulation.group import Group, Member, Order
 from choreo.testing.simulation.history import History, reads
 from choreo.testing.simulation.host import Host
 from choreo.testing.simulation.log import Channel, Log, Partition
@@ -31,6 +31,8 @@ from choreo.testing.simulation.weather import Weather
 from choreo.testing.simulation.wire import Conditions, Server, Wire
 
 URL = "simulated://"
+NOTICED = 0.5
+"""Seconds after which a client notices that it has lost its broker, or found it, at most."""
 
 
 KAFKA = Capabilities(
@@ -45,6 +47,7 @@ KAFKA = Capabilities(
     topic_levels=False,
     retained=False,
     browsable=True,
+    tells_outages=True,
 )
 MQTT = Capabilities(
     binding=Binding.MQTT,
@@ -59,6 +62,7 @@ MQTT = Capabilities(
     retained=True,
     browsable=False,
     remembers=False,
+    tells_outages=True,
 )
 
 
@@ -74,8 +78,9 @@ class Cluster:
             else Log(conditions, history, weather.partitions)
         )
         self.groups: dict[str, Group] = {}
-        self.publishing = Server(conditions, ConnectionLost, counts="", doubts="")
-        self.committing = Server(conditions, ConnectionLost, counts="uncommitted", doubts="")
+        failed = ConnectionLost
+        self.publishing = Server(conditions, failed, counts="", doubts="", line=True)
+        self.committing = Server(conditions, failed, counts="uncommitted", doubts="", line=True)
         self._conditions = conditions
         self._history = history
         self._epochs = count(1)
@@ -92,6 +97,9 @@ class Cluster:
         self.publishing.down = self.committing.down = down
         if down:
             self.sessions.cut()
+        for group in self.groups.values():
+            for member in group.members:
+                self._tell(member, found=not down)
 
     @property
     def idle(self) -> bool:
@@ -110,6 +118,29 @@ class Cluster:
         self.sessions.silent(host)
         for group in self.groups.values():
             group.silent(host)
+
+    def cut_off(self, host: Host) -> None:
+        """Have *host* reach nothing here, which it notices after a moment, until it is mended."""
+        host.cut_off()
+        self.sessions.evict(host, NOTICED * self._conditions.chance("cut"))
+        self._tell_all(host, found=False)
+        self.silent(host)
+
+    def mend(self, host: Host) -> None:
+        """Have *host* reach everything again."""
+        host.mended()
+        self._tell_all(host, found=True)
+
+    def _tell_all(self, host: Host, *, found: bool) -> None:
+        for group in self.groups.values():
+            for member in group.members:
+                if member.host is host:
+                    self._tell(member, found=found)
+
+    def _tell(self, member: Member, *, found: bool) -> None:
+        moment = NOTICED * self._conditions.chance("cut")
+        what: Order = "found" if found else "lost"
+        self._conditions.later(moment, lambda: member.order(what, 0, {}))
 
     def evict(self, host: Host, unheard: float) -> None:
         """Take everything from *host*, which hears of it after a while."""

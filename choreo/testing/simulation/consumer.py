@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from choreo.broker import Consumer, Listener, Notice, Progress, Subscription
+from choreo.delivery.contact import Contact
 from choreo.delivery.watermark import Finished, Watermark
 from choreo.errors import BrokerError
 from choreo.failpoints import reached
@@ -82,6 +83,7 @@ class SimulatedConsumer:
         self._committing = asyncio.Lock()
         self._commits: set[asyncio.Task[None]] = set()
         self._dirty = False
+        self._contact = Contact(self._tell_contact)
 
     # the port
 
@@ -90,7 +92,7 @@ class SimulatedConsumer:
         await asyncio.sleep(self.host.random.random() * FETCH)
         while not self._stopped:
             batch: list[Delivery] = []
-            if not self._giving_up:
+            if not self._giving_up and self._wire.open:
                 readers = list(self._readers.values())
                 self.host.random.shuffle(readers)  # no order holds between streams
                 for reader in readers:
@@ -164,11 +166,14 @@ class SimulatedConsumer:
             what, epoch, places = self._orders.popleft()
             if what == "assign":
                 self._assign(epoch, places)
+            elif what in ("lost", "found"):
+                self._look_at_wire()
             else:
                 await self._give_up(finish=what == "revoke")
                 if what == "revoke":
                     self._group.revoked(self)
                 else:
+                    await self._joinable()
                     self._group.join(self)
 
     async def leave(self) -> None:
@@ -182,6 +187,18 @@ class SimulatedConsumer:
         self._readers = {}
         self._group.leave(self)
 
+    def _look_at_wire(self) -> None:
+        if self._wire.open:
+            self._contact.found()
+            self.wake()
+        else:
+            self._contact.lost("nothing is answered", 0.0)
+
+    async def _joinable(self) -> None:
+        while not self._wire.open:  # noqa: ASYNC110 -- virtual time
+            await asyncio.sleep(AGAIN)
+        self._look_at_wire()
+
     def _assign(self, epoch: int, places: dict[str, tuple[Partition, Place]]) -> None:
         self._readers = {}
         for stream, (partition, (position, metadata)) in places.items():
@@ -189,7 +206,8 @@ class SimulatedConsumer:
             watermark = Watermark(position, inherited)
             self._readers[stream] = Reader(partition, epoch, watermark, inherited, position)
         self._tell("assigned", tuple(places))
-        self.wake()
+        self._contact.begun()
+        self._look_at_wire()
 
     async def _give_up(self, *, finish: bool) -> None:
         """Let the owner finish; commit that if there is still time for it."""
@@ -205,6 +223,11 @@ class SimulatedConsumer:
         self._readers = {}
         self._giving_up = False
         self._tell("revoked", streams)
+
+    def _tell_contact(
+        self, kind: Literal["connection_lost", "reconnected"], text: str, unheard: float, /
+    ) -> None:
+        self._listener.notice(Notice(kind=kind, text=text, unheard=unheard))
 
     def _tell(self, kind: Literal["assigned", "revoked"], streams: tuple[str, ...]) -> None:
         text = f"{len(streams)} streams {kind}"

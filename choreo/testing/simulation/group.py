@@ -19,7 +19,7 @@ from choreo.testing.simulation.wire import Conditions
 
 Place = tuple[int, str]
 """First position that is not settled, and what is settled above it, as a Watermark writes it."""
-Order = Literal["revoke", "assign", "expelled"]
+Order = Literal["revoke", "assign", "expelled", "lost", "found"]
 
 NOBODY = -1
 """The generation that a client outside of any group names in its commits."""

@@ -76,7 +76,9 @@ class Host:
         Whatever it still does by then is its own: its next call of a server comes too late.
         """
         self._loop = loop
-        self._pauses = 0
+        self._pauses = self._cuts = 0
+        self.cut = 0
+        """How many things keep it from its broker."""
         self._ambush: tuple[Moment, Callable[[], None]] | None = None
         self.clock = HostClock(loop)
         self.random = random
@@ -96,13 +98,22 @@ class Host:
     @property
     def silence(self) -> tuple[bool, int]:
         """Say whether it answers nobody now, and which of its pauses it is."""
-        return (self.dead or self.paused, self._pauses)
+        return (self.dead or self.paused or self.cut > 0, self._pauses + self._cuts)
 
     def pause(self) -> None:
         """Stand still, as by SIGSTOP."""
         if self.held is None:
             self.held = []
             self._pauses += 1
+
+    def cut_off(self) -> None:
+        """Have no line to its broker, until that is *mended*."""
+        self.cut += 1
+        self._cuts += 1
+
+    def mended(self) -> None:
+        """Have the line again, unless something else keeps it from that."""
+        self.cut -= 1
 
     def go_on(self) -> None:
         """Go on as if nothing had been, as by SIGCONT."""

@@ -93,6 +93,8 @@ class Nemesis:
             case "rebalance":
                 self._ground.cluster.rebalance()
                 self._tell("", "every group is dealt anew")
+            case "cut":
+                self._cut(process, fault)
             case "disband":
                 self._disband(fault)
             case "stop":
@@ -150,6 +152,13 @@ class Nemesis:
             self._tell(str(host), f"is evicted, and hears of it after {fault.seconds:.2f} s")
             self._ground.cluster.evict(host, fault.seconds)
             self._after(fault.seconds, _nothing)
+
+    def _cut(self, process: Process, fault: Fault) -> None:
+        host, cluster = process.host, self._ground.cluster
+        if host is not None and not host.dead:
+            self._tell(str(host), f"reaches its broker no more for {fault.seconds:.2f} s")
+            cluster.cut_off(host)
+            self._after(fault.seconds, lambda: cluster.mend(host))
 
     def _disband(self, fault: Fault) -> None:
         if not self._ground.cluster.mqtt:

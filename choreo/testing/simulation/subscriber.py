@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from choreo.broker import Consumer, Listener, Notice, Progress, Subscription
+from choreo.delivery.contact import Contact
 from choreo.delivery.watermark import Watermark
 from choreo.errors import BrokerError
 from choreo.failpoints import reached
@@ -60,6 +61,7 @@ class SimulatedSubscriber:
         self._tasks: set[asyncio.Task[None]] = set()
         self._more: asyncio.Future[None] | None = None
         self._revoking = self._stopped = False
+        self._contact = Contact(self._tell_contact)
 
     # the port
 
@@ -146,6 +148,7 @@ class SimulatedSubscriber:
         present, epoch = await self._wire.call(lambda: attach(self, group, topics))
         self._epoch = epoch
         self.wake()
+        self._contact.begun()
         return present
 
     async def attend(self) -> None:
@@ -175,16 +178,16 @@ class SimulatedSubscriber:
             present = await self.connect()
         except BrokerError:
             return False
-        if present:
-            self._tell("reconnected", "connected again")
-        else:
+        if not present:
             self._tell("session_lost", "what the broker kept, and what was unsettled, is lost")
+        self._contact.found()
         return True
 
     def _void(self) -> None:
         """End the epoch."""
         unsettled = self._handed > self._watermark.position
         self._epoch = 0
+        self._contact.lost("connection lost")
         self._buffer.clear()
         self._mids.clear()
         self._sent = self._watermark.seen
@@ -192,6 +195,7 @@ class SimulatedSubscriber:
         self._handed = self._sent
         if unsettled and not self._revoking:
             self._revoking = True
+            self._contact.hold()
             self._spawn(self._revoke(), "simulated revocation")
 
     async def _revoke(self) -> None:
@@ -203,6 +207,7 @@ class SimulatedSubscriber:
             pass
         finally:
             self._revoking = False
+            self._contact.rested()
             self.wake()
 
     def _read(self) -> None:
@@ -234,7 +239,13 @@ class SimulatedSubscriber:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _tell(self, kind: Literal["revoked", "reconnected", "session_lost"], text: str) -> None:
+    def _tell_contact(
+        self, kind: Literal["connection_lost", "reconnected"], text: str, unheard: float, /
+    ) -> None:
+        streams = (self._stream,)
+        self._listener.notice(Notice(kind=kind, text=text, streams=streams, unheard=unheard))
+
+    def _tell(self, kind: Literal["revoked", "session_lost"], text: str) -> None:
         self._listener.notice(Notice(kind=kind, text=text, streams=(self._stream,)))
 
 

@@ -23,6 +23,7 @@ Nemesis = Literal[
     "broker",  # nothing answers for a while
     "store",  # nothing answers for a while
     "skew",  # a host's wall clock jumps
+    "cut",  # one process reaches its broker no more, others do
     "disband",  # every group gives up all of its members, who hear of it by and by
 ]
 

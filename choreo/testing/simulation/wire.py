@@ -81,8 +81,13 @@ class Server:
         *,
         counts: str,
         doubts: str,
+        line: bool = False,
     ) -> None:
-        """Fail calls with *failed*, at the rates of the names *counts* and *doubts*."""
+        """Fail calls with *failed*, at the rates of the names *counts* and *doubts*.
+
+        *line* is for what hosts reach by the line that may be cut.
+        """
+        self._line = line
         self.conditions = conditions
         self.down = False
         self.locked = 0.0
@@ -90,6 +95,10 @@ class Server:
         self.failed = failed
         self._fails = counts
         self._doubts = doubts
+
+    def reached_by(self, host: Host) -> bool:
+        """Say whether it answers *host*."""
+        return not self.down and not (self._line and host.cut)
 
     def draw(self) -> tuple[bool, bool]:
         """Draw whether a call fails before it counts, and whether it fails after."""
@@ -104,6 +113,11 @@ class Wire:
     def __init__(self, host: Host, server: Server) -> None:
         self._host = host
         self._server = server
+
+    @property
+    def open(self) -> bool:
+        """Say whether a call would be answered now."""
+        return self._server.reached_by(self._host)
 
     async def call(self, work: Callable[[], Coroutine[Any, None, T]]) -> T:
         """Have the server do *work*; raise the server's failure if there is no answer."""
@@ -121,7 +135,7 @@ class Wire:
         self, work: Callable[[], Coroutine[Any, None, T]], reply: "asyncio.Future[T]"
     ) -> None:
         server, conditions = self._server, self._server.conditions
-        if server.down:
+        if not server.reached_by(self._host):
             error = server.failed("it does not answer")
             conditions.later(UNANSWERED, lambda: _answer(reply, None, error))
             return
