@@ -113,24 +113,34 @@ class Armed(Protocol):
         ...
 
 
-_armed: Armed | None = from_environment(os.environ)
+armed: list[Armed] = []
+"""Who hears of arrivals, the last of them; what every event passes looks here before it calls."""
+
+
+def arm(environment: Mapping[str, str]) -> None:
+    """Do from now on what *environment* orders, and nothing else; raises ConfigurationError."""
+    ordered = from_environment(environment)
+    armed[:] = [] if ordered is None else [ordered]
+
+
+arm(os.environ)
 
 
 def reached(point: Point, /) -> None:
-    """Arrive at *point*; without an order for this process that is one look at a constant."""
-    if _armed is not None:
-        _armed.arrive(point)
+    """Arrive at *point*."""
+    if armed:
+        armed[-1].arrive(point)
 
 
 @contextmanager
 def watched(arrive: Callable[[str], None], /) -> Generator[None]:
     """Have *arrive* hear of every arrival within the block, and nobody else: a simulation's way."""
-    global _armed  # noqa: PLW0603 -- a look at a constant is all that a point may cost
-    before, _armed = _armed, _Watch(arrive)
+    watch = _Watch(arrive)
+    armed.append(watch)
     try:
         yield
     finally:
-        _armed = before
+        armed.remove(watch)
 
 
 class _Watch:

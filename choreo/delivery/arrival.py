@@ -16,7 +16,7 @@ from choreo.delivery.journal import Journal
 from choreo.delivery.ordering import Ordering
 from choreo.delivery.recovery import Recovery
 from choreo.errors import RegistryError, StoreError
-from choreo.failpoints import reached
+from choreo.failpoints import armed, reached
 from choreo.message import Delivery
 from choreo.retry import FOREVER
 
@@ -89,18 +89,14 @@ class Arrival:
         plain, hold, join = self._intake.plain, self._custody.take, self._ordering.lanes.add
         leaving = self._departure.begun
         for delivery in deliveries:
-            found = None if leaving else plain(delivery)
-            if found is None:
+            job = None if leaving else plain(delivery)
+            if job is None:
                 self._accept(*self._sort(delivery))
                 continue
-            envelope, handler, lane = found
-            body = delivery.body
-            received = Received(delivery, envelope, len(body) if body else 0, 1)
-            job = Job(received, handler, lane)
-            job.name = f"{envelope.source}\0{envelope.id}\0{handler.index}"
-            hold(received)
-            join(lane, job)
-            reached("accepted")
+            hold(job.received)
+            join(job.lane, job)
+            if armed:
+                reached("accepted")
 
     def _sort(self, delivery: Delivery) -> Sorted:
         condemned = None if self._guard is None else self._guard.condemned(delivery)

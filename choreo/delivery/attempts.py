@@ -98,7 +98,8 @@ class Attempts:
         self._journal = journal
         self._owner = owner
         self._limits = limits
-        self._outages: dict[int, Outage] = {}
+        self.outages: dict[int, Outage] = {}
+        """What is or was down lately, by the number of the handler that depends on it."""
         self._held: set[tuple[int, object]] = set()
         self.run: Run = self._run if records.guard is None else self._guarded
         """Runs the handler once. None: more is to be done, now or later, as the job says."""
@@ -106,7 +107,7 @@ class Attempts:
     @property
     def paused(self) -> Sequence[int]:
         """The handlers, by number, that rest because of an outage."""
-        return [index for index, outage in self._outages.items() if outage.cause is not None]
+        return [index for index, outage in self.outages.items() if outage.cause is not None]
 
     def _guarded(self, job: Job, handler: Handler, slot: Slot) -> Awaitable[Outcome | None]:
         """Run what may have killed a process when nothing else does."""
@@ -129,23 +130,22 @@ class Attempts:
             guard.leave(job)
 
     async def _run(self, job: Job, handler: Handler, slot: Slot) -> Outcome | None:
-        outage = self._outages.get(handler.index) if self._outages else None
-        if outage is not None or not job.name or not self._inbox.begins(job.name, job):
-            key = key_of(job, handler)
-            if finished(self._inbox, key, job.received):
-                return self._duplicate(job, key)
-            if not self._inbox.claim(key, job) or (outage is not None and self._holds(job, outage)):
-                return None
+        outage = self.outages.get(handler.index) if self.outages else None
+        key = key_of(job, handler)
+        if finished(self._inbox, key, job.received):
+            return self._duplicate(job, key)
+        if not self._inbox.claim(key, job) or (outage is not None and self._holds(job, outage)):
+            return None
         job.attempt += 1
         run = job.run = job.run + 1
         slot.deadline = self._clock.monotonic() + handler.seconds
         try:
             outcome = await handler.process(job)
         except BaseException as error:  # the attempt: whatever a handler raises is its result
-            if self._interrupts(error):
+            if self.interrupts(error):
                 raise
             if run == job.run:
-                await self._failed(job, handler, error, slot)
+                await self.failed(job, handler, error, slot)
             return None
         finally:
             slot.deadline = None
@@ -169,13 +169,14 @@ class Attempts:
         job.error = id_conflict(envelope)
         return None
 
-    def _interrupts(self, error: BaseException) -> bool:
+    def interrupts(self, error: BaseException) -> bool:
         """Tell what is meant for the process from what is a handler's own: A4, sys.exit()."""
         if isinstance(error, asyncio.CancelledError):
             return self._owner.closed
         return isinstance(error, KeyboardInterrupt | GeneratorExit)
 
-    async def _failed(self, job: Job, handler: Handler, error: BaseException, slot: Slot) -> None:
+    async def failed(self, job: Job, handler: Handler, error: BaseException, slot: Slot) -> None:
+        """Decide what follows from *error*, which ended an attempt."""
         job.done, job.emitted, job.outbound = False, (), ()
         transacted = handler.plan.transaction is not None
         if isinstance(error, StoreError) or (transacted and self._absent(error)):
@@ -226,9 +227,9 @@ class Attempts:
 
     def _is_outage(self, job: Job, handler: Handler, error: BaseException) -> bool:
         """Blame what many events share, if it is down, and let the handler rest."""
-        outage = self._outages.get(handler.index)
+        outage = self.outages.get(handler.index)
         if outage is None:
-            outage = self._outages[handler.index] = Outage(
+            outage = self.outages[handler.index] = Outage(
                 self._limits.outage_keys, self._limits.outage_limit.total_seconds()
             )
         began = outage.cause is None
@@ -254,8 +255,8 @@ class Attempts:
     def _succeeded(self, handler: Handler, outage: Outage) -> None:
         if outage.succeeded():
             self._resume(handler)
-        if outage.well and self._outages.get(handler.index) is outage:
-            del self._outages[handler.index]
+        if outage.well and self.outages.get(handler.index) is outage:
+            del self.outages[handler.index]
 
     def _resume(self, handler: Handler) -> None:
         text = f"handler {handler.plan.id} goes on: an event succeeded again"

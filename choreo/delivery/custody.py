@@ -54,7 +54,7 @@ class Custody:
             done.append(received.delivery)
         if self._journal.heard:
             self._journal.settled(received)
-        if not self.held and self._idle:
+        if self._idle and not self.held:
             idle, self._idle = self._idle, []
             for waiter in idle:
                 if not waiter.done():

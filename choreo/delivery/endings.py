@@ -9,6 +9,7 @@ from choreo.delivery.job import Job, Outcome
 from choreo.delivery.journal import Journals
 from choreo.delivery.lanes import Lanes
 from choreo.delivery.ordering import Ordering
+from choreo.envelope import Envelope
 from choreo.store.port import Key
 
 HANDLED, FILTERED, DUPLICATE = Outcome.HANDLED, Outcome.FILTERED, Outcome.DUPLICATE
@@ -29,35 +30,38 @@ class Endings:
     ) -> None:
         self._books = records.books
         self._inbox = records.inbox
-        self._lanes = lanes
-        self._custody = custody
         self._ordering = ordering
         self._journal = journal
         self._ready_again = ready_again
+        self._heard = journal.heard
+        self._fingerprint = records.books.fingerprint
+        self._release = lanes.release
+        self._settle = custody.release
 
     def end(self, job: Job, outcome: Outcome) -> None:
         """End a job that is out of its lane."""
-        if self._journal.heard:
+        if self._heard:
             self._journal.ended(job, outcome)
-        received = job.received
-        if job.name and outcome is HANDLED and received.envelope is not None:
-            fingerprint = self._books.fingerprint(received.envelope)
-            for waiter in self._inbox.ends(job.name, job, fingerprint):
-                self._ready_again(waiter)
-        else:
-            self._ended(job, outcome)
-        self._lanes.release(job.lane)
-        received.owed -= 1
-        if not received.owed:
-            self._custody.release(received)
+        self._ended(job, outcome)
+        self._release(job.lane)
+        self._owed(job)
         if job.parked is not None:
             _returned(job, outcome)
+
+    def end_plain(self, job: Job, envelope: Envelope) -> None:
+        """End a job that was handled, as ``end`` does, if no store, order or replay has a part."""
+        if self._heard:
+            self._journal.ended(job, HANDLED)
+        for waiter in self._inbox.ends(job.name, job, self._fingerprint(envelope)):
+            self._ready_again(waiter)
+        self._release(job.lane)
+        self._settle(job.received)  # nobody else owes it an end
 
     def end_queued(self, job: Job, outcome: Outcome) -> None:
         """End a job that its lane had not let out yet."""
         self._journal.ended(job, outcome)
         self._ordering.ended(job, unfinished=False)
-        self._settle(job)
+        self._owed(job)
         _returned(job, outcome)
 
     def drop_queued(self, job: Job) -> None:
@@ -65,7 +69,7 @@ class Endings:
         job.received.dropped = True
         self._journal.ended(job, Outcome.DROPPED)
         self._ordering.ended(job, unfinished=True)
-        self._settle(job)
+        self._owed(job)
         _returned(job, Outcome.DROPPED)
 
     def rouse_waiters(self, job: Job) -> None:
@@ -95,11 +99,11 @@ class Endings:
             for waiter in waiters:
                 self._ready_again(waiter)
 
-    def _settle(self, job: Job) -> None:
+    def _owed(self, job: Job) -> None:
         received = job.received
         received.owed -= 1
         if not received.owed:
-            self._custody.release(received)
+            self._settle(received)
 
 
 def _returned(job: Job, outcome: Outcome) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 from choreo.delivery.attempts import Records
 from choreo.delivery.job import Job, Outcome
 from choreo.delivery.recovery import Recovery
-from choreo.delivery.slots import Slots
+from choreo.delivery.slots import Slot, Slots
 from choreo.delivery.turns import Turns, halted
 from choreo.errors import BrokerError, HandlerHalted, StoreError
 
@@ -21,6 +21,10 @@ class Owner(Protocol):
 
     def ready_again(self, job: Job, /) -> None:
         """Let the job, which is out of its lane, have another turn."""
+        ...
+
+    def give_up(self, job: Job, /) -> None:
+        """Leave the job to another consumer."""
         ...
 
     def halt(self, job: Job, error: HandlerHalted, /) -> None:
@@ -53,7 +57,22 @@ class Handover:
         self._slots = slots
         self._owner = owner
 
-    def begin(self, job: Job) -> bool:
+    async def go_on(self, job: Job, slot: Slot, outcome: Outcome | None, /) -> None:
+        """Go on after an attempt, if there was one; *outcome* is how it has ended the job."""
+        if outcome is not None:
+            if not self._turns.conclude_now(job, outcome):
+                await self._turns.conclude(job, outcome)
+            return
+        if slot.abandoned or not job.decided:
+            return
+        if slot.cancelled and not self._slots.closed:  # this slot ends, another one goes on
+            self._owner.ready_again(job)
+        elif job.reason is not None and job.received.dropped:
+            self._owner.give_up(job)  # whoever has its stream now decides
+        elif not self._begins(job):
+            await self._deliver(job)
+
+    def _begins(self, job: Job) -> bool:
         """Publish what a handler that succeeded emitted, its slot set free; False if it is not so.
 
         Its lane is held until the broker has accepted it, as it would be by the slot.
@@ -63,7 +82,7 @@ class Handover:
         self._slots.set_aside(job)
         return True
 
-    async def deliver(self, job: Job) -> None:
+    async def _deliver(self, job: Job) -> None:
         """Hand over what the job has for the books or the broker: its success, or its burial."""
         try:
             if job.reason is None:

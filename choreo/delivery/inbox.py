@@ -68,9 +68,15 @@ class Inbox(Generic[T]):
 
     def ends(self, name: str, owner: T, fingerprint: Hashable) -> Sequence[T]:
         """Count as finished what *owner* had open, as ``remember`` and ``close`` do in turn."""
-        if self._window:
+        young = self._young
+        if len(young) < self._window:
+            young[name] = fingerprint
+        elif self._window:
             self._kept(name, fingerprint)
-        return self._closed(name, owner)
+        if self._waiting or self._open.get(name) is not owner:
+            return self._closed(name, owner)
+        del self._open[name]
+        return ()
 
     def claim(self, key: Key, owner: T) -> bool:
         """Open *key* for *owner*; False if another has it open: *owner* then waits for its end."""

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from choreo.broker import Binding
 from choreo.clock import Clock
-from choreo.delivery.job import Handler, Outcome
+from choreo.delivery.job import Handler, Job, Outcome, Received
 from choreo.delivery.replays import Replays
 from choreo.envelope import Envelope
 from choreo.errors import DecodeError, UnknownVersion, UnsupportedSpecVersion
@@ -82,8 +82,8 @@ class Intake:
         self._clock = clock
         self._replays = replays
 
-    def plain(self, delivery: Delivery) -> tuple[Envelope, Handler, Hashable] | None:
-        """Find envelope, handler and lane of what one handler wants; None for all that is odd."""
+    def plain(self, delivery: Delivery) -> Job | None:
+        """Make the job of what one handler wants and no store knows; None for all that is odd."""
         if self._replays is not None and self._replays.holds(delivery.topic):
             return None
         try:
@@ -95,10 +95,15 @@ class Intake:
         handler = self._only.get(envelope.type)
         if handler is None:
             return None
-        key = delivery.key
+        key, body, index = delivery.key, delivery.body, handler.index
+        lane: Hashable
         if key is None or handler.apart or not self._native_key:
-            return envelope, handler, self.lane(delivery, envelope, handler)
-        return envelope, handler, (handler.index if self._by_handler else -1, delivery.topic, key)
+            lane = self.lane(delivery, envelope, handler)
+        else:
+            lane = (index if self._by_handler else -1, delivery.topic, key)
+        job = Job(Received(delivery, envelope, len(body) if body else 0, 1), handler, lane)
+        job.name = f"{envelope.source}\0{envelope.id}\0{index}"
+        return job
 
     def sort(self, delivery: Delivery) -> Sorted:
         """Find the envelope and the handlers of *delivery*, or why it has none; never raises."""

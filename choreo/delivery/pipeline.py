@@ -21,7 +21,7 @@ from choreo.delivery.tracing import Tracer
 from choreo.envelope import Envelope
 from choreo.errors import ConfigurationError, LateEmit, UndeclaredEmit
 from choreo.event import Event, event_type
-from choreo.failpoints import reached
+from choreo.failpoints import armed, reached
 from choreo.ids import derived
 from choreo.middleware import Call, Middleware
 from choreo.plan import Kind, Plan
@@ -117,7 +117,8 @@ def _preparer(plan: Plan, decode: Callable[[Envelope], Event]) -> Prepare:
         envelope = job.received.envelope
         assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
         event = decode(envelope)
-        reached("decoded")
+        if armed:
+            reached("decoded")
         if when is not None and not when(event):
             return None
         if purpose is not None:
@@ -141,19 +142,23 @@ def _attempter(
     ) -> Outcome | None:
         if event is None and (event := prepare(job)) is None:
             return Outcome.FILTERED
-        run, envelope, delivery = job.run, job.received.envelope, job.received.delivery
+        run, received = job.run, job.received
+        envelope, delivery = received.envelope, received.delivery
         assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
         context: Context[object] = Context(envelope, delivery, service, name, job.attempt, emit, [])
         context._transaction = transaction  # noqa: SLF001 -- the pipeline owns the context it made
         token = current.set(context)
         following = trace(job) if trace is not None else None
         try:
-            reached("handling")
+            if armed:
+                reached("handling")
             result = await invoke(event, context)
             if result is not None:
                 _collect(context, result)
-            outbound = outgoing.caused(context.emitted, envelope) if context.emitted else ()
-            reached("handled")
+            emitted = context.emitted
+            outbound = outgoing.caused(emitted, envelope) if emitted else ()
+            if armed:
+                reached("handled")
         except BaseException as error:
             if following is not None:
                 following.end(error)
@@ -164,7 +169,7 @@ def _attempter(
         if following is not None:
             following.end(None)
         if job.run == run:
-            job.done, job.emitted, job.outbound = True, context.emitted, outbound
+            job.done, job.emitted, job.outbound = True, emitted, outbound
         return None
 
     return attempt

@@ -21,10 +21,10 @@ import asyncio
 import decimal
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from choreo.clock import Clock, Timer
 from choreo.delivery.job import Job
@@ -42,11 +42,13 @@ SWEEP = 0.25
 class Slot:
     """One task and the job it is at."""
 
-    __slots__ = ("abandoned", "deadline", "expired", "job", "reported", "task")
+    __slots__ = ("abandoned", "began", "deadline", "expired", "job", "reported", "task")
 
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
         self.job: Job | None = None
+        self.began = 0.0
+        """Monotonic time at which it took its job."""
         self.deadline: float | None = None
         """Monotonic time at which the running handler is cancelled; None outside handlers."""
         self.expired: float | None = None
@@ -63,7 +65,7 @@ class Slot:
 class Owner(Protocol):
     """What the pool works for."""
 
-    async def advance(self, job: Job, slot: Slot, /) -> None:
+    def advance(self, job: Job, slot: Slot, /) -> Coroutine[Any, Any, None]:
         """Take *job* one step further."""
         ...
 
@@ -186,27 +188,30 @@ class Slots:
                 await self._rest()
                 since = monotonic()
                 continue
+            now = monotonic()
+            if now - since > SLICE:
+                await asyncio.sleep(0)
+                since = monotonic()
+                continue
             job = ready.popleft()
             if not ready:
                 if self.short:
                     self._owner.freed()
             elif not self._waking:
                 self.wake()
-            slot.job = job
+            slot.job, slot.began = job, now
             self.busy += 1
             try:
                 await advance(job, slot)
             finally:
-                slot.job = None
-                slot.deadline = slot.expired = None
+                slot.job = slot.deadline = slot.expired = None
                 slot.reported = False
                 if not slot.abandoned:
-                    self._left()
+                    self.busy -= 1
+                    if self.short or self._watchers:
+                        self._tell()
             if task.cancelling() or _differs(clean):
                 return
-            if monotonic() - since > SLICE:
-                await asyncio.sleep(0)
-                since = monotonic()
 
     async def _rest(self) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -222,6 +227,11 @@ class Slots:
 
     def _left(self) -> None:
         self.busy -= 1
+        if self.short or self._watchers:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Tell those who wait for room, or for quiet, that a job left."""
         if self.short:
             self._owner.freed()
         if self._watchers:

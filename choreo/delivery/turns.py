@@ -67,7 +67,11 @@ class Turns:
         """End the job if a store has no share in that; False, and nothing is done, if one has."""
         if job.order is not None or job.parked is not None:
             return False
-        self._endings.end(job, outcome)
+        envelope = job.received.envelope
+        if job.name and outcome is Outcome.HANDLED and envelope is not None:
+            self._endings.end_plain(job, envelope)
+        else:
+            self._endings.end(job, outcome)
         return True
 
     async def conclude(self, job: Job, outcome: Outcome) -> None:

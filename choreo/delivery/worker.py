@@ -26,6 +26,7 @@ from choreo.delivery.limits import Limits
 from choreo.delivery.ordering import Ordering
 from choreo.delivery.recovery import Recovery
 from choreo.delivery.returning import Yard
+from choreo.delivery.shortcut import Shortcut, Way, Ways
 from choreo.delivery.slots import Slot, Slots
 from choreo.delivery.turns import Turns
 from choreo.delivery.waiting import Waiting
@@ -86,6 +87,12 @@ class Worker:
         self._handover = Handover(records, self._turns, self._recovery, self._slots, self)
         orders = (self._ordering, self._recovery)
         self._arrival = Arrival(intake, records, self._bounds, *orders, self._journal, self._random)
+        self.advance: Way = self._advance
+        """Takes a job as far as it gets: to its end, or to a wait for another attempt."""
+        if not records.books.durable:
+            begun = self._custody.note_begun if limits.finish_begun else None
+            ways = Ways(long=self._advance, onward=self._handover.go_on, begun=begun)
+            self.advance = Shortcut(self._attempts, self._inbox, self._endings, ways).advance
         self._crash: Exception | None = None
 
     @property
@@ -219,8 +226,7 @@ class Worker:
 
     # -- running ------------------------------------------------------------------------------
 
-    async def advance(self, job: Job, slot: Slot) -> None:
-        """Take *job* as far as it gets: to its end, or to a wait for another attempt."""
+    async def _advance(self, job: Job, slot: Slot, /) -> None:
         if self._finish_begun and not job.received.parked:
             self._custody.note_begun(job.received.delivery)
         handler, turns = job.handler, self._turns
@@ -235,22 +241,10 @@ class Worker:
             and not await turns.come(job)
         ):
             return
+        outcome = None
         if handler is not None and job.reason is None and not job.done:
             outcome = await self._attempts.run(job, handler, slot)
-            if outcome is not None:
-                if job.order is None and job.parked is None:
-                    self._endings.end(job, outcome)  # a store has no share in it
-                else:
-                    await turns.conclude(job, outcome)
-                return
-            if slot.abandoned or not job.decided:
-                return
-        if slot.cancelled and not self._slots.closed:  # this slot ends, another one goes on
-            self.ready_again(job)
-        elif job.reason is not None and job.received.dropped:
-            self.give_up(job)  # whoever has its stream now decides
-        elif not self._handover.begin(job):
-            await self._handover.deliver(job)
+        await self._handover.go_on(job, slot, outcome)
 
     def halt(self, job: Job, error: HandlerHalted, /) -> None:
         """Stop the service before an event that its handler must not go past."""

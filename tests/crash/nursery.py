@@ -70,7 +70,7 @@ def _be(order: dict[str, Any]) -> NoReturn:
         configure(json=False)
         program = import_module(order["program"])
         task = program.Task(**{field.name: order[field.name] for field in fields(program.Task)})
-        failpoints._armed = failpoints.from_environment(task.environment)
+        failpoints.arm(task.environment)
         asyncio.run(program.serve(task, lambda: _say({"ready": os.getpid()})))
         status = 0
     except BaseException:
