@@ -42,6 +42,15 @@ class Emitted(NamedTuple):
     """How long after the end of the attempt it is to be published."""
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Which handler an attempt is made by: the same for all of its attempts."""
+
+    service: str
+    handler: str
+    emit: Emit
+
+
 @dataclass(slots=True, eq=False)
 class Context(Generic[T_co]):
     """One attempt to handle one event.
@@ -56,14 +65,28 @@ class Context(Generic[T_co]):
 
     envelope: Envelope
     delivery: Delivery
-    service: str
-    handler: str
     attempt: int
     """1 for the first."""
-    _emit: Emit = field(repr=False)
-    emitted: list[Emitted] = field(default_factory=list[Emitted])
-    """What this attempt has emitted so far, in order."""
-    _transaction: T_co | None = field(default=None, repr=False, kw_only=True)
+    site: Site = field(repr=False)
+    _emitted: list[Emitted] | None = field(default=None, repr=False)
+    _transaction: T_co | None = field(default=None, repr=False)
+
+    @property
+    def service(self) -> str:
+        """The service whose handler it is."""
+        return self.site.service
+
+    @property
+    def handler(self) -> str:
+        """The handler's id."""
+        return self.site.handler
+
+    @property
+    def emitted(self) -> list[Emitted]:
+        """What this attempt has emitted so far, in order."""
+        if self._emitted is None:
+            self._emitted = []
+        return self._emitted
 
     @property
     def id(self) -> str:
@@ -117,7 +140,7 @@ class Context(Generic[T_co]):
         declares the event's class; for a *delay* TypeError if it is no timedelta, ValueError unless
         it is positive, ConfigurationError if the service has no store.
         """
-        return EmittedId(self._emit(self, event, checked_delay(delay)))
+        return EmittedId(self.site.emit(self, event, checked_delay(delay)))
 
     def idempotency_key(self, step: str = "") -> str:
         """Make a key for an outside API that is the same on every attempt, restart and replay."""

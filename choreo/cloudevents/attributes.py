@@ -34,6 +34,8 @@ NON_EMPTY = frozenset(
 """Attributes that say something or are absent; an extension we do not know may be empty."""
 
 CONTROLS = bytes(range(0x20)) + b"\x7f"
+TO_VISIBLE = bytes(code ^ (code in CONTROLS or code > max(CONTROLS)) for code in range(256))
+"""Leaves visible ASCII as it is, and nothing else: the quickest look for all that is not."""
 _ILLEGAL = re.compile(
     "[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
     + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(17))

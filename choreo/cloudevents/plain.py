@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from choreo.cloudevents.attributes import CONTROLS
+from choreo.cloudevents.attributes import TO_VISIBLE
 from choreo.envelope import EMPTY, Envelope
 from choreo.timestamps import parse_rfc3339
 
@@ -28,6 +28,9 @@ TO_FORM = bytes(0x30 if code in b"0123456789" else code for code in range(256))
 TO_FRACTION = FORM.index(b".") + 1
 LOOKED_UP = ("specversion", "source", "type", "datacontenttype", "hopcount")
 """Attributes whose values repeat: they are judged once, together."""
+
+TRACE = ("traceparent", "tracestate", "baggage")
+"""Fields that headers of their own tell."""
 
 Values = Sequence[bytes | None]
 Told = tuple[str, str, str, int]
@@ -90,7 +93,6 @@ class Plain:
     """Reads what is plain among messages with certain header names."""
 
     __slots__ = (
-        "_conversing",
         "_extensions",
         "_headers",
         "_known",
@@ -123,7 +125,6 @@ class Plain:
         self._time = places.get("time", -1)
         told = {*LOOKED_UP, "time", "id", "correlationid"}
         rest = [place for name, place in places.items() if name not in told]
-        self._conversing = "correlationid" in places
         second = places.get("correlationid", places["id"])
         self._rest: itemgetter[Any] = itemgetter(places["id"], second, *rest)
         """Id and correlation id, if there is one, and then the others."""
@@ -137,8 +138,9 @@ class Plain:
 
     def read(self, values: Values, data: bytes | None) -> Envelope | None:
         """Build the envelope of what is plain; None for all else, be it legal or not."""
-        known = self._known
-        told = self._page.get(self._looked_up(values))
+        # CPython 3.11 looks up a callable attribute the slow way when it is called in one go.
+        known, look_up, pick = self._known, self._looked_up, self._rest
+        told = self._page.get(look_up(values))
         if told is None:
             return None
         if self._time >= 0:
@@ -149,21 +151,22 @@ class Plain:
                 or moment.translate(TO_FORM) != FORM
             ) and not known.exists(moment):
                 return None
-        rest = self._rest(values)
+        rest = pick(values)
         if not all(rest):
             return None
         raw = b"".join(rest)
-        if not raw.isascii() or not len(raw.translate(None, CONTROLS)) == len(raw) <= self._room:
+        if raw.translate(TO_VISIBLE) != raw or len(raw) > self._room:
             return None
         envelope: PlainEnvelope = _blank(PlainEnvelope)
         envelope.id = rest[0].decode()
-        envelope.correlation_id = rest[1].decode() if self._conversing else None
         envelope.source, envelope.type, envelope.content_type, envelope.hops = told
         envelope.data = data
         envelope.extensions = self._others(values) if self._extensions else EMPTY
-        if self._untraced:  # else what it leads to asks for each of them
+        if self._untraced:
             envelope.traceparent = envelope.tracestate = envelope.baggage = None
-        envelope.origin = (self, values)
+        else:
+            self._trace(envelope, values)
+        envelope.plain, envelope.values = self, values
         return envelope
 
     def learn(self, values: Values, envelope: Envelope) -> None:
@@ -182,6 +185,11 @@ class Plain:
         value = None if place is None else values[place]
         return None if value is None else value.decode()
 
+    def _trace(self, envelope: Envelope, values: Values) -> None:
+        for name in TRACE:
+            read = self._headers.get(name)
+            setattr(envelope, name, None if read is None else read(values))
+
     def _others(self, values: Values) -> dict[str, str]:
         return {name: (values[place] or b"").decode() for name, place in self._extensions}
 
@@ -189,9 +197,10 @@ class Plain:
 class PlainEnvelope(Envelope):
     """An envelope most of whose attributes become text when somebody asks for them first."""
 
-    __slots__ = ("origin",)
+    __slots__ = ("plain", "values")
 
-    origin: tuple[Plain, Values]
+    plain: Plain
+    values: Values
     """Where to read what is not there yet: legal, all of it."""
 
 
@@ -207,17 +216,14 @@ def _late(name: str) -> property:
         try:
             return get(envelope)
         except AttributeError:
-            plain, values = envelope.origin
-            value = plain.field(name, values)
+            value = envelope.plain.field(name, envelope.values)
             put(envelope, value)
             return value
 
     return property(read, put, slot.__delete__)
 
 
-AT_ONCE = frozenset(
-    ("id", "source", "type", "content_type", "correlation_id", "hops", "data", "extensions")
-)
+AT_ONCE = frozenset(("id", "source", "type", "content_type", "hops", "data", "extensions", *TRACE))
 """What is filled in when an envelope is read, so that it needs no second look."""
 
 for _name in Envelope.__slots__:

@@ -6,7 +6,7 @@ judged and written the long way.
 """
 
 from choreo.broker import Binding
-from choreo.cloudevents.attributes import CONTROLS, SPEC_VERSION, Limits
+from choreo.cloudevents.attributes import SPEC_VERSION, TO_VISIBLE, Limits
 from choreo.cloudevents.headers import CONTENT_TYPE
 from choreo.cloudevents.plain import FORM, MAX_WORDS, MAX_WORDS_BYTES, TO_FORM, TO_FRACTION, Known
 from choreo.cloudevents.spelling import OWN
@@ -52,11 +52,7 @@ class PlainWriter:
             return None
         values = [value for _, value in varied]
         raw = b"".join(values)
-        if (
-            not all(values)
-            or not raw.isascii()
-            or not len(raw.translate(None, CONTROLS)) == len(raw) <= self._room
-        ):
+        if not all(values) or raw.translate(TO_VISIBLE) != raw or len(raw) > self._room:
             return None
         headers: list[Header] = [self._specversion, varied[0], *fixed, (self._time, moment)]
         headers += varied[1:]

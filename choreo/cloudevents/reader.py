@@ -49,6 +49,8 @@ class EnvelopeReader:
         self._foreign = ForeignRules(binding, events, clock or SystemClock())
         self._plans: dict[tuple[str, ...], HeaderPlan] = {}
         self._plain: dict[tuple[str, ...], Plain] = {}
+        self._last_names: tuple[str, ...] = ()
+        self._last: Plain | None = None
         self._known = Known()
         self._no_headers = HeaderPlan((), binding, limits, self._known)
 
@@ -59,13 +61,23 @@ class EnvelopeReader:
         """
         if delivery.headers:
             names, values = zip(*delivery.headers)  # noqa: B905 -- pairs; a keyword costs a tenth
-            plain = self._plain.get(names)
+            plain = self._last if names == self._last_names else self._like_last(names)
             if plain is not None:
                 envelope = plain.read(values, delivery.body)
                 if envelope is not None:
                     return envelope
             return self._thoroughly(self._plans.get(names) or self._plan(names), values, delivery)
         return self._thoroughly(self._no_headers, (), delivery)
+
+    def _like_last(self, names: tuple[str, ...]) -> Plain | None:
+        """Find what reads messages with headers of these *names*: those to come are probably alike.
+
+        Comparing names costs less than looking them up, most of all where their texts are new.
+        """
+        plain = self._plain.get(names)
+        if plain is not None:
+            self._last_names, self._last = names, plain
+        return plain
 
     def _thoroughly(self, plan: HeaderPlan, values: Values, delivery: Delivery) -> Envelope | None:
         """Read what is not plain, and find out what is wrong with it if something is."""
@@ -113,6 +125,7 @@ class EnvelopeReader:
         if len(self._plans) >= MAX_PLANS:
             self._plans.clear()
             self._plain.clear()
+            self._last_names, self._last = (), None
             self._known = Known()
         plan = HeaderPlan(names, self._binding, self._limits, self._known)
         if len(names) <= MAX_PLANNED_HEADERS:

@@ -8,7 +8,7 @@ so is judged and written the long way, as an envelope.
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from choreo.cloudevents.attributes import CONTROLS
+from choreo.cloudevents.attributes import TO_VISIBLE
 from choreo.message import Header, Message
 
 HOPS = tuple(str(number).encode() for number in range(65))
@@ -48,9 +48,9 @@ def stencil(
         correlation, causation, source, hops = lineage
         text = f"{identity}{correlation}{key}{causation}{source}"
         if (
-            not (
-                text.isascii() and len(text.encode().translate(None, CONTROLS)) == len(text) <= room
-            )
+            not text.isascii()
+            or len(text) > room
+            or (raw := text.encode()).translate(TO_VISIBLE) != raw
             or not (identity and correlation and 0 <= hops < len(HOPS))
             or "" in (key, causation, source)
         ):

@@ -86,17 +86,19 @@ class Arrival:
 
     def _take_at_once(self, deliveries: Sequence[Delivery]) -> None:
         """Take in what no store is asked about: most have one handler, and no story."""
-        plain, hold, join = self._intake.plain, self._custody.take, self._ordering.lanes.add
+        plain, join = self._intake.plain, self._ordering.lanes.add
         leaving = self._departure.begun
+        taken: list[Received] = []
         for delivery in deliveries:
             job = None if leaving else plain(delivery)
             if job is None:
                 self._accept(*self._sort(delivery))
                 continue
-            hold(job.received)
+            taken.append(job.received)
             join(job.lane, job)
             if armed:
                 reached("accepted")
+        self._custody.take_all(taken)
 
     def _sort(self, delivery: Delivery) -> Sorted:
         condemned = None if self._guard is None else self._guard.condemned(delivery)
@@ -112,7 +114,9 @@ class Arrival:
             condemn(jobs, condemned)
         if not jobs:
             lone = lane(delivery, envelope, None)
-            jobs.append(Job(received, None, lone, reason=reason, error=error))
+            job = Job(received, None, lone)
+            job.reason, job.error = reason, error
+            jobs.append(job)
         return received, jobs, outcome
 
     async def _recall(self, jobs: Sequence[Job]) -> bool:

@@ -1,7 +1,8 @@
 """What a worker has taken in and not given back: counted, and settled in batches."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from operator import attrgetter
 
 from choreo.broker import Consumer
 from choreo.delivery.job import Received
@@ -9,6 +10,8 @@ from choreo.delivery.journal import Journals
 from choreo.delivery.limits import Limits
 from choreo.failpoints import reached
 from choreo.message import Delivery
+
+_size: Callable[[Received], int] = attrgetter("size")
 
 
 class Custody:
@@ -38,10 +41,15 @@ class Custody:
 
     def take(self, received: Received) -> None:
         """Take responsibility for *received*."""
-        self.held += 1
-        self._bytes += received.size
+        self.take_all((received,))
+
+    def take_all(self, batch: Sequence[Received]) -> None:
+        """Take responsibility for all of *batch*."""
+        self.held += len(batch)
+        self._bytes += sum(map(_size, batch))
         if self._journal.heard:
-            self._journal.received(received)
+            for received in batch:
+                self._journal.received(received)
 
     def release(self, received: Received) -> None:
         """Settle *received* soon, with others, unless it was dropped."""

@@ -34,16 +34,15 @@ class Endings:
         self._journal = journal
         self._ready_again = ready_again
         self._heard = journal.heard
-        self._fingerprint = records.books.fingerprint
-        self._release = lanes.release
-        self._settle = custody.release
+        self._lanes = lanes
+        self._custody = custody
 
     def end(self, job: Job, outcome: Outcome) -> None:
         """End a job that is out of its lane."""
         if self._heard:
             self._journal.ended(job, outcome)
         self._ended(job, outcome)
-        self._release(job.lane)
+        self._lanes.release(job.lane)
         self._owed(job)
         if job.parked is not None:
             _returned(job, outcome)
@@ -52,10 +51,10 @@ class Endings:
         """End a job that was handled, as ``end`` does, if no store, order or replay has a part."""
         if self._heard:
             self._journal.ended(job, HANDLED)
-        for waiter in self._inbox.ends(job.name, job, self._fingerprint(envelope)):
+        for waiter in self._inbox.ends(job.name, job, self._books.fingerprint(envelope)):
             self._ready_again(waiter)
-        self._release(job.lane)
-        self._settle(job.received)  # nobody else owes it an end
+        self._lanes.release(job.lane)
+        self._custody.release(job.received)  # nobody else owes it an end
 
     def end_queued(self, job: Job, outcome: Outcome) -> None:
         """End a job that its lane had not let out yet."""
@@ -103,7 +102,7 @@ class Endings:
         received = job.received
         received.owed -= 1
         if not received.owed:
-            self._settle(received)
+            self._custody.release(received)
 
 
 def _returned(job: Job, outcome: Outcome) -> None:

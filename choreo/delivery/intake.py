@@ -19,6 +19,10 @@ from choreo.replay import MAX_REPLAYS, Replayed, ReplayRefused
 logger = logging.getLogger(__name__)
 
 
+NOWHERE = "\0"
+"""Beginning of no topic."""
+
+
 class Reader(Protocol):
     """Finds the envelope in a delivery."""
 
@@ -81,10 +85,12 @@ class Intake:
         self._native_key = binding is not Binding.MQTT
         self._clock = clock
         self._replays = replays
+        self._replay_topics = NOWHERE if replays is None else replays.prefix
 
     def plain(self, delivery: Delivery) -> Job | None:
         """Make the job of what one handler wants and no store knows; None for all that is odd."""
-        if self._replays is not None and self._replays.holds(delivery.topic):
+        topic = delivery.topic
+        if topic.startswith(self._replay_topics):
             return None
         try:
             envelope = self._reader.read(delivery)
@@ -100,10 +106,9 @@ class Intake:
         if key is None or handler.apart or not self._native_key:
             lane = self.lane(delivery, envelope, handler)
         else:
-            lane = (index if self._by_handler else -1, delivery.topic, key)
-        job = Job(Received(delivery, envelope, len(body) if body else 0, 1), handler, lane)
-        job.name = f"{envelope.source}\0{envelope.id}\0{index}"
-        return job
+            lane = (index if self._by_handler else -1, topic, key)
+        name = f"{envelope.source}\0{envelope.id}{handler.suffix}"
+        return Job(Received(delivery, envelope, len(body) if body else 0, 1), handler, lane, name)
 
     def sort(self, delivery: Delivery) -> Sorted:
         """Find the envelope and the handlers of *delivery*, or why it has none; never raises."""

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Any, Generic, Protocol, TypeVar
 
 from choreo.context import Emitted
 from choreo.delivery.numbering import Number, Numbered
@@ -19,6 +20,39 @@ from choreo.replay import Behind
 from choreo.retry import Retry
 from choreo.store.lot import Line, Ticket
 from choreo.store.port import Key, Lease
+
+T = TypeVar("T")
+
+
+class Rich(Protocol):
+    """What may have rare attributes."""
+
+    rare: dict[str, Any] | None
+    """Those that differ from what nearly all have."""
+
+
+class Rare(Generic[T]):
+    """An attribute that few of a class's many objects have: the others need no room for it."""
+
+    __slots__ = ("_default", "_name")
+
+    def __init__(self, default: T) -> None:
+        self._default = default
+
+    def __set_name__(self, _: type[Rich], name: str) -> None:
+        """Hear what it is called."""
+        self._name = name
+
+    def __get__(self, one: Rich, _: type[Rich]) -> T:
+        """Tell the value, or what nearly all have."""
+        rare = one.rare
+        return self._default if rare is None else rare.get(self._name, self._default)
+
+    def __set__(self, one: Rich, value: T) -> None:
+        """Keep the value."""
+        if one.rare is None:
+            one.rare = {}
+        one.rare[self._name] = value
 
 
 class Outcome(Enum):
@@ -41,30 +75,42 @@ class Outcome(Enum):
     """Given up unfinished, for another consumer: the broker hands it over again."""
 
 
-@dataclass(slots=True, eq=False)
 class Received:
     """One delivery and the number of handlers that still owe it an end."""
 
-    delivery: Delivery
-    envelope: Envelope | None
-    size: int
-    owed: int
-    dropped: bool = False
-    """Its stream went to another consumer, or the service stops: it must not be settled."""
-    flight: int = 0
-    """The flight that it is aboard of, where a flight log is kept."""
-    suspect: bytes | None = None
+    __slots__ = ("delivery", "dropped", "envelope", "flight", "owed", "parked", "rare", "size")
+
+    suspect: Rare[bytes | None] = Rare(None)
     """Its 16 bytes if it may have killed a process."""
-    party: Party | None = None
+    party: Rare[Party | None] = Rare(None)
     """Beside whom it is handled, if it is suspect."""
-    generation: int = 0
+    generation: Rare[int] = Rare(0)
     """Which replay from the dead letters it is; 0 for what its producer sent."""
-    parked: bool = False
-    """It comes from the store, where it was parked, and not from the broker."""
-    forced: bool = False
+    forced: Rare[bool] = Rare(False)  # noqa: FBT003 -- a default
     """It is handled although the event is done."""
-    behind: Behind | None = None
+    behind: Rare[Behind | None] = Rare(None)
     """The replay that it follows, until somebody has asked how that one ended."""
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        envelope: Envelope | None,
+        size: int,
+        owed: int,
+        *,
+        parked: bool = False,
+    ) -> None:
+        self.delivery = delivery
+        self.envelope = envelope
+        self.size = size
+        self.owed = owed
+        self.dropped = False
+        """Its stream went to another consumer, or the service stops: it must not be settled."""
+        self.flight = 0
+        """The flight that it is aboard of, where a flight log is kept."""
+        self.parked = parked
+        """It comes from the store, where it was parked, and not from the broker."""
+        self.rare: dict[str, Any] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -85,53 +131,74 @@ class Drained:
     """Told how the job ended."""
 
 
-@dataclass(slots=True, eq=False)
 class Job:
     """One handler's share of one delivery."""
 
-    received: Received
-    handler: "Handler | None"
-    """None for what no handler can be found for: it only awaits its burial."""
-    lane: Hashable
-    attempt: int = 0
-    """Attempts begun so far."""
-    troubles: int = 0
+    __slots__ = (
+        "attempt",
+        "done",
+        "emitted",
+        "ending",
+        "handler",
+        "key",
+        "lane",
+        "line",
+        "name",
+        "order",
+        "outbound",
+        "parked",
+        "rare",
+        "reason",
+        "received",
+        "run",
+    )
+
+    troubles: Rare[int] = Rare(0)
     """Failures that were not the handler's: publishing, burying."""
-    done: bool = False
-    """The handler succeeded; what it emitted is to be published, or written with its end."""
-    emitted: Sequence[Emitted] = ()
-    """All that the handler emitted, once it succeeded."""
-    outbound: Sequence[Message] = ()
-    """The same as messages, in the same order."""
-    purpose: str | None = None
+    purpose: Rare[str | None] = Rare(None)
     """The business's own idempotency key, where the event's class names one."""
-    order: Numbered | None = None
-    """Its place in a numbered stream, where its handler keeps one in order."""
-    line: bytes | None = None
-    """Where in the lot it would wait, once somebody has asked."""
-    parked: Drained | None = None
-    """Where it was parked, if it comes from there."""
-    ending: Outcome | None = None
-    """How it ended, while that is not written yet."""
-    lease: Lease | None = None
+    lease: Rare[Lease | None] = Rare(None)
     """Held in the store while the handler runs, where it asked for one."""
-    held: bool = False
+    held: Rare[bool] = Rare(False)  # noqa: FBT003 -- a default
     """Resting until an outage is over."""
-    reason: Reason | None = None
-    """Set once the job is to be buried."""
-    buried: bool = False
+    buried: Rare[bool] = Rare(False)  # noqa: FBT003 -- a default
     """The broker has its dead letter."""
-    error: BaseException | None = None
-    first_failed: datetime | None = None
+    error: Rare[BaseException | None] = Rare(None)
+    first_failed: Rare[datetime | None] = Rare(None)
     """Wall time of the first failure."""
-    trace: str | None = None
+    trace: Rare[str | None] = Rare(None)
     """Trace context (a traceparent) of the last attempt that failed, where attempts are traced."""
-    run: int = 0
-    """Grows with every attempt and every abandonment, so that a late result is told apart."""
-    key: Key | None = None
-    """What its end is remembered under, once somebody has asked."""
-    name: str = ""
-    """The same as one text, of a job that no store, order or replay has a part in."""
+
+    def __init__(
+        self, received: Received, handler: "Handler | None", lane: Hashable, name: str = ""
+    ) -> None:
+        self.received = received
+        self.handler = handler
+        """None for what no handler can be found for: it only awaits its burial."""
+        self.lane = lane
+        self.name = name
+        """What its end is remembered under, as a text; empty if a store, order or replay has a part
+        in it."""
+        self.attempt = self.run = 0
+        self.done = False
+        """The handler succeeded; what it emitted is to be published, or written with its end."""
+        self.emitted: Sequence[Emitted] = ()
+        """All that the handler emitted, once it succeeded."""
+        self.outbound: Sequence[Message] = ()
+        """The same as messages, in the same order."""
+        self.reason: Reason | None = None
+        """Set once the job is to be buried."""
+        self.key: Key | None = None
+        """What its end is remembered under, once somebody has asked."""
+        self.order: Numbered | None = None
+        """Its place in a numbered stream, where its handler keeps one in order."""
+        self.line: bytes | None = None
+        """Where in the lot it would wait, once somebody has asked."""
+        self.parked: Drained | None = None
+        """Where it was parked, if it comes from there."""
+        self.ending: Outcome | None = None
+        """How it ended, while that is not written yet."""
+        self.rare: dict[str, Any] | None = None
 
     @property
     def names(self) -> dict[str, object]:
@@ -169,6 +236,8 @@ class Handler:
     deadline: timedelta
     seconds: float = field(init=False)
     """The deadline, as what is compared with a clock."""
+    suffix: str = field(init=False)
+    """Its number as the end of the text that its share of an event is remembered under."""
     process: Process = field(compare=False)
     """Takes one event through; newer versions of it go another way through the same handler."""
     gaps: Gaps | None = None
@@ -183,3 +252,4 @@ class Handler:
     def __post_init__(self) -> None:
         """Compute once what every attempt needs."""
         object.__setattr__(self, "seconds", self.deadline.total_seconds())
+        object.__setattr__(self, "suffix", f"\0{self.index}")

@@ -37,12 +37,12 @@ class Lanes(Generic[T]):
     def add(self, lane: Hashable, item: T) -> None:
         """Take *item* in: ready at once if its lane is idle, else behind those before it."""
         busy = self._busy
-        before = len(busy)
-        queue = busy.setdefault(lane, None)
-        if len(busy) > before:  # it was idle
+        if lane not in busy:
+            busy[lane] = None
             self.ready.append(item)
             return
         self._queued += 1
+        queue = busy[lane]
         if queue is None:
             busy[lane] = deque((item,))
         else:

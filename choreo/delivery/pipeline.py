@@ -5,15 +5,16 @@ there.
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol, cast
 
-from choreo.context import Context, Emit, Emitted, current
+from choreo.context import Context, Emit, Emitted, Site, current
 from choreo.delivery.books import Books
 from choreo.delivery.job import Job, Outcome, Process
 from choreo.delivery.outgoing import Outgoing
@@ -23,11 +24,17 @@ from choreo.errors import ConfigurationError, LateEmit, UndeclaredEmit
 from choreo.event import Event, event_type
 from choreo.failpoints import armed, reached
 from choreo.ids import derived
+from choreo.message import Message
 from choreo.middleware import Call, Middleware
 from choreo.plan import Kind, Plan
 from choreo.store.port import Verdict
 
 Invoke = Callable[[Event, Context], Awaitable[object]]
+
+Decode = Callable[[Envelope], Event]
+
+Gather = Callable[[Context, object], Sequence[Message]]
+"""Takes what an attempt returned and emitted, and writes it."""
 
 Prepare = Callable[[Job], Event | None]
 """Decodes; None for an event that the handler does not want."""
@@ -57,13 +64,14 @@ class Parts:
 
 def compose(
     plan: Plan,
-    decode: Callable[[Envelope], Event],
+    decode: Decode,
     provided: Mapping[str, object],
     parts: Parts,
 ) -> Process:
     """Compose the coroutine function that takes *plan*'s handler through one attempt."""
-    prepare = _preparer(plan, decode)
-    attempt = _attempter(plan, prepare, provided, parts)
+    prepare = _preparer(plan, _announced(decode))
+    invoke, gather = _invoker(plan, provided, parts), _gatherer(parts.outgoing)
+    attempt = _attempter(plan, prepare, invoke, gather, parts)
     if plan.transaction is not None:
         return _transacted(prepare, attempt, parts.books)
     if plan.options.lease is not None:
@@ -108,7 +116,20 @@ def _transacted(prepare: Prepare, attempt: Attempt, books: Books) -> Process:
     return process
 
 
-def _preparer(plan: Plan, decode: Callable[[Envelope], Event]) -> Prepare:
+def _announced(decode: Decode) -> Decode:
+    """Arrive at a failpoint after decoding, if any is armed by now."""
+    if not armed:
+        return decode
+
+    def announced(envelope: Envelope) -> Event:
+        event = decode(envelope)
+        reached("decoded")
+        return event
+
+    return announced
+
+
+def _preparer(plan: Plan, decode: Decode) -> Prepare:
     """Decode, and filter where the handler wants only some; None for what it does not want."""
     when = plan.options.when
     purpose = event_type(plan.event).idempotency_key
@@ -117,8 +138,6 @@ def _preparer(plan: Plan, decode: Callable[[Envelope], Event]) -> Prepare:
         envelope = job.received.envelope
         assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
         event = decode(envelope)
-        if armed:
-            reached("decoded")
         if when is not None and not when(event):
             return None
         if purpose is not None:
@@ -130,49 +149,59 @@ def _preparer(plan: Plan, decode: Callable[[Envelope], Event]) -> Prepare:
 
 
 def _attempter(
-    plan: Plan, prepare: Prepare, provided: Mapping[str, object], parts: Parts
+    plan: Plan, prepare: Prepare, invoke: Invoke, gather: Gather, parts: Parts
 ) -> Attempt:
     """Compose what calls the handler once and keeps what it emitted, unless it was abandoned."""
-    emit, invoke = _emitter(plan, parts), _invoker(plan, provided, parts)
-    service, name, outgoing = parts.service, plan.id, parts.outgoing
+    site = Site(parts.service, plan.id, _emitter(plan, parts))
+    ended = replace(site, emit=_too_late)
     trace = parts.tracer.process if parts.tracer is not None else None
+    enter, leave = current.set, current.reset
 
     async def attempt(
         job: Job, event: Event | None = None, transaction: object = None
     ) -> Outcome | None:
         if event is None and (event := prepare(job)) is None:
             return Outcome.FILTERED
-        run, received = job.run, job.received
-        envelope, delivery = received.envelope, received.delivery
+        received, run = job.received, job.run
+        envelope = received.envelope
         assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
-        context: Context[object] = Context(envelope, delivery, service, name, job.attempt, emit, [])
-        context._transaction = transaction  # noqa: SLF001 -- the pipeline owns the context it made
-        token = current.set(context)
+        context = Context(envelope, received.delivery, job.attempt, site, None, transaction)
+        token = enter(context)
         following = trace(job) if trace is not None else None
+        outbound: Sequence[Message] = ()
         try:
             if armed:
                 reached("handling")
             result = await invoke(event, context)
-            if result is not None:
-                _collect(context, result)
-            emitted = context.emitted
-            outbound = outgoing.caused(emitted, envelope) if emitted else ()
-            if armed:
-                reached("handled")
-        except BaseException as error:
-            if following is not None:
-                following.end(error)
-            raise
+            kept = context._emitted  # noqa: SLF001 -- the pipeline owns the context it made
+            if result is not None or kept or armed:
+                outbound = gather(context, result)
         finally:
-            current.reset(token)
-            context._emit = _too_late  # noqa: SLF001 -- as above
-        if following is not None:
-            following.end(None)
+            leave(token)
+            context.site = ended
+            if following is not None:
+                following.end(sys.exception())
         if job.run == run:
-            job.done, job.emitted, job.outbound = True, emitted, outbound
+            job.done = True
+            if outbound:
+                job.emitted, job.outbound = context.emitted, outbound
         return None
 
     return attempt
+
+
+def _gatherer(outgoing: Outgoing) -> Gather:
+    """Compose what takes what a handler returned for emitted, and writes all that it emitted."""
+
+    def gather(context: Context, result: object) -> Sequence[Message]:
+        if result is not None:
+            _collect(context, result)
+        emitted = context.emitted
+        outbound = outgoing.caused(emitted, context.envelope) if emitted else ()
+        reached("handled")
+        return outbound
+
+    return gather
 
 
 def _emitter(plan: Plan, parts: Parts) -> Emit:
@@ -208,7 +237,7 @@ def _too_late(context: Context, event: Event, _delay: timedelta | None) -> str:
 def _collect(context: Context, result: Any) -> None:  # noqa: ANN401 -- whatever a handler returned
     """Emit what a handler returned: one event, or several."""
     if isinstance(result, Event):
-        context._emit(context, result, None)  # noqa: SLF001 -- the pipeline owns the context it made
+        context.site.emit(context, result, None)
         return
     events = result
     if not isinstance(events, Iterable) or isinstance(events, str | bytes):
@@ -218,7 +247,7 @@ def _collect(context: Context, result: Any) -> None:  # noqa: ANN401 -- whatever
             raise UndeclaredEmit(
                 f"handler {context.handler} emitted a {type(event).__name__}, which is no event"
             )
-        context._emit(context, event, None)  # noqa: SLF001 -- as above
+        context.site.emit(context, event, None)
 
 
 def _invoker(plan: Plan, provided: Mapping[str, object], parts: Parts) -> Invoke:

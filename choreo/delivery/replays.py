@@ -20,12 +20,13 @@ class Replays:
 
     def __init__(self, service: str, capabilities: Capabilities) -> None:
         self._service = service
-        self._prefix = replay_prefix(service, capabilities)
+        self.prefix = replay_prefix(service, capabilities)
+        """What the topics of replays begin with, and few others."""
         self._levels = capabilities.topic_levels
 
     def holds(self, topic: str) -> bool:
         """Say whether *topic* is one of this service's replays; nothing else on it counts (T3)."""
-        return topic.startswith(self._prefix) if self._levels else topic == self._prefix
+        return topic.startswith(self.prefix) if self._levels else topic == self.prefix
 
     def read(self, delivery: Delivery) -> Replayed | None:
         """Restore what is to be handled again; None for a note, or where a kept one is taken away.

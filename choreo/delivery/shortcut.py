@@ -16,7 +16,6 @@ from choreo.delivery.endings import Endings
 from choreo.delivery.inbox import Inbox
 from choreo.delivery.job import Job, Outcome
 from choreo.delivery.slots import Slot
-from choreo.envelope import Envelope
 from choreo.message import Delivery
 
 Way = Callable[[Job, Slot], Coroutine[Any, Any, None]]
@@ -37,13 +36,13 @@ class Ways:
 class Shortcut:
     """Takes jobs to their ends that need nothing else."""
 
-    __slots__ = ("_attempts", "_begins", "_begun", "_end", "_outages", "_ways")
+    __slots__ = ("_attempts", "_begun", "_endings", "_inbox", "_outages", "_ways")
 
     def __init__(self, attempts: Attempts, inbox: Inbox[Job], endings: Endings, ways: Ways) -> None:
         self._attempts = attempts
         self._outages = attempts.outages
-        self._begins = inbox.begins
-        self._end: Callable[[Job, Envelope], None] = endings.end_plain
+        self._inbox = inbox
+        self._endings = endings
         self._ways = ways
         self._begun = ways.begun
 
@@ -56,7 +55,7 @@ class Shortcut:
             or handler is None
             or envelope is None
             or self._outages
-            or not self._begins(name, job)
+            or not self._inbox.begins(name, job)
         ):
             await self._ways.long(job, slot)
             return
@@ -64,8 +63,9 @@ class Shortcut:
             self._begun(job.received.delivery)
         job.attempt = job.run = 1
         slot.deadline = slot.began + handler.seconds
+        process = handler.process
         try:
-            outcome = await handler.process(job)
+            outcome = await process(job)
         except BaseException as error:  # the attempt: whatever a handler raises is its result
             if self._attempts.interrupts(error):
                 raise
@@ -74,7 +74,7 @@ class Shortcut:
             outcome = slot.deadline = None
         else:
             if outcome is None and job.run == 1 and not job.outbound:
-                self._end(job, envelope)
+                self._endings.end_plain(job, envelope)
                 return
             slot.deadline = None
         await self._ways.onward(job, slot, outcome if job.run == 1 else None)

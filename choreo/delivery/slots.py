@@ -42,7 +42,17 @@ SWEEP = 0.25
 class Slot:
     """One task and the job it is at."""
 
-    __slots__ = ("abandoned", "began", "deadline", "expired", "job", "reported", "task")
+    __slots__ = (
+        "abandoned",
+        "awake",
+        "began",
+        "deadline",
+        "expired",
+        "job",
+        "leaving",
+        "reported",
+        "task",
+    )
 
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
@@ -53,8 +63,13 @@ class Slot:
         """Monotonic time at which the running handler is cancelled; None outside handlers."""
         self.expired: float | None = None
         """When it was cancelled for its deadline."""
-        self.reported = False
+        self.reported: Job | None = None
+        """The job of which it was told that its thread is past its deadline."""
         self.abandoned = False
+        self.awake = False
+        """It looks for work, or is at some."""
+        self.leaving = False
+        """It takes no other job."""
 
     @property
     def cancelled(self) -> bool:
@@ -94,7 +109,7 @@ class Slots:
         self._ready = ready
         self._owner = owner
         self.busy = 0
-        """Number of jobs that slots are at now, or that were set aside."""
+        """Slots that look for work or are at some, and jobs that were set aside."""
         self.short = True
         """The owner waits for room, and wants to hear of it."""
         self._aside: dict[Job, None] = {}
@@ -151,6 +166,7 @@ class Slots:
         if self._timer:
             self._timer.cancel()
         for slot in (*self._slots, *self.zombies):
+            slot.leaving = True
             if slot.task:
                 slot.task.cancel()
 
@@ -177,43 +193,38 @@ class Slots:
 
     async def _run(self, slot: Slot) -> None:
         decimal.getcontext()  # set before a handler does, so that it is not taken for a leak
-        clean = copy_context()
-        self._waking = False
-        task = asyncio.current_task()
+        clean, task = copy_context(), asyncio.current_task()
         assert task is not None  # noqa: S101 -- it is the slot's own
         ready, advance, monotonic = self._ready, self._owner.advance, self._clock.monotonic
-        since = monotonic()
-        while not (slot.abandoned or self.closed):
-            if not ready:
-                await self._rest()
-                since = monotonic()
-                continue
-            now = monotonic()
-            if now - since > SLICE:
-                await asyncio.sleep(0)
-                since = monotonic()
-                continue
-            job = ready.popleft()
-            if not ready:
-                if self.short:
-                    self._owner.freed()
-            elif not self._waking:
-                self.wake()
-            slot.job, slot.began = job, now
-            self.busy += 1
-            try:
+        try:
+            self._rise(slot)
+            until = monotonic() + SLICE
+            while not slot.leaving:
+                now = monotonic()
+                if not ready or now > until:
+                    await (asyncio.sleep(0) if ready else self._rest(slot))
+                    until = monotonic() + SLICE
+                    continue
+                job = ready.popleft()
+                if not ready:
+                    if self.short:
+                        self._owner.freed()
+                elif not self._waking:
+                    self.wake()
+                slot.job, slot.began = job, now
                 await advance(job, slot)
-            finally:
                 slot.job = slot.deadline = slot.expired = None
-                slot.reported = False
-                if not slot.abandoned:
-                    self.busy -= 1
-                    if self.short or self._watchers:
-                        self._tell()
-            if task.cancelling() or _differs(clean):
-                return
+                if self.short or self._watchers:
+                    self._tell()
+                if task.cancelling() or _differs(clean):
+                    return
+        finally:
+            slot.job = slot.deadline = None
+            if slot.awake:
+                self._lie_down(slot)
 
-    async def _rest(self) -> None:
+    async def _rest(self, slot: Slot) -> None:
+        self._lie_down(slot)
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._idle.append(waiter)
         try:
@@ -222,8 +233,17 @@ class Slots:
             if waiter in self._idle:
                 self._idle.remove(waiter)
             raise
-        self._waking = False
+        self._rise(slot)
         self._watch()
+
+    def _rise(self, slot: Slot) -> None:
+        self._waking = False
+        self.busy += 1
+        slot.awake = True
+
+    def _lie_down(self, slot: Slot) -> None:
+        slot.awake = False
+        self._left()
 
     def _left(self) -> None:
         self.busy -= 1
@@ -267,8 +287,8 @@ class Slots:
             if job is None or deadline is None or now < deadline or job.done:
                 continue  # once its handler is done only the store's own limits count
             if job.handler is not None and job.handler.plan.kind is Kind.THREAD:
-                if not slot.reported:
-                    slot.reported = True
+                if slot.reported is not job:
+                    slot.reported = job
                     logger.warning("handler thread is past its deadline", extra=job.names)
             elif slot.expired is None:
                 slot.expired = now
@@ -283,12 +303,12 @@ class Slots:
             self._watch()
 
     def _abandon(self, slot: Slot) -> None:
-        slot.abandoned = True
+        slot.abandoned = slot.leaving = True
         if slot.job is not None:
             slot.job.run += 1
         self._slots.remove(slot)
         self.zombies.append(slot)
-        self._left()
+        self._lie_down(slot)
 
 
 def _differs(clean: Context) -> bool:

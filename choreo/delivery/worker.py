@@ -64,13 +64,10 @@ class Worker:
         self._inbox = records.inbox
         self._attempts = Attempts(records, limits, environment, self._journal, self)
         self._waiting: Waiting[Job] = Waiting(environment.clock, self.ready_again)
-        self._slots = Slots(
-            limits.concurrency, limits.grace, environment.clock, self._lanes.ready, self
-        )
+        clock, ready = environment.clock, self._lanes.ready
+        self._slots = Slots(limits.concurrency, limits.grace, clock, ready, self)
         self._custody = Custody(limits, self._journal, self.crashed)
-        self._demand = Demand(
-            limits, self._custody, self._lanes.ready, self._slots, environment.clock
-        )
+        self._demand = Demand(limits, self._custody, ready, self._slots, clock)
         self._ordering = Ordering(records.sequencing, self._lanes, environment, self._journal, self)
         self._departure = Departure(
             self._lanes, self._inbox, self._waiting, self._slots, self._ordering, self
@@ -87,17 +84,18 @@ class Worker:
         self._handover = Handover(records, self._turns, self._recovery, self._slots, self)
         orders = (self._ordering, self._recovery)
         self._arrival = Arrival(intake, records, self._bounds, *orders, self._journal, self._random)
-        self.advance: Way = self._advance
+        self.advance: Way = self._advance if records.books.durable else self._shortcut()
         """Takes a job as far as it gets: to its end, or to a wait for another attempt."""
-        if not records.books.durable:
-            begun = self._custody.note_begun if limits.finish_begun else None
-            ways = Ways(long=self._advance, onward=self._handover.go_on, begun=begun)
-            self.advance = Shortcut(self._attempts, self._inbox, self._endings, ways).advance
         self._crash: Exception | None = None
 
     @property
     def _bounds(self) -> Bounds:
         return Bounds(custody=self._custody, demand=self._demand, departure=self._departure)
+
+    def _shortcut(self) -> Way:
+        begun = self._custody.note_begun if self._finish_begun else None
+        ways = Ways(long=self._advance, onward=self._handover.go_on, begun=begun)
+        return Shortcut(self._attempts, self._inbox, self._endings, ways).advance
 
     def _yard(self, intake: Intake) -> Yard:
         return Yard(

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import pytest
 
 from choreo import ConfigurationError, Context, Event, Router, Service
+from choreo.context import Site
 from choreo.envelope import Envelope
 from choreo.message import Delivery
 from choreo.plan import Plan
@@ -181,9 +182,8 @@ def planned(handler: Callable[..., Any], **options: Any) -> Plan:  # noqa: ANN40
 
 def context(transaction: Sql | None = None) -> Context[Sql]:
     envelope = Envelope(id="1", source="urn:test", type="Placed", data=None)
-    return Context(
-        envelope, Delivery("t", b""), "shop", "charge", 1, unheard, _transaction=transaction
-    )
+    site = Site("shop", "charge", unheard)
+    return Context(envelope, Delivery("t", b""), 1, site, _transaction=transaction)
 
 
 def unheard(_: Context, __: Event, ___: object) -> str:

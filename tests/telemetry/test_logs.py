@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from choreo.context import Context, current
+from choreo.context import Context, Site, current
 from choreo.envelope import Envelope
 from choreo.event import Event
 from choreo.logs import IDS, ContextFilter, JsonFormatter, Repeats, TextFormatter, configure
@@ -37,7 +37,8 @@ def attempt(number: int, *, traceparent: str | None = None) -> Context:
         causation_id=f"cause-{number}",
         traceparent=traceparent,
     )
-    return Context(envelope, Delivery("t", b""), "shop", f"handler-{number}", number, _emit)
+    site = Site("shop", f"handler-{number}", _emit)
+    return Context(envelope, Delivery("t", b""), number, site)
 
 
 @contextmanager
