@@ -22,6 +22,7 @@ from choreo.telemetry.propagation import (
     span_context,
     with_baggage,
 )
+from choreo.telemetry.unwanted import Foreseen
 
 NOWHERE = Context()
 """Nothing is ambient there: what the code that started the service left is not the event's."""
@@ -43,6 +44,7 @@ class Consuming:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
+        self._foreseen = Foreseen(scene.spans)
         self._sites: dict[tuple[int, str], _Site] = {}
 
     @harmless
@@ -55,7 +57,10 @@ class Consuming:
         site = self._sites.get((handler.index, delivery.stream)) or self._site(handler, delivery)
         span = token = None
         if scene.spans is not None:
-            span = self._process_span(scene.spans, site, job, envelope)
+            creation = creation_context(envelope)
+            span = self._foreseen.unwanted(self._adopted(creation)) or self._process_span(
+                scene.spans, site, job, envelope, creation
+            )
             inside = set_span_in_context(span, NOWHERE)
             baggage = envelope.baggage
             token = attach(inside if baggage is None else with_baggage(inside, baggage))
@@ -109,9 +114,15 @@ class Consuming:
         self._sites[handler.index, delivery.stream] = site
         return site
 
-    def _process_span(self, spans: Spans, site: _Site, job: Job, envelope: Envelope) -> Span:
+    def _process_span(
+        self,
+        spans: Spans,
+        site: _Site,
+        job: Job,
+        envelope: Envelope,
+        creation: SpanContext | None,
+    ) -> Span:
         delivery = job.received.delivery
-        creation = creation_context(envelope)
         span = spans.start_span(
             site.name,
             NOWHERE if creation is None else below(self._adopted(creation)),
