@@ -80,6 +80,10 @@ class Link(Protocol):
         """Set a savepoint, unless nothing was written since the last, which it replaces."""
         ...
 
+    def mark_at_once(self) -> bool:
+        """Do the same, if that takes no turn of its own; say whether it did."""
+        ...
+
     async def seal(self) -> None:
         """Keep what was written since the savepoint; raise if a statement in it has failed."""
         ...

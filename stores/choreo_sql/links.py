@@ -59,11 +59,16 @@ class SqliteLink(Carried):
 
     async def mark(self) -> None:
         """Set a savepoint with the next statement, unless one is to be set with it already."""
+        self.mark_at_once()
+
+    def mark_at_once(self) -> bool:
+        """Do so: it never takes a turn of its own."""
         if not self._thread.pending:
             if self._marked:
                 self._thread.before(f"RELEASE {SAVEPOINT}")
             self._thread.before(f"SAVEPOINT {SAVEPOINT}")
             self._marked = True
+        return True
 
     async def seal(self) -> None:
         """Leave it to the next savepoint, or the commit."""
@@ -131,12 +136,19 @@ class PostgresLink(Carried):
 
     async def mark(self) -> None:
         """Set a savepoint, unless nothing was written since the last, which it replaces."""
-        if not self._marked:
+        if self.mark_at_once():
+            return
+        if self._marked:
+            await self.seal()
+        else:
             await self._asked(self.driver.execute(f"SAVEPOINT {SAVEPOINT}"))
             self._marked = True
-        elif not self._fresh:
-            await self.seal()
         self._fresh = False
+
+    def mark_at_once(self) -> bool:
+        """Do so, if nothing was written since the last."""
+        fresh, self._fresh = self._fresh, False
+        return fresh
 
     async def seal(self) -> None:
         """Keep what was written since the savepoint, and set the next one in the same trip."""

@@ -26,8 +26,16 @@ class Host(Protocol):
         ...
 
 
-class Recorder(Protocol):
-    """Who writes what a member ends with."""
+class Stage(Protocol):
+    """Where members have their turns."""
+
+    async def enter(self, member: "Member", /) -> bool:
+        """Wait until it is the turn of *member*, which was called; False if it has none here."""
+        ...
+
+    def left(self, member: "Member", /) -> None:
+        """Hear that *member* wants nothing more."""
+        ...
 
     async def record(self, member: "Member", end: End, /) -> Verdict:
         """Write *end*, or see to it that it is written before the commit."""
@@ -50,11 +58,12 @@ class Member:
         self._host = host
         self._claimed: Claimed | None = None
         self._transaction: SqlTransaction | None = None
-        self._recorder: Recorder | None = None
-        loop = asyncio.get_running_loop()
-        self._admitted: asyncio.Future[None] = loop.create_future()
-        self._left: asyncio.Future[None] = loop.create_future()
-        self._settled: asyncio.Future[None] = loop.create_future()
+        self._stage: Stage | None = None
+        self._left = False
+        self._loop = asyncio.get_running_loop()
+        self._called: asyncio.Future[Stage | None] = self._loop.create_future()
+        self._turn: asyncio.Future[bool] | None = None
+        self._settled: asyncio.Future[None] = self._loop.create_future()
 
     # ── as the pipeline has it ────────────────────────────────────────────────────────────────
 
@@ -66,11 +75,11 @@ class Member:
 
     async def complete(self, end: End, /) -> Verdict:
         """Write *end*; raise what the handler's own unwritten changes meet with."""
-        assert self._recorder is not None  # noqa: S101 -- as above
+        assert self._stage is not None  # noqa: S101 -- as above
         self.transaction.check()
         await self.transaction.flush()
         self.transaction.check()
-        verdict = await self._recorder.record(self, end)
+        verdict = await self._stage.record(self, end)
         self.completed = verdict is Verdict.WRITTEN
         return verdict
 
@@ -78,9 +87,10 @@ class Member:
         """Wait for the turn, or for the verdict."""
         self._host.join(self)
         try:
-            await self._admitted
+            stage = await self._called
+            while stage is not None and not await stage.enter(self):
+                stage = await self._called
         except BaseException:
-            # Cancelled in the moment in which the turn came.
             await self._leave()
             raise
         return self
@@ -101,39 +111,67 @@ class Member:
             await self._settled
 
     async def _leave(self) -> None:
+        self._left = True
         try:
             if self._transaction is not None:
                 await self._transaction.close()
         finally:
-            if not self._left.done():
-                self._left.set_result(None)
+            if self._stage is not None:
+                self._stage.left(self)
 
     # ── as who gives turns has it ─────────────────────────────────────────────────────────────
 
     @property
     def gone(self) -> bool:
-        """Say whether it waits no longer."""
-        return self._admitted.done()
+        """Say whether it waits no longer to be called."""
+        return self._left or self._called.done()
+
+    @property
+    def began(self) -> bool:
+        """Say whether it has, or had, its turn."""
+        return self._transaction is not None
 
     @property
     def claimed(self) -> Claimed:
         """The rows that were claimed for it."""
-        assert self._claimed is not None  # noqa: S101 -- whoever had a turn has them
+        assert self._claimed is not None  # noqa: S101 -- whoever was called has them
         return self._claimed
 
     @property
     def silent(self) -> bool:
         """Say whether nothing was written for it yet but rows that can be taken away again."""
-        return not (self.transaction.spoke or self.claimed.there)
+        spoke = self._transaction is not None and self._transaction.spoke
+        return not (spoke or self.claimed.there)
 
-    async def turn(self, link: Link, recorder: Recorder, claimed: Claimed) -> None:
-        """Let its handler run, and return when it has left."""
-        self.verdict = Verdict.WRITTEN
-        self._recorder = recorder
+    def call(self, stage: Stage, claimed: Claimed) -> None:
+        """Have it come to *stage*, where *claimed* rows are its own."""
+        self._stage = stage
         self._claimed = claimed
+        self._called.set_result(stage)
+
+    async def turn(self) -> bool:
+        """Wait, called, for its turn, or to be put off."""
+        self._turn = self._loop.create_future()
+        return await self._turn
+
+    def come(self) -> None:
+        """Have its turn begin, if it waits for that already."""
+        if self._turn is not None and not self._turn.done():
+            self._turn.set_result(True)
+
+    def begin(self, link: Link) -> None:
+        """Let its handler run."""
+        self.verdict = Verdict.WRITTEN
         self._transaction = SqlTransaction(link)
-        self._admitted.set_result(None)
-        await self._left
+
+    def put_off(self) -> None:
+        """Have it wait to be called once more."""
+        if self._left:
+            return
+        self._stage = None
+        self._called = self._loop.create_future()
+        if self._turn is not None and not self._turn.done():
+            self._turn.set_result(False)
 
     def suspected(self) -> None:
         """Have its turn in a transaction of its own: one with others was lost."""
@@ -142,14 +180,14 @@ class Member:
     def judged(self, verdict: Verdict) -> None:
         """Tell it that it has no turn to wait for."""
         self.verdict = verdict
-        if not self._admitted.done():
-            self._admitted.set_result(None)
+        if not self._called.done():
+            self._called.set_result(None)
 
     def refuse(self, error: BaseException) -> None:
         """Tell it that it can have no turn."""
-        if not self._admitted.done():
-            self._admitted.set_exception(_own(error))
-            self._admitted.exception()  # whoever was cancelled meanwhile does not ask
+        if not self._called.done():
+            self._called.set_exception(_own(error))
+            self._called.exception()  # whoever was cancelled meanwhile does not ask
 
     def committed(self) -> None:
         """Tell it that all of it is kept."""

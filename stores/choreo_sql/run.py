@@ -1,6 +1,5 @@
 """One transaction that several events share, from its begin to its commit."""
 
-import asyncio
 from collections.abc import Sequence
 from itertools import zip_longest
 from operator import itemgetter
@@ -10,7 +9,7 @@ from choreo.failpoints import reached
 from choreo.store.outbox import Emission
 from choreo.store.port import End, State, Verdict
 from choreo_sql import outbox
-from choreo_sql.claiming import Claimed, Wish, approach, bury, give_up, take_over
+from choreo_sql.claiming import Claimed, Wish, approach, bury, give_up
 from choreo_sql.connections import Connections
 from choreo_sql.effect import ABORTED, SWALLOWED
 from choreo_sql.failures import code, of_constraint, of_one
@@ -20,6 +19,7 @@ from choreo_sql.member import Member
 from choreo_sql.scopes import Scopes
 from choreo_sql.settings import shown
 from choreo_sql.transaction import TransactionMisused
+from choreo_sql.turns import Turns
 
 
 class Run:
@@ -37,25 +37,27 @@ class Run:
         self._scopes = scopes
         self._link = link
         self._members = members
-        self._span = span
         self._alone = len(members) == 1
         self._claimed = False
-        self._said = True
-        """Something was said since the savepoint."""
-        self._done: list[Member] = []
-        self._undone: list[Claimed] = []
-        self.turns = 0
+        self._turns = Turns(connections, link, self, span=span, shared=not self._alone)
+
+    @property
+    def turns(self) -> int:
         """How many had one."""
-        self.late = False
+        return self._turns.count
+
+    @property
+    def late(self) -> bool:
         """The time was over before all had one."""
+        return self._turns.late
 
     async def through(self) -> Sequence[Member]:
         """Give turns, and commit; return those that had none, and wait for the next time."""
         try:
             claimed = await self._claim()
             self._claimed = True
-            again = await self._give_turns(claimed)
-            if self._done:
+            await self._turns.give(zip(self._members, claimed, strict=True))
+            if self._turns.done:
                 await self._commit()
         except StoreError as error:
             return self._lose(error)
@@ -66,12 +68,14 @@ class Run:
             raise
         finally:
             self._link.info.pop(IN_HAND, None)  # where this was cut short in the midst of a turn
-        for member in self._done:
+        for member in self._turns.done:
             member.committed()
-        return again
+        return self._turns.again
 
     async def record(self, member: Member, end: End, /) -> Verdict:
         """Write what concerns the member alone at once, in its savepoint; the rest with others."""
+        if self._turns.ended:
+            raise StoreError(f"{self._where}: the transaction was given up; it is tried again")
         if not self._alone and member.silent and end.state is State.DONE and _plain(end):
             member.emitted, member.later = end.emitted, member.transaction.put_off()
             return Verdict.WRITTEN
@@ -118,60 +122,14 @@ class Run:
             await self._link.begin()
             return await approach(self._link.own, self._scopes, wishes, self._link.say)
 
-    async def _give_turns(self, claimed: Sequence[Claimed]) -> Sequence[Member]:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._span
-        again: list[Member] = []
-        for member, one in zip(self._members, claimed, strict=True):
-            verdict = one.answer.verdict
-            if verdict is not Verdict.WRITTEN:
-                member.judged(verdict)
-            self.late = self.late or (self.turns > 0 and loop.time() > end)
-            if verdict is not Verdict.WRITTEN or member.gone or self.late:
-                self._undone.append(one)
-                if not member.gone:
-                    again.append(member)
-                continue
-            await self._turn(member, one)
-        return again
-
-    async def _turn(self, member: Member, claimed: Claimed) -> None:
-        if self._said or claimed.there:
-            async with self._connections.own():
-                if not self._alone:
-                    await self._link.mark()
-                await take_over(self._link.own, claimed.there)
-        self._said = bool(claimed.there)
-        if member.gone:
-            self._undone.append(claimed)
-            await self._back()
-            return
-        self.turns += 1
-        await member.turn(self._link, self, claimed)
-        self._said = not member.silent
-        if member.completed:
-            self._done.append(member)
-            return
-        if member.sealed:  # its savepoint is gone, and so is the way back
-            raise StoreError(f"{self._where}: a handler left too late; it is tried again")
-        self._undone.append(claimed)
-        await self._back()
-
-    async def _back(self) -> None:
-        """Undo what was said since the savepoint."""
-        if self._said and not self._alone:
-            async with self._connections.own():
-                await self._still(self._link)
-                await self._link.back()
-
     async def _say_later(self) -> None:
         """Execute what handlers put off, together; one by one if that is refused."""
-        later = [member for member in self._done if member.later]
+        later = [member for member in self._turns.done if member.later]
         if not later:
             return
         async with self._connections.own():
-            await self._still(self._link)
-            if self._said:
+            await self._turns.still()
+            if self._turns.said:
                 await self._link.mark()
         try:
             await self._link.ask_all(_in_turn([member.later for member in later]))
@@ -179,7 +137,7 @@ class Run:
             raise
         except Exception:  # noqa: BLE001 -- whatever the driver raises: whose it is will be found
             async with self._connections.own():
-                await self._still(self._link)
+                await self._turns.still()
                 await self._link.back()
             for member in later:
                 await self._say_alone(member)
@@ -193,26 +151,21 @@ class Run:
             raise
         except Exception as error:  # noqa: BLE001 -- as above: it is the handler's failure
             async with self._connections.own():
-                await self._still(self._link)
+                await self._turns.still()
                 await self._link.back()
-            self._done.remove(member)
-            self._undone.append(member.claimed)
+            self._turns.done.remove(member)
+            self._turns.undone.append(member.claimed)
             member.failed(error)
             return
         async with self._connections.own():
             await self._link.seal()
 
-    async def _still(self, link: Link) -> None:
-        """Raise StoreError unless the transaction is still open."""
-        if not link.sound or not await link.whole(spoke=True):
-            raise StoreError(f"{self._where}: the transaction was lost; it is tried again")
-
     async def _commit(self) -> None:
         await self._say_later()
-        emitted = [emission for member in self._done for emission in member.emitted]
+        emitted = [emission for member in self._turns.done for emission in member.emitted]
         async with self._connections.own():
-            await self._still(self._link)
-            await give_up(self._link.own, self._undone)
+            await self._turns.still()
+            await give_up(self._link.own, self._turns.undone)
             await self._emit(emitted)
             reached("recorded")
             if not await self._link.commit():
@@ -220,10 +173,11 @@ class Run:
 
     def _lose(self, error: StoreError) -> Sequence[Member]:
         """Tell who has ended; return who has not had a turn, unless the store is away."""
+        self._turns.end()
         told: BaseException = error
         if of_constraint(error) and error.__cause__ is not None and self._alone:
             told = error.__cause__  # put off until the commit: the handler's doing
-        for member in self._done:
+        for member in self._turns.done:
             member.lost(told, alone=self._alone)
         waiting = [member for member in self._members if not member.gone]
         if self._alone or not (self._claimed or of_one(error)):

@@ -13,7 +13,6 @@ from choreo.errors import StoreError
 from choreo.store.port import Attempt, End, State, Verdict
 from choreo.store.streams import Advance
 from choreo_sql import SqlTransaction
-from choreo_sql.sharing import SPAN
 from choreo_sql.transaction import TransactionMisused
 from tests.outbox.emitting import emission
 from tests.store.companions import held, known, nothing, paying, together
@@ -129,41 +128,6 @@ async def test_what_the_commit_refuses_is_found_out_by_trying_each_alone(shared_
         assert not store.unavailable(second[1])
 
 
-async def test_who_is_cancelled_in_its_turn_or_before_it_takes_nothing_of_the_others(
-    shared_url: str,
-) -> None:
-    entered = asyncio.Event()
-
-    async def hanging(transaction: SqlTransaction) -> None:
-        await pay(transaction, "lost")
-        entered.set()
-        await asyncio.Event().wait()
-
-    async with books(shared_url) as (store, ledger):
-        async with held(ledger) as go_on:
-            one, two, three, four = [
-                asyncio.create_task(handle(ledger, name, handler))
-                for name, handler in [
-                    ("1", paying("1")),
-                    ("2", hanging),
-                    ("3", paying("3")),
-                    ("4", paying("4")),
-                ]
-            ]
-            await asyncio.sleep(0)
-            go_on.set()
-        await entered.wait()
-        three.cancel()
-        two.cancel()
-        await asyncio.wait([one, two, three, four])
-
-        assert (one.result(), four.result()) == (WRITTEN, WRITTEN)
-        assert two.cancelled()
-        assert three.cancelled()
-        assert await payments(store) == ["1", "4"]
-        assert await known(ledger, "1", "2", "3", "4") == {"1", "4"}
-
-
 async def test_who_is_cancelled_while_the_others_run_has_ended_all_the_same(
     shared_url: str,
 ) -> None:
@@ -262,24 +226,6 @@ async def test_what_each_emitted_is_in_the_outbox_but_for_those_that_failed(
         async with store.connections.reading() as connection:
             rows = await connection.execute(text("SELECT identity FROM choreo_outbox ORDER BY id"))
             assert [row.identity for row in rows] == ["of 1", "of 3"]
-
-
-async def test_handlers_that_take_long_have_transactions_of_their_own(shared_url: str) -> None:
-    seen: list[Sequence[str]] = []
-
-    async with books(shared_url) as (store, ledger):
-
-        def slow(name: str) -> Handler:
-            async def handler(transaction: SqlTransaction) -> None:
-                seen.append(await payments(store))
-                await pay(transaction, name)
-                await asyncio.sleep(SPAN * 1.5)
-
-            return handler
-
-        assert await together(ledger, [(name, slow(name)) for name in "abc"]) == [WRITTEN] * 3
-
-    assert seen == [[], ["a"], ["a", "b"]]
 
 
 async def test_without_sharing_each_has_a_transaction_of_its_own(url: str) -> None:
