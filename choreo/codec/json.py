@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
+from typing import Any, cast
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
@@ -32,6 +34,10 @@ SCALARS: Mapping[object, type] = {
 OVERRIDE = "__get_pydantic_core_schema__"
 """How a class, or what annotates a field, has pydantic read and write it in a way of its own."""
 
+_tuple: Any = tuple
+# What a named tuple is made by, without the call in Python that names its fields.
+_payload = cast("Callable[[tuple[bytes, None]], Payload]", partial(_tuple.__new__, Payload))
+
 
 class JsonCodec:
     """Reads and writes ``application/json`` and every ``+json`` type.
@@ -51,16 +57,19 @@ class JsonCodec:
         # third of the time of model_dump_json and model_validate_json.
         write = event.__pydantic_serializer__.to_json
         kinds = scalars(event)
+        exact = kinds is not None and float not in kinds
 
         def encode(value: E) -> Payload:
             try:
                 if kinds is not None and [*map(type, value.__dict__.values())] == kinds:
                     data = write(value, by_alias=True, warnings=False)
+                    if exact:
+                        return _payload((data, None))
                 else:
                     data = write(value, by_alias=True, warnings="error")
                 if b"NaN" in data or b"Infinity" in data:
                     from_json(data, allow_inf_nan=False)
-                return Payload(data)
+                return _payload((data, None))
             except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
                 problem = _reason(error)
             raise EncodeError(f"{event.__name__} cannot be written as JSON: {problem}")

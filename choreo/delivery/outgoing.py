@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from choreo.broker import Capabilities
 from choreo.clock import Clock
-from choreo.cloudevents.stencil import Lineage, Stencil
+from choreo.cloudevents.stencil import Lineage, Stencil, root_lineage
 from choreo.codec import Codec, Payload
 from choreo.context import Emitted
 from choreo.delivery.tracing import Draft, Outbound, Tracer
@@ -101,7 +101,7 @@ class Outgoing:
         if self._tracer is not None:
             return self._traced([self._root(event, identity, now) for identity, event in events])
         return [
-            self._short(event, identity, now, Lineage(identity))
+            self._short(event, identity, now, root_lineage((identity, None, None, 0)))
             or self._message(*self._root(event, identity, now))
             for identity, event in events
         ]
