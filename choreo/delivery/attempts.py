@@ -152,7 +152,7 @@ class Attempts:
         if run != job.run or job.reason is not None:
             return None
         if outage is not None:
-            self._succeeded(handler, outage)
+            self.succeeded(handler, outage)
         if outcome is None and not job.outbound and not self._durable:
             return Outcome.HANDLED
         return outcome
@@ -252,7 +252,8 @@ class Attempts:
         job.held = True
         self._owner.later(job, outage.rest(self._clock.monotonic()))
 
-    def _succeeded(self, handler: Handler, outage: Outage) -> None:
+    def succeeded(self, handler: Handler, outage: Outage) -> None:
+        """Count a success beside the failures of *handler* that are remembered."""
         if outage.succeeded():
             self._resume(handler)
         if outage.well and self.outages.get(handler.index) is outage:

@@ -49,12 +49,15 @@ class Shortcut:
     async def advance(self, job: Job, slot: Slot, /) -> None:
         """Take *job* as far as it gets: to its end, or to a wait for another attempt."""
         handler, envelope, name = job.handler, job.received.envelope, job.name
+        outage = None
+        if self._outages and handler is not None:
+            outage = self._outages.get(handler.index)
         if (
             not name
             or job.run
             or handler is None
             or envelope is None
-            or self._outages
+            or (outage is not None and outage.cause is not None)
             or not self._inbox.begins(name, job)
         ):
             await self._ways.long(job, slot)
@@ -73,6 +76,8 @@ class Shortcut:
                 await self._attempts.failed(job, handler, error, slot)
             outcome = slot.deadline = None
         else:
+            if outage is not None and job.run == 1:
+                self._attempts.succeeded(handler, outage)
             if outcome is None and job.run == 1 and not job.outbound:
                 self._endings.end_plain(job, envelope)
                 return
