@@ -81,6 +81,16 @@ async def placed(handler: int, read: Number, envelope: Envelope) -> Numbered | N
     return await fetching(partial(numbered, handler, read, envelope))
 
 
+def strayed(order: Numbered) -> str:
+    """Say why an event has no place in its stream."""
+    if order.number == NO_NUMBER:
+        return "its number or its epoch is none: both are decimal digits, up to 2**63 - 2"
+    return (
+        f"number {order.number} is further beyond where its stream stands than Gaps(max_jump=...)"
+        " allows"
+    )
+
+
 def parse(text: str) -> int:
     """Read a number in decimal digits; NO_NUMBER for anything else."""
     if not DIGITS.fullmatch(text):

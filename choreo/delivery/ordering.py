@@ -13,7 +13,7 @@ from choreo.delivery.job import Job, Outcome
 from choreo.delivery.journal import Journal
 from choreo.delivery.lanes import Lanes
 from choreo.delivery.numbered import Arrival, Fate, Gap, Move, Overdue
-from choreo.delivery.numbering import Numbered, placed
+from choreo.delivery.numbering import Numbered, placed, strayed
 from choreo.delivery.patience import Patience
 from choreo.delivery.positions import PassingPositions
 from choreo.delivery.sequencer import Sequencer
@@ -319,7 +319,7 @@ class Ordering:
         assert order is not None  # noqa: S101 -- only numbered jobs are offered
         if move.fate is Fate.JUMP:
             job.reason = Reason.SEQUENCE_INVALID
-            job.error = OutOfOrder("its number is none, or far beyond where its stream stands")
+            job.error = OutOfOrder(strayed(order))
         else:
             job.reason = Reason.SEQUENCE_OVERFLOW
             job.error = OutOfOrder(f"no room to hold number {order.number} until its turn")

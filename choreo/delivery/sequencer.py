@@ -22,7 +22,7 @@ from math import inf
 from typing import Generic, TypeVar
 
 from choreo.delivery.numbered import Arrival, Fate, Gap, Move, Overdue, Place, Room, Stream
-from choreo.gaps import Gaps
+from choreo.gaps import LARGEST, Gaps
 from choreo.store.streams import NOT_BEGUN, Advance, Position, StreamKey
 
 T = TypeVar("T")
@@ -201,6 +201,8 @@ class Sequencer(Generic[T]):
     # -- deciding ---------------------------------------------------------------------------------
 
     def _judge(self, state: Stream[T], arrival: Arrival[T]) -> Fate:
+        if arrival.number > LARGEST:
+            return Fate.JUMP  # none at all: no stream begins with it, or has been there
         if arrival.epoch < state.stand.epoch:
             return Fate.STALE
         ahead = arrival.epoch > state.stand.epoch
@@ -211,14 +213,15 @@ class Sequencer(Generic[T]):
             return Fate.JUMP
         if arrival.number == reach and not (ahead and (state.held or state.laid)):
             return Fate.READY
-        if (
+        return Fate.OVERFLOW if self._full(state, arrival) else Fate.HELD
+
+    def _full(self, state: Stream[T], arrival: Arrival[T]) -> bool:
+        return (
             state.events >= state.gaps.events
             or state.size + arrival.size > state.gaps.size
             or self.events >= self._room.events
             or self.size + arrival.size > self._room.size
-        ):
-            return Fate.OVERFLOW
-        return Fate.HELD
+        )
 
     def _decide(self, state: Stream[T], now: float) -> Overdue[T]:
         gap, policy = state.gap(*state.order[0]), state.gaps.policy

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from choreo.delivery.numbered import Arrival, Fate, Gap, Room
+from choreo.delivery.numbering import NO_NUMBER
 from choreo.delivery.sequencer import REQUESTS, Sequencer
 from choreo.gaps import LARGEST, Gaps, Policy
-from choreo.store.streams import Position
+from choreo.store.streams import NOT_BEGUN, Position
 from tests.order.world import STREAM, Numbered, Process, Table
 
 WAIT = Gaps(policy="wait")
@@ -237,6 +238,24 @@ def test_a_wild_number_moves_no_stream(number: int) -> None:
 
     assert process.table.position.next <= 102
     assert bool(process.quarantined) == (number > 101)
+
+
+@pytest.mark.parametrize("first", [1, None])
+@pytest.mark.parametrize("stands", [(0, 1), (2, 5)])
+@pytest.mark.parametrize("epoch", [0, 3])
+def test_what_is_no_number_begins_no_stream_and_is_neither_late_nor_held(
+    first: int | None, stands: tuple[int, int], epoch: int
+) -> None:
+    """R7: with the stream's beginning unknown it was waited for, and the stream began with it."""
+    sequencer: Sequencer[str] = Sequencer(Room(events=10, size=10))
+    gaps = Gaps(first=first, late="handle")
+    place = Position(0, NOT_BEGUN) if first is None and stands == (0, 1) else Position(*stands)
+    sequencer.open(STREAM, gaps, place)
+
+    (move,) = sequencer.offer(STREAM, Arrival(epoch, NO_NUMBER, 1, "none", 0.0), 0.0)
+
+    assert move.fate is Fate.JUMP
+    assert sequencer.events == 0
 
 
 def test_a_million_events_behind_one_gap_stay_within_the_stated_bounds() -> None:
