@@ -112,7 +112,7 @@ class Recovery:
         line = self._line(job)
         assert line is not None  # noqa: S101 -- only what has a line is laid into one
         lanes = self._yard.lanes
-        behind = lanes.drop_behind(job.lane, lambda other: self._line(other) == line)
+        behind = lanes.drop_behind(job.lane, lambda other: self._follows(other, line))
         try:
             reached("joining")
             first, *rest = await self._lot.append([parking(each, line) for each in (job, *behind)])
@@ -318,6 +318,11 @@ class Recovery:
         if job.line is None:
             job.line = line_for(job)
         return job.line
+
+    def _follows(self, job: Job, line: bytes) -> bool:
+        """Say whether a queued job belongs into *line*; not if that is still to be judged."""
+        unjudged = job.order is not None and job.order.overtaken
+        return not unjudged and self._line(job) == line
 
     def _tell(self, job: Job, due: timedelta | None) -> None:
         again = "until it is let go on" if due is None else f"for {due.total_seconds():.1f} s"

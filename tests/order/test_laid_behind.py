@@ -90,3 +90,30 @@ async def test_what_came_back_too_soon_goes_back_and_is_not_held_in_memory() -> 
             assert ordering.next_due is None
             await lot.give_back(line)
     assert [one.events for one in await plant.waiting()] == [1]
+
+
+@pytest.mark.timeout(30)
+async def test_what_is_to_be_judged_anew_is_not_laid_behind_a_parked_event() -> None:
+    """Its number may not have come: it would be handled before those that are still missing."""
+    plant = Gated()
+    async with plant.life() as world:
+        worker = world.running(plant.service).worker
+        assert worker is not None
+        await send(world, 1)
+        await send(world, 2)
+        await plant.entered.wait()
+        await send(world, 2)  # another event with the same number: it follows the first
+        await send(world, 4)
+        while worker.held < 3:
+            await asyncio.sleep(0)
+        (stream,) = worker._ordering._sequencer._streams
+        worker._ordering.doubt(stream)  # as when the store says that it has gone on elsewhere
+        assert worker._lanes.queued == 2
+
+        plant.gate.set()
+        await world.advance(SECOND)
+        await send(world, 3)
+        await world.advance(20 * SECOND)
+        await world.settle()
+
+    assert plant.seen == [1, 2, 3, 4]
