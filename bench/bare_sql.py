@@ -13,7 +13,7 @@ from bench.events import Order, Tally, orders
 from bench.measure import Stopwatch, Taken
 from choreo_sql.settings import SqlSettings
 
-COUNT = 1_280
+COUNT = 2_560
 LANES = 64
 SOURCE = "urn:choreo:bare"
 EFFECTS = (

@@ -86,15 +86,28 @@ MEASURES = (
     ),
     Measure(
         "inbox_outbox_sqlite_grouped",
-        "several keys' events in one transaction ÷ one transaction an event",
+        "several keys' events in one transaction, rows put off ÷ one transaction an event",
         3.0,
         _alone(durable.inbox_outbox_sqlite_grouped),
     ),
     Measure(
+        "inbox_outbox_sqlite_grouped_awaited",
+        "the same, each handler awaits its row",
+        None,
+        _alone(durable.inbox_outbox_sqlite_grouped_awaited),
+    ),
+    Measure(
         "inbox_outbox_postgresql_grouped",
-        "the same, over two connections",
+        "several keys' events in one of two transactions, rows put off ÷ one an event",
         3.0,
         _one(durable.inbox_outbox_postgresql_grouped),
+        "postgresql",
+    ),
+    Measure(
+        "inbox_outbox_postgresql_grouped_awaited",
+        "the same, each handler awaits its row",
+        None,
+        _one(durable.inbox_outbox_postgresql_grouped_awaited),
         "postgresql",
     ),
     Measure(

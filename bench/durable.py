@@ -25,6 +25,8 @@ ADD = "INSERT INTO effects (customer, number) VALUES (:customer, :number)"
 
 Rows = Callable[[], Awaitable[int]]
 """Counts the rows that handlers have written."""
+SHARED_SQLITE = "?together=64"
+SHARED_POSTGRESQL = "?together=64&pool=2"
 
 
 async def inbox_outbox_sqlite(runs: int) -> Result:
@@ -33,8 +35,13 @@ async def inbox_outbox_sqlite(runs: int) -> Result:
 
 
 async def inbox_outbox_sqlite_grouped(runs: int) -> Result:
-    """Measure ``inbox_outbox_sqlite_grouped``: the same, events sharing transactions."""
-    return await _sqlite("inbox_outbox_sqlite_grouped", runs, "?together=64")
+    """Measure ``inbox_outbox_sqlite_grouped``: events share transactions, their rows put off."""
+    return await _sqlite("inbox_outbox_sqlite_grouped", runs, SHARED_SQLITE, later=True)
+
+
+async def inbox_outbox_sqlite_grouped_awaited(runs: int) -> Result:
+    """Measure ``inbox_outbox_sqlite_grouped_awaited``: the same, each handler awaits its row."""
+    return await _sqlite("inbox_outbox_sqlite_grouped_awaited", runs, SHARED_SQLITE)
 
 
 async def inbox_outbox_postgresql(runs: int, url: str) -> Result:
@@ -43,17 +50,24 @@ async def inbox_outbox_postgresql(runs: int, url: str) -> Result:
 
 
 async def inbox_outbox_postgresql_grouped(runs: int, url: str) -> Result:
-    """Measure ``inbox_outbox_postgresql_grouped``: the same, over two connections."""
+    """Measure ``inbox_outbox_postgresql_grouped``: shared, over two connections, rows put off."""
     name = "inbox_outbox_postgresql_grouped"
-    return await _postgresql(name, runs, url, "?together=64&pool=2")
+    return await _postgresql(name, runs, url, SHARED_POSTGRESQL, later=True)
 
 
-async def _sqlite(name: str, runs: int, options: str) -> Result:
+async def inbox_outbox_postgresql_grouped_awaited(runs: int, url: str) -> Result:
+    """Measure ``inbox_outbox_postgresql_grouped_awaited``: each handler awaits its row."""
+    name = "inbox_outbox_postgresql_grouped_awaited"
+    return await _postgresql(name, runs, url, SHARED_POSTGRESQL)
+
+
+async def _sqlite(name: str, runs: int, options: str, *, later: bool = False) -> Result:
     with TemporaryDirectory() as folder:
 
         async def ours() -> Taken:
             file = await _file(folder)
-            return await _handled(f"sqlite:///{file}{options}", partial(_rows_in, file))
+            rows = partial(_rows_in, file)
+            return await _handled(f"sqlite:///{file}{options}", rows, later=later)
 
         async def bare() -> Taken:
             file = await _file(folder)
@@ -64,13 +78,15 @@ async def _sqlite(name: str, runs: int, options: str) -> Result:
         return await side_by_side(name, ours, bare, runs=min(runs, 3))
 
 
-async def _postgresql(name: str, runs: int, url: str, options: str) -> Result:
+async def _postgresql(
+    name: str, runs: int, url: str, options: str, *, later: bool = False
+) -> Result:
     async with SqlStore(f"{url}?create=true"):
         pass  # the tables are there
 
     async def ours() -> Taken:
         await _emptied(url)
-        return await _handled(f"{url}{options}", partial(_rows_at, url))
+        return await _handled(f"{url}{options}", partial(_rows_at, url), later=later)
 
     async def bare() -> Taken:
         await _emptied(url)
@@ -81,7 +97,7 @@ async def _postgresql(name: str, runs: int, url: str, options: str) -> Result:
     return await side_by_side(name, ours, bare, runs=min(runs, 3))
 
 
-async def _handled(store: str, rows: Rows) -> Taken:
+async def _handled(store: str, rows: Rows, *, later: bool) -> Taken:
     """Handle the orders, each with a row of its own and a receipt, and count what was committed."""
     url = f"memory://{uuid4().hex}?retention=1000000"
     service = Service("bench", broker=url, store=SqlStore(store), concurrency=LANES)
@@ -92,7 +108,10 @@ async def _handled(store: str, rows: Rows) -> Taken:
     async def handle(order: Order, ctx: Context[SqlTransaction]) -> Receipt:
         watch.begin()
         values = {"customer": order.customer, "number": order.number}
-        await ctx.transaction.execute(ADD, values)
+        if later:
+            ctx.transaction.later(ADD, values)
+        else:
+            await ctx.transaction.execute(ADD, values)
         if tally.note(order):
             done.set()
         return Receipt(customer=order.customer, number=order.number)

@@ -94,12 +94,20 @@ class Sharing:
             self._serving.discard(asyncio.current_task())
 
     async def _run(self, link: Link) -> None:
+        await self._gather()
         members = self._next()
         if members:
             run = Run(self._connections, self._scopes, link, members, SPAN)
             again = await run.through()
             self._resize(run, len(members))
             self._waiting.extendleft(reversed(again))
+
+    async def _gather(self) -> None:
+        """Let those come who are on their way: the loop turns while it brings more of them."""
+        before = 0
+        while before < len(self._waiting) < self._size:
+            before = len(self._waiting)
+            await asyncio.sleep(0)
 
     def _next(self) -> Sequence[Member]:
         """Take who waits, none of whom want the same row; or one that is to be alone."""
