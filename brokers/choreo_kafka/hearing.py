@@ -7,11 +7,15 @@ nothing is read, and nothing is held either; what is read of none, for want of r
 """
 
 from collections.abc import Mapping
+from math import inf
 
 from choreo.delivery.contact import Contact
 
 SILENT = 3.0
 """Seconds without an answer after which a stream is not heard; answers come after half a second."""
+LONGEST = 1.0
+"""Seconds between two ticks of which no more is held against the cluster: this process was busy, or
+stood still, and the answers may lie unread."""
 
 
 class Hearing:
@@ -20,12 +24,15 @@ class Hearing:
     def __init__(self, contact: Contact) -> None:
         self._contact = contact
         self._signs: dict[str, tuple[object, float]] = {}
+        self._ticked = inf
         self._unanswered: set[str] = set()
         """Streams without an answer since they are read, or since contact was lost."""
 
     def hear(self, signs: Mapping[str, object], *, severed: bool, now: float) -> None:
         """Note a sign for each stream that is being read, which changes with every answer to it."""
         self._contact.begun()
+        slept, self._ticked = max(0.0, now - self._ticked - LONGEST), now
+        self._signs = {name: (sign, at + slept) for name, (sign, at) in self._signs.items()}
         for stream, sign in signs.items():
             known = self._signs.get(stream)
             if known is not None and known[0] == sign:

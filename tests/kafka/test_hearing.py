@@ -107,6 +107,17 @@ def test_who_reads_nothing_for_want_of_room_does_not_wait_for_answers() -> None:
     assert line.kinds == ["connection_lost", "reconnected"]
 
 
+def test_time_that_this_process_slept_is_not_held_against_the_cluster_m19() -> None:
+    line = Line()
+    line.tick("a", "b")
+
+    line.now += 100.0
+    line.tick()
+    line.tick("a", "b")
+
+    assert line.told == []
+
+
 def test_a_stream_that_was_not_read_for_a_while_is_silent_only_from_then_on() -> None:
     line = Line()
     line.tick("a", "b")
