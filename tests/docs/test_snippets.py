@@ -23,6 +23,7 @@ PAGES = pages()
 TARGET = re.compile(r"^([\w.-]+):", re.MULTILINE)
 
 
+@pytest.mark.timeout(60)  # some pages simulate a hundred worlds
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_pages_python_runs_from_top_to_bottom(
     page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
