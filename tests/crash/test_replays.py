@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.patience import patient
 
 SCRIPT = Path(sys.executable).with_name("choreo")
 LOOK = 0.05
-REFUSED = {**UNTROUBLED, "refused": "a/1"}
+REFUSED: dict[str, Any] = {**UNTROUBLED, "refused": "a/1"}
 
 pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(150)]
 
