@@ -125,6 +125,7 @@ class Turns:
             self._finished(member)
         else:
             self.undone.append(member.claimed)
+            self._spoilt = self._spoilt or bool(member.claimed.there)
             if not self._free:
                 return  # another one has its turn, or is to be asked in by ``_give``
         at_once = not (self._spoilt or self._fault or (self.said and not self._mark()))
@@ -154,6 +155,7 @@ class Turns:
             if self._fault is not None:
                 raise self._fault
             if self.late:
+                self._spoilt = self._spoilt or bool(taken)  # whose time was over when it came
                 self._put_off()
             elif self._line:
                 await self._prepare(())

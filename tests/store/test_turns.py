@@ -4,8 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from choreo.store.port import Attempt, Verdict
-from choreo_sql import SqlTransaction
+from choreo_sql import SqlTransaction, turns
+from choreo_sql.claiming import Row, take_over
 from choreo_sql.sharing import SPAN
 from tests.store.companions import held, known, nothing, paying, together
 from tests.store.handling import Handler, books, claim, handle, pay, payments
@@ -126,3 +130,48 @@ async def test_who_is_cancelled_while_it_waits_for_its_turn_takes_no_others(
         assert await asyncio.gather(*tasks[::2]) == [WRITTEN, WRITTEN]
         assert await payments(store) == ["3"]
         assert await known(ledger, "1", "2", "3") == {"1", "3"}
+
+
+async def test_one_whose_time_is_over_while_its_row_is_taken_is_handled_in_the_next(
+    shared_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was taken for it must not be committed by the others: it would pass for done (I2)."""
+    noted = Attempt(claim=claim("b"), attempts=2, first_failed=datetime.now(UTC))
+
+    async def slow(connection: AsyncConnection, rows: Sequence[Row]) -> None:
+        await take_over(connection, rows)
+        if rows:
+            await asyncio.sleep(SPAN * 1.5)
+
+    async with books(shared_url) as (store, ledger):
+        await ledger.note([noted])
+        monkeypatch.setattr(turns, "take_over", slow)
+        assert await together(ledger, [("a", paying("a")), ("b", paying("b"))]) == [WRITTEN] * 2
+
+        assert await payments(store) == ["a", "b"]
+
+
+async def test_one_that_is_cancelled_when_its_row_was_taken_is_not_done(
+    shared_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = Attempt(claim=claim("b"), attempts=2, first_failed=datetime.now(UTC))
+    tasks: list[asyncio.Task[Verdict]] = []
+
+    async def cancelling(connection: AsyncConnection, rows: Sequence[Row]) -> None:
+        await take_over(connection, rows)
+        if rows:  # it is called by then, and has not heard
+            asyncio.get_running_loop().call_soon(tasks[1].cancel)
+
+    async with books(shared_url) as (store, ledger):
+        await ledger.note([noted])
+        with monkeypatch.context() as patch:
+            patch.setattr(turns, "take_over", cancelling)
+            async with held(ledger):
+                tasks += [asyncio.create_task(handle(ledger, name, paying(name))) for name in "abc"]
+                await asyncio.sleep(0)
+            await asyncio.wait(tasks)
+        assert tasks[1].cancelled()
+        assert await known(ledger, "a", "b", "c") == {"a", "c"}
+
+        assert await handle(ledger, "b", paying("b")) is WRITTEN
+        assert sorted(await payments(store)) == ["a", "b", "c"]
