@@ -1,6 +1,6 @@
 """Bytes on their way to and from a broker: all that an adapter sees of an event."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 Header = tuple[str, bytes | None]
@@ -33,15 +33,3 @@ class Delivery(Message):
     position: int = 0
     epoch: int = 0
     timestamp: float | None = None
-
-
-def by_stream(deliveries: Iterable[Delivery]) -> dict[tuple[str, int], list[int]]:
-    """Sort the positions of *deliveries* by stream and epoch, each stream's in the order given."""
-    found: dict[tuple[str, int], list[int]] = {}
-    stream, epoch, note = "", -1, None
-    for delivery in deliveries:
-        if delivery.stream is not stream or delivery.epoch != epoch or note is None:
-            stream, epoch = delivery.stream, delivery.epoch
-            note = found.setdefault((stream, epoch), []).append
-        note(delivery.position)
-    return found

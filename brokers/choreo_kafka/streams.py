@@ -9,7 +9,7 @@ from aiokafka.structs import TopicPartition
 
 from choreo.broker import Subscription
 from choreo.delivery.watermark import Finished
-from choreo.message import Delivery, by_stream
+from choreo.message import Delivery
 from choreo_kafka.client import Record
 from choreo_kafka.offsets import Place
 from choreo_kafka.stream import Stream
@@ -167,11 +167,18 @@ class Streams:
 
     def settle(self, deliveries: Sequence[Delivery]) -> None:
         """Note that *deliveries* are done, save those of an older epoch."""
-        for (name, epoch), positions in by_stream(deliveries).items():
-            stream = self._by_name.get(name)
-            if stream is not None and stream.epoch == epoch:
+        by_name = self._by_name
+        stream: Stream | None = None
+        name = ""
+        for delivery in deliveries:
+            if delivery.stream != name or stream is None:
+                name = delivery.stream
+                stream = by_name.get(name)
+                if stream is None:
+                    continue
+            if stream.epoch == delivery.epoch:
                 rested = stream.rests
-                stream.watermark.finish_all(positions)
+                stream.watermark.finish(delivery.position)
                 if rested and not stream.rests:
                     self._go_on()
         self.dirty.set()

@@ -9,7 +9,7 @@ from typing import Literal
 from choreo.broker import Consumer, Listener, Notice, Progress, Subscription
 from choreo.clock import Clock
 from choreo.errors import BrokerError
-from choreo.message import Delivery, by_stream
+from choreo.message import Delivery
 from choreo_memory.place import Place
 
 logger = logging.getLogger(__name__)
@@ -54,10 +54,13 @@ class MemoryConsumer:
 
     def settle(self, deliveries: Sequence[Delivery], /) -> None:
         """Note that *deliveries* are done and must never be handed over again."""
-        for (stream, epoch), positions in by_stream(deliveries).items():
-            place = self._places.get(stream)
-            if place is not None and place.epoch == epoch:
-                place.finish(positions)
+        stream, place = "", None
+        for delivery in deliveries:
+            if delivery.stream != stream:
+                stream = delivery.stream
+                place = self._places.get(stream)
+            if place is not None and place.epoch == delivery.epoch:
+                place.finish(delivery.position)
 
     def stop_intake(self) -> None:
         """Hand over nothing more; a waiting poll returns empty. Deliveries stay valid."""

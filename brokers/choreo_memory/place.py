@@ -8,7 +8,6 @@ goes on, so that what was settled above it never comes again.
 """
 
 from collections import deque
-from collections.abc import Sequence
 from typing import Protocol
 
 from choreo.broker import Progress
@@ -95,9 +94,9 @@ class Place:
             self._partition.wait(self._wake)
         return False
 
-    def finish(self, positions: Sequence[int]) -> None:
-        """Note that *positions* are settled."""
-        if self._watermark.finish_all(positions) and self._resting:
+    def finish(self, position: int) -> None:
+        """Note that *position* is settled."""
+        if self._watermark.finish(position) and self._resting:
             self._resting = False
             self._enqueue()
 

@@ -17,7 +17,7 @@ import binascii
 from base64 import b64decode, b64encode
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 MAGIC = "c1"
 
@@ -94,22 +94,6 @@ class Watermark:
         waiting.popleft()
         while waiting and waiting[0] in finished:
             finished.discard(waiting.popleft())
-        return True
-
-    def finish_all(self, positions: Sequence[int]) -> bool:
-        """Note that all of *positions* are done, as ``finish`` does one by one, but at once."""
-        waiting = self._open
-        if not waiting or not positions:
-            return False
-        first, finished = waiting[0], self._finished
-        if min(positions) < first:  # twice is once
-            positions = [position for position in positions if position >= first]
-        finished.update(positions)
-        if first not in finished:
-            return False
-        discard, done = finished.discard, waiting.popleft
-        while waiting and waiting[0] in finished:
-            discard(done())
         return True
 
     def metadata(self, limit: int) -> tuple[str, bool]:

@@ -164,21 +164,3 @@ def test_generations_of_owners_forget_nothing_that_any_of_them_finished(
     for position in positions:
         over = position < heir.position or position in again
         assert over == (position in finished or position in done)
-
-
-@given(st.data())
-def test_finishing_many_at_once_is_finishing_one_after_the_other(data: st.DataObject) -> None:
-    taken = sorted(data.draw(st.sets(st.integers(0, 40), max_size=25)))
-    batches = data.draw(st.lists(st.lists(st.sampled_from(taken or [0]), max_size=9), max_size=9))
-    one_by_one, at_once = Watermark(0), Watermark(0)
-    for position in taken:
-        one_by_one.take(position)
-        at_once.take(position)
-
-    for batch in batches:
-        grew = [one_by_one.finish(position) for position in batch]
-
-        assert at_once.finish_all(batch) == any(grew)
-        assert at_once.position == one_by_one.position
-        assert at_once.remaining() == one_by_one.remaining()
-        assert at_once.unfinished == one_by_one.unfinished

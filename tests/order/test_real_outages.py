@@ -76,6 +76,14 @@ class Site:
             while sum(line.events for line in await lot.lines(100)) != count:
                 await asyncio.sleep(0.02)
 
+    async def troubled(self, source: Running, fault: Fault) -> None:
+        """Send what is missing while *fault* lasts; return when all has come."""
+        outage = asyncio.create_task(struck(fault, AWAY))
+        await asyncio.sleep(0)
+        await self.send(source, 4, 2)
+        await outage
+        await self.until([1, 2, 3, 4, 5])
+
 
 TROUBLES: dict[str, Callable[[Proxy], Fault]] = {"cut": Cut, "silent": BlackHole}
 
@@ -92,11 +100,7 @@ async def test_numbers_that_lie_at_mosquitto_behind_a_dead_line_are_not_given_up
         async with site.running() as (source, _):
             await site.send(source, 1, 3, 5)
             await site.waiting(2)
-            outage = asyncio.create_task(struck(TROUBLES[trouble](proxy), AWAY))
-            await asyncio.sleep(0)
-            await site.send(source, 4, 2)
-            await outage
-            await site.until([1, 2, 3, 4, 5])
+            await site.troubled(source, TROUBLES[trouble](proxy))
 
     assert site.seen == [1, 2, 3, 4, 5]
 
@@ -124,10 +128,6 @@ async def test_numbers_that_lie_at_kafka_behind_a_dead_line_are_not_given_up(
             await site.until([1])
             while service.worker.held != 2:
                 await asyncio.sleep(0.01)
-            outage = asyncio.create_task(struck(TROUBLES[trouble](proxy), AWAY))
-            await asyncio.sleep(0)
-            await site.send(source, 4, 2)
-            await outage
-            await site.until([1, 2, 3, 4, 5])
+            await site.troubled(source, TROUBLES[trouble](proxy))
 
     assert site.seen == [1, 2, 3, 4, 5]
