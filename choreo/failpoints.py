@@ -59,7 +59,15 @@ Point = Literal[
     "relay_sent",  # the broker has it, and the outbox too
     "relay_settled",
 ]
+DeskPoint = Literal[
+    "desk_sending",  # before a wave of replays goes out, or what goes elsewhere
+    "desk_sent",  # the broker has it; what goes elsewhere is not written down yet
+    "desk_noting",  # before it is written down that letters were sent elsewhere, edited or dropped
+    "desk_noted",  # letters that are kept for their own sake lie there still
+]
+"""Where a desk of dead letters may end; ``Point`` are those of a service."""
 POINTS: frozenset[str] = frozenset(get_args(Point))
+DESK_POINTS: frozenset[str] = frozenset(get_args(DeskPoint))
 
 ORDER = re.compile(r"(?P<point>\w+)(?::(?P<nth>[1-9]\d*))?(?:=(?P<action>kill|stop))?")
 ACTIONS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
@@ -126,7 +134,7 @@ def arm(environment: Mapping[str, str]) -> None:
 arm(os.environ)
 
 
-def reached(point: Point, /) -> None:
+def reached(point: Point | DeskPoint, /) -> None:
     """Arrive at *point*."""
     if armed:
         armed[-1].arrive(point)

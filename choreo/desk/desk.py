@@ -23,6 +23,7 @@ from choreo.desk.repacking import repacked
 from choreo.desk.ruling import Wish, generation, objection
 from choreo.environment import Environment
 from choreo.errors import ConfigurationError, DecodeError, PublishError
+from choreo.failpoints import reached
 from choreo.message import Delivery, Message
 from choreo.replay import Action, Behind, Decision, decided, read_decision
 
@@ -149,7 +150,7 @@ class Desk:
         await self._prepare()
         for portion in portions(cases, size=PORTION_BYTES, most=WAVE):
             records = [self._record(case, Action.DROP, note=note) for case in portion]
-            await self._broker.publish(records)
+            await self._note(records)
             if self._capabilities.retained:
                 topics = [case.topic for case in portion]
                 await self._broker.publish([Message(each, b"", retain=True) for each in topics])
@@ -173,8 +174,8 @@ class Desk:
         # It is not kept: there is no letter that it would be the record of.
         going = decided(correction.message, replaying, self.place.prefix, self._capabilities)
         going.retain = False
-        await self._broker.publish([going])
-        await self._broker.publish([self._record(case, Action.EDIT, note=correction.event_id)])
+        await self._send_on([going])
+        await self._note([self._record(case, Action.EDIT, note=correction.event_id)])
 
     # -- within -----------------------------------------------------------------------------------
 
@@ -208,7 +209,7 @@ class Desk:
         accepted = [case for case in cases if case.id not in refused]
         if wish.to is not None and accepted:
             notes = [self._record(case, Action.SEND, note=wish.to) for case in accepted]
-            await self._broker.publish(notes)
+            await self._note(notes)
         for case in accepted if wish.to is None else ():
             self._note_sent(case, generation(case, wish))
         for case in cases:
@@ -220,12 +221,24 @@ class Desk:
         if not messages:
             return {}
         try:
-            await self._broker.publish(messages)
+            await self._send_on(messages)
         except PublishError as error:
             if error.unknown or not error.refused:
                 raise
             return {cases[place].id: why for place, why in error.refused.items()}
         return {}
+
+    async def _send_on(self, messages: Sequence[Message]) -> None:
+        """Publish what is to be handled."""
+        reached("desk_sending")
+        await self._broker.publish(messages)
+        reached("desk_sent")
+
+    async def _note(self, records: Sequence[Message]) -> None:
+        """Write down what was decided and is no replay."""
+        reached("desk_noting")
+        await self._broker.publish(records)
+        reached("desk_noted")
 
     def _message(self, case: Case, letter: Message, wish: Wish) -> Message:
         if wish.to is not None:

@@ -36,6 +36,7 @@ DUPLICATE = cast("Point", "duplicate")
 TWICE = Retry(attempts=2, initial=timedelta(milliseconds=20))
 PARK = Park(attempts=20, initial=timedelta(milliseconds=100), maximum=timedelta(seconds=1))
 LEASE = timedelta(seconds=2)
+ANY = "*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class Task:
     flaky: str = ""
     """Key and number, as ``key/2``, of the order that fails twice."""
     refused: str = ""
-    """The same of the order that is refused."""
+    """The same of the order that is refused; ``*`` for all."""
     parked: str = ""
     """The same of the order that waits in the lot, and its key behind it."""
     pauses: dict[str, float] = field(default_factory=dict[str, float])
@@ -109,7 +110,7 @@ def _within(service: Service[SqlTransaction], events: Events, task: Task) -> Non
         reached(OWN_WRITTEN)
         if place == task.flaky and ctx.attempt < 3:
             raise OSError("it fails twice")
-        if place == task.refused:
+        if task.refused in {place, ANY}:
             raise Reject("never")
         await ctx.publish(taken(key=order.key, number=order.number, by="charge"))
 
