@@ -7,8 +7,9 @@ How the package is laid out, and how a part is added to it:
   that creates or migrates them.
 - *connections.py* lends connections: ``reading()`` for queries, ``writing()`` for one short
   transaction of the store's own, which commits on leaving, ``handling()`` a link for a handler's,
-  and ``asking()`` one for what the relay says in every turn, on the driver, each by itself.
-  What a driver raises within ``reading`` and ``writing`` comes out as StoreError. *links.py* is the
+  and on the driver, each statement by itself, ``asking()`` one for what the relay says in every
+  turn, and ``stating()`` one for what the books say for every event or batch. What a driver raises
+  within ``reading``, ``writing`` and ``stating`` comes out as StoreError. *links.py* is the
   only other module that begins, commits or rolls back; *keeping.py* keeps what is lent open.
 - A handler's transaction is *effect.py*'s, or shared with others: *sharing.py* says who shares one,
   *run.py* takes it from begin to commit, *turns.py* lets one in after the other, and *member.py* is

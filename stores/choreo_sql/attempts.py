@@ -12,6 +12,7 @@ from sqlalchemy.sql.base import Executable
 from choreo.store.port import Attempt, Key, Known, State
 from choreo_sql.claiming import row_key
 from choreo_sql.inbox import KEY, NUMBERS, RowKey, inbox, keys, standing
+from choreo_sql.link import Say
 from choreo_sql.metadata import Fingerprint, Name
 from choreo_sql.moments import micros, moment, now
 from choreo_sql.rows import Rows
@@ -32,23 +33,23 @@ failed = Rows(
 
 
 async def recall(
-    connection: AsyncConnection, scopes: Scopes, wanted: Sequence[Key]
+    say: Say, dialect: str, scopes: Scopes, wanted: Sequence[Key]
 ) -> Sequence[Known | None]:
     """Look up *wanted*, in one query; None for each that is unknown."""
-    dialect = connection.dialect.name
     rows = [_kept_key(key, scopes) for key in wanted]
     bound = keys.bind(dialect, list(dict.fromkeys(rows)))
     found: Mapping[RowKey, Known] = {
-        (row.scope, row.id, row.source): Known(
-            state=standing(row.state, live=row.live),
-            fingerprint=bytes(row.fingerprint),
-            generation=row.generation,
-            attempts=row.attempts,
+        (scope, identity, source): Known(
+            state=standing(state, live=live),
+            fingerprint=bytes(fingerprint),
+            generation=generation,
+            attempts=attempts,
             # Whoever held a lease that ran out is taken to have died.
-            crashes=row.crashes + (row.state == NUMBERS[State.CLAIMED] and not row.live),
-            first_failed=None if row.first_failed is None else moment(row.first_failed),
+            crashes=crashes + (state == NUMBERS[State.CLAIMED] and not live),
+            first_failed=None if first_failed is None else moment(first_failed),
         )
-        for row in await connection.execute(_recall(dialect), bound)
+        for scope, identity, source, *kept, live in await say(_recall(dialect), bound)
+        for state, fingerprint, generation, attempts, crashes, first_failed in [kept]
     }
     return [found.get(row) for row in rows]
 

@@ -27,6 +27,7 @@ from choreo_sql.failures import Telling, code
 from choreo_sql.frozen import IN_VAIN, FrozenSessions
 from choreo_sql.keeping import Keeping, Loan, take_back
 from choreo_sql.link import Link
+from choreo_sql.links import link
 from choreo_sql.settings import SqlSettings
 
 BOOKS = 3
@@ -72,6 +73,13 @@ class Connections(Protocol):
         """Lend one for single statements on the driver, each committed by itself.
 
         They change nothing unless it *writes*. What fails inside is raised as it is.
+        """
+        ...
+
+    def stating(self, *, writes: bool = False) -> AbstractAsyncContextManager[Link]:
+        """Lend one for single statements of the books on the driver, as ``asking`` does.
+
+        StoreError for whatever fails.
         """
         ...
 
@@ -137,6 +145,12 @@ class SqliteConnections:
     def asking(self, *, writes: bool = False) -> AbstractAsyncContextManager[Link]:
         """Lend the writer in its turn, or a reader that is kept for this."""
         return self.handling() if writes else Loan(self._asking_turn, self._asked, self.own)
+
+    @asynccontextmanager
+    async def stating(self, *, writes: bool = False) -> AsyncGenerator[Link]:
+        """Lend the writer in its turn, or the reader that is kept."""
+        async with self.asking(writes=writes) as link, self.own():
+            yield link
 
     async def close(self) -> None:
         """Close the writer and the readers."""
@@ -206,6 +220,17 @@ class PostgresConnections:
     def asking(self, *, writes: bool = False) -> AbstractAsyncContextManager[Link]:  # noqa: ARG002 -- as the port has it
         """Lend the one that is kept for this."""
         return Loan(self._asking_turn, self._asked, self.own)
+
+    @asynccontextmanager
+    async def stating(self, *, writes: bool = False) -> AsyncGenerator[Link]:  # noqa: ARG002 -- as the port has it
+        """Lend one of the store's own, outside of any transaction."""
+        async with self._own_turn, self.own(), _lent(self._books, self._patience) as connection:
+            one = link(connection)
+            try:
+                yield one
+            finally:
+                if not (one.sound and one.at_rest):
+                    await one.drop()  # who was cancelled does not know what it is at
 
     async def close(self) -> None:
         """Close the pools."""

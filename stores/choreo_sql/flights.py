@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import cache
 
 from sqlalchemy import (
     BigInteger,
@@ -11,17 +12,22 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     Table,
+    bindparam,
     delete,
     insert,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.dml import Delete, Insert
 
 from choreo.store.flights import Incarnation
 from choreo_sql.connections import Connections
+from choreo_sql.link import committed
 from choreo_sql.metadata import Fingerprint, Name, metadata
 from choreo_sql.moments import duration, now
+from choreo_sql.rows import Rows
 from choreo_sql.scopes import Scopes
 
 process_table = Table(
@@ -53,6 +59,7 @@ suspect_table = Table(
 )
 
 PROCESS, FLIGHT, SUSPECT = process_table.c, flight_table.c, suspect_table.c
+landing = Rows("landing", flight=BigInteger())
 SIZE = 16
 OLD = timedelta(days=30)
 """After this a suspect that never came again is forgotten: it was settled as its process died."""
@@ -126,15 +133,20 @@ class SqlFlights:
         self, own: Incarnation, flight: int, events: Sequence[bytes], landed: Sequence[int], /
     ) -> None:
         """Note what *own* is about to touch, and forget the flights that have *landed*."""
-        row = {
-            "service": self._service,
-            "process": own.id,
-            "flight": flight,
-            "events": b"".join(events),
-        }
-        async with self._connections.writing() as connection:
-            await connection.execute(insert(flight_table).values(row))
-            await self._land(connection, own, landed)
+        of_own: dict[str, object] = {"service": self._service, "process": own.id}
+        row = {**of_own, "flight": flight, "events": b"".join(events)}
+        async with self._connections.stating(writes=True) as link:
+            gone = landing.bind(link.dialect.name, [(number,) for number in landed])
+            if link.dialect.name == "postgresql":
+                await link.say(_departed_and_landed(), {**row, **gone})
+                return
+            if not landed:
+                await link.say(_departed(), row)
+                return
+            await link.begin()
+            await link.add(_landed("sqlite"), [{**of_own, **gone}])
+            await link.say(_departed(), row)
+            await committed(link, self._connections.url)
 
     async def land(self, own: Incarnation, flights: Sequence[int], /) -> None:
         """Forget flights all of whose events have ended."""
@@ -207,6 +219,31 @@ class SqlFlights:
             ),
             found,
         )
+
+
+@cache
+def _departed() -> Insert:
+    """Write one flight."""
+    return insert(flight_table).values(
+        {column.name: bindparam(column.name) for column in flight_table.columns}
+    )
+
+
+@cache
+def _departed_and_landed() -> Executable:
+    """Do both in one statement, as PostgreSQL can."""
+    return _departed().add_cte(_landed("postgresql").cte("gone"))
+
+
+@cache
+def _landed(dialect: str) -> Delete:
+    """Delete those of one process that have landed."""
+    numbers = select(landing.of(dialect).c.flight)
+    return delete(flight_table).where(
+        FLIGHT.service == bindparam("service"),
+        FLIGHT.process == bindparam("process"),
+        FLIGHT.flight.in_(numbers),
+    )
 
 
 def _apart(events: bytes) -> list[bytes]:

@@ -11,6 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from choreo.errors import IdConflict, StoreError
 from choreo.store.frames import pack, unpack
 from choreo.store.lot import Laid, Parking
+from choreo_sql import lot_queries as queries
+from choreo_sql.connections import Connections
+from choreo_sql.link import committed
 from choreo_sql.lot import LINE, LOT, ORDER, leave, line_table, lot_table
 from choreo_sql.moments import duration, now
 from choreo_sql.scopes import Scopes
@@ -61,9 +64,51 @@ async def append(
     return [laid.get(index, Laid.MOVED) for index in range(len(events))]
 
 
+async def append_plain(connections: Connections, scopes: Scopes, events: Sequence[Parking]) -> bool:
+    """Lay events that only wait behind others; False, with nothing written, if it is not so plain.
+
+    It is what is said for each event behind a parked one: on the driver, and in one round trip.
+    """
+    if not all(map(_plain, events)):
+        return False
+    if connections.url.get_backend_name() == "postgresql":
+        if len(events) != 1:
+            return False
+        async with connections.stating(writes=True) as link:
+            rows = await link.say(queries.laid_and_counted(), _bound(scopes, events[0]))
+        return any(True for _ in rows)
+    async with connections.stating(writes=True) as link:
+        await link.begin()
+        for event in events:
+            rows = await link.say(queries.laid(link.dialect.name), _bound(scopes, event))
+            if not any(True for _ in rows):
+                return False  # what was laid is rolled back as the connection is given back
+        lines = [{"service": scopes.service, "line": event.line} for event in events]
+        await link.add(queries.counted(), lines)
+        await committed(link, connections.url)
+    return True
+
+
 def legible(note: str) -> str:
     """Make a note that every database keeps."""
     return note[:NOTE].replace("\0", " ").encode("utf-8", "replace").decode()
+
+
+def _plain(event: Parking) -> bool:
+    """Say whether nothing else is to be done but to lay it behind what is there."""
+    return event.number is None and not (event.advance or event.leaves or event.late)
+
+
+def _bound(scopes: Scopes, event: Parking) -> Mapping[str, object]:
+    return {
+        "service": scopes.service,
+        "line": event.line,
+        "scope": scopes.handlers[event.handler],
+        "id": compact(event.id),
+        "source": compact(event.source),
+        "generation": event.generation,
+        "delivery": pack(event.delivery),
+    }
 
 
 async def _lock(

@@ -100,8 +100,8 @@ class SqlLedger:
         return await finish(self._connections, self.scopes, ends)
 
     async def _recall(self, keys: Sequence[Key]) -> Sequence[Known | StoreError | None]:
-        async with self._connections.reading() as connection:
-            return await attempts.recall(connection, self.scopes, keys)
+        async with self._connections.stating() as link:
+            return await attempts.recall(link.say, link.dialect.name, self.scopes, keys)
 
     async def _note(self, noted: Sequence[Attempt]) -> Sequence[StoreError | None]:
         async with self._connections.writing() as connection:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, RowMapping, case, exists, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, RowMapping, exists, func, select, tuple_, update
 
 from choreo.errors import ConfigurationError
 from choreo.store.frames import unpack
 from choreo.store.lot import Laid, Line, Lot, Parked, Parking, Ticket, Waiting
 from choreo_sql import laying
+from choreo_sql import lot_queries as queries
 from choreo_sql.connections import Connections
 from choreo_sql.lot import LINE, LOT, ORDER, drop, leave, line_table, lot_table
 from choreo_sql.moments import duration, moment, now
@@ -25,6 +26,9 @@ class SqlLot:
     def __init__(self, connections: Connections, scopes: Scopes) -> None:
         self._connections = connections
         self._scopes = scopes
+        self._service: Mapping[str, object] = {"service": scopes.service}
+        own = [(number,) for number in scopes.handlers]
+        self._known_ones = queries.own.bind(self._dialect, own)
 
     async def park(
         self, head: Parking, behind: Sequence[Parking], due: timedelta | None, /
@@ -39,6 +43,8 @@ class SqlLot:
 
     async def append(self, events: Sequence[Parking], /) -> Sequence[Laid]:
         """Lay events behind what waits in their lines, in order; tell what became of each."""
+        if await laying.append_plain(self._connections, self._scopes, events):
+            return [Laid.LAID] * len(events)
         moved: set[int] = set()
         while True:
             try:
@@ -49,60 +55,35 @@ class SqlLot:
 
     async def open(self, lines: Sequence[bytes], /) -> frozenset[bytes]:
         """Tell which of *lines* are open."""
-        query = select(LINE.line).where(self._own, LINE.line.in_(lines))
-        async with self._connections.reading() as connection:
-            return frozenset((await connection.execute(query)).scalars())
+        asked = queries.asked.bind(self._dialect, [(line,) for line in lines])
+        query = queries.open_lines(self._dialect)
+        async with self._connections.stating() as link:
+            rows = await link.say(query, {**self._service, **asked})
+        return frozenset(line for (line,) in rows)
 
     async def take(self, limit: int, lease: timedelta, /) -> Sequence[Line]:
         """Take over at most *limit* lines that are due or called and nobody's, oldest first."""
-        wanted = or_(LINE.due <= now(), LINE.calls != LINE.heard)
-        free = (
-            select(LINE.line)
-            .where(self._own, self._known, wanted, LINE.until <= now())
-            .order_by(LINE.due)
-            .limit(limit)
-            .with_for_update(skip_locked=True)  # which SQLite, with its one writer, leaves out
-        )
-        statement = (
-            update(line_table)
-            .where(self._own, LINE.line.in_(free.scalar_subquery()))
-            .values(until=now() + duration(lease), fence=LINE.fence + 1)
-            .returning(
-                LINE.line,
-                LINE.fence,
-                LINE.attempts,
-                LINE.numbered,
-                LINE.released,
-                LINE.calls,
-                (LINE.due - now()).label("rest"),
-            )
-        )
-        async with self._connections.writing() as connection:
-            rows = (await connection.execute(statement)).all()
+        bound = {**self._service, **self._known_ones, "limit": limit, "span": duration(lease)}
+        async with self._connections.stating(writes=True) as link:
+            rows = await link.say(queries.lines_taken(self._dialect), bound)
         return [
             Line(
-                line=row.line,
-                fence=row.fence,
-                attempts=row.attempts,
-                numbered=row.numbered,
-                rest=None if row.rest is None else timedelta(microseconds=max(0, row.rest)),
-                released=row.released,
-                calls=row.calls,
+                line=line,
+                fence=fence,
+                attempts=attempts,
+                numbered=bool(numbered),
+                rest=None if rest is None else timedelta(microseconds=max(0, rest)),
+                released=bool(released),
+                calls=calls,
             )
-            for row in rows
+            for line, fence, attempts, numbered, released, calls, rest in rows
         ]
 
     async def first(self, line: Line, limit: int, /) -> Sequence[Parked]:
         """List what comes first in a line; nothing if it is another's by now, or gone."""
-        query = (
-            select(LOT.place, LOT.scope, LOT.generation, LOT.delivery)
-            .join(line_table, (LINE.service == LOT.service) & (LINE.line == LOT.line))
-            .where(self._held(line))
-            .order_by(*ORDER)
-            .limit(limit)
-        )
-        async with self._connections.reading() as connection:
-            rows = (await connection.execute(query)).all()
+        bound = {**self._service, "line": line.line, "fence": line.fence, "limit": limit}
+        async with self._connections.stating() as link:
+            rows = await link.say(queries.first_events(), bound)
         handlers = {scope: index for index, scope in enumerate(self._scopes.handlers)}
         return [
             Parked(
@@ -125,11 +106,11 @@ class SqlLot:
 
     async def put_off(self, line: Line, due: timedelta | None, note: str, /) -> bool:
         """Give a line back whose first event failed once more, due after a while or held."""
-        return await self._give_back(line, due, note, LINE.attempts + 1)
+        return await self._give_back(line, due, note, failed=True)
 
     async def wait(self, line: Line, due: timedelta | None, note: str, /) -> bool:
         """Give a numbered line back that waits for something new."""
-        return await self._give_back(line, due, note, 0)
+        return await self._give_back(line, due, note, failed=False)
 
     async def heard(self, line: Line, /) -> None:
         """Give a numbered line back as it is: nothing came of what called it."""
@@ -203,13 +184,9 @@ class SqlLot:
 
     async def next_due(self) -> timedelta | None:
         """Tell how long it is until a line that is nobody's will be due; None if none will."""
-        later = func.max if self._dialect == "sqlite" else func.greatest
-        called = LINE.calls != LINE.heard
-        due = case((called, LINE.until), else_=later(LINE.due, LINE.until))
-        wanted = or_(LINE.due.is_not(None), called)
-        query = select(func.min(due) - now()).where(self._own, self._known, wanted)
-        async with self._connections.reading() as connection:
-            rest = await connection.scalar(query)
+        bound = {**self._service, **self._known_ones}
+        async with self._connections.stating() as link:
+            ((rest,),) = await link.say(queries.next_due(self._dialect), bound)
         return None if rest is None else timedelta(microseconds=max(0, rest))
 
     async def lines(self, limit: int, /) -> Sequence[Waiting]:
@@ -247,18 +224,19 @@ class SqlLot:
         return self._own & (LINE.line == line.line) & (LINE.fence == line.fence)
 
     async def _give_back(
-        self, line: Line, due: timedelta | None, note: str, attempts: ColumnElement[int] | int
+        self, line: Line, due: timedelta | None, note: str, *, failed: bool
     ) -> bool:
-        values = {
-            "attempts": attempts,
-            "due": None if due is None else now() + duration(due),
-            "until": 0,
-            "heard": line.calls,
-            "released": False,
-            "fence": LINE.fence + 1,  # who gives a line back holds it no more
+        bound = {
+            **self._service,
+            "line": line.line,
+            "fence": line.fence,
+            "calls": line.calls,
+            "span": None if due is None else duration(due),
             "note": laying.legible(note),
         }
-        return (await self._update((line,), values, LINE.calls == line.calls))[0]
+        async with self._connections.stating(writes=True) as link:
+            rows = await link.say(queries.given_back(failed=failed), bound)
+        return any(True for _ in rows)
 
     async def _update(
         self, lines: Sequence[Line], values: Mapping[str, object], *if_so: ColumnElement[bool]

@@ -12,9 +12,13 @@ options and savepoints are nobody else's.
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from sqlalchemy import URL
 from sqlalchemy.engine import Dialect, RootTransaction
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.base import Executable
+
+from choreo.errors import StoreError
+from choreo_sql.settings import shown
 
 Rows = Iterable[Sequence[Any]]
 Fetched = Sequence[Sequence[Any]]
@@ -123,3 +127,9 @@ class Link(Protocol):
     def at_rest(self) -> bool:
         """Say whether it is in no transaction."""
         ...
+
+
+async def committed(link: Link, url: URL) -> None:
+    """Commit what the store itself wrote; raise StoreError if the database rolled back instead."""
+    if not await link.commit():
+        raise StoreError(f"store {shown(url)}: it rolled back; it is tried again")

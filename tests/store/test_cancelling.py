@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from choreo.message import Delivery
-from choreo.store.lot import Parking
+from choreo.store.flights import Incarnation
+from choreo.store.lot import Laid, Parking
 from choreo.store.outbox import Settled
 from choreo.store.port import Attempt, End, Lease, Verdict
 from choreo_sql import SqlStore, SqlTransaction
@@ -82,6 +83,35 @@ async def _lot(ledger: SqlLedger, identity: str) -> None:
     await ledger.order.lot.drop([LINE], None)
 
 
+async def _parked_key(ledger: SqlLedger, identity: str) -> None:
+    lot, place = ledger.order.lot, 0
+    head, behind = (
+        Parking(
+            line=LINE,
+            handler=0,
+            source="urn:source",
+            id=f"{identity} {name}",
+            generation=0,
+            delivery=Delivery("topic", b"body"),
+        )
+        for name in ("head", "behind")
+    )
+    await lot.drop([LINE], None)  # what was cancelled has left it in its hands
+    await lot.park(head, (), timedelta(0))
+    assert (await lot.append([behind]))[0] in {Laid.LAID, Laid.THERE}
+    for line in await lot.take(1, timedelta(seconds=30)):
+        ((place, _),) = [one.ticket for one in await lot.first(line, 1)]
+        await lot.put_off(line, None, "failed")
+    assert place
+    await lot.drop([LINE], None)
+
+
+async def _depart(ledger: SqlLedger, identity: str) -> None:
+    process = Incarnation(id=identity, host="here", pid=1, started="now")
+    await ledger.order.flights.depart(process, 1, [LINE], ())
+    await ledger.order.flights.depart(process, 2, [LINE], (1,))
+
+
 async def _relay(ledger: SqlLedger, identity: str) -> None:
     place = Place(ledger)
     await place.emit(emission(identity))
@@ -91,8 +121,11 @@ async def _relay(ledger: SqlLedger, identity: str) -> None:
     await ledger.outbox.fire("one", 1)
 
 
+WORK = [_effect, _session, _finish, _lease, _read, _lot, _parked_key, _depart, _relay]
+
+
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("work", [_effect, _session, _finish, _lease, _read, _lot, _relay])
+@pytest.mark.parametrize("work", WORK)
 async def test_wherever_a_task_is_cancelled_the_store_is_whole(url: str, work: Work) -> None:
     async with books(url) as (store, ledger):
         turn, struck = 0, True

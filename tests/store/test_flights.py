@@ -1,33 +1,16 @@
 """What was in flight in a process that died, however much that was."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, event
 
 from choreo.store.flights import Flights, Incarnation
 from choreo_sql import SqlStore
+from tests.store.statements import counted
 
 MANY = 2_000
 EVENTS = [number.to_bytes(16, "big") for number in range(MANY)]
 LEASE = timedelta(seconds=15)
-
-
-@contextmanager
-def counted() -> Generator[list[str]]:
-    """Note what is sent to any database meanwhile."""
-    sent: list[str] = []
-
-    def note(*details: object) -> None:
-        sent.append(str(details[2]))
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield sent
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 async def died(flights: Flights, name: str) -> Incarnation:
@@ -52,3 +35,19 @@ async def test_who_starts_after_a_crash_does_not_wait_once_for_each_event_in_fli
             assert len(sent) < MANY / 100
 
         assert await flights.suspects() == dict.fromkeys(EVENTS, crashes)
+
+
+async def test_a_batch_that_departs_goes_past_sqlalchemy(url: str) -> None:
+    """Each batch of events waits for it."""
+    process = Incarnation(id="process", host="here", pid=1, started="now")
+    async with SqlStore(url) as store:
+        flights = (await store.ledger("shop", ["charge"])).order.flights
+        await flights.keep(process, LEASE)
+
+        with counted() as sent:
+            await flights.depart(process, 1, EVENTS[:2], ())
+            await flights.depart(process, 2, EVENTS[2:3], (1,))
+
+        assert not sent
+        await flights.blame([process])
+        assert await flights.suspects() == {EVENTS[2]: 1}, "the first flight has landed"
