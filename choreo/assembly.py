@@ -13,7 +13,7 @@ from choreo.codec.json import JsonCodec
 from choreo.dead_letter import dead_letter_topic
 from choreo.delivery.books import Books
 from choreo.delivery.intake import Intake, Policies
-from choreo.delivery.job import Handler, Process
+from choreo.delivery.job import Composed, Handler
 from choreo.delivery.numbering import number_reader
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.pipeline import Parts, compose
@@ -82,10 +82,10 @@ def assemble(
         tracer=ground.tracer,
     )
     decoders = [formats.decoder(plan.event) for plan in service.plans]
-    processes = map(partial(_process, provided=provided, parts=parts), service.plans, decoders)
+    composed = map(partial(_composed, provided=provided, parts=parts), service.plans, decoders)
     handlers = [
-        _handler(index, service.plans[index], ground, service.retry, formats, process)
-        for index, process in enumerate(processes)
+        _handler(index, service.plans[index], ground, service.retry, formats, each)
+        for index, each in enumerate(composed)
     ]
     newer = NewerRoutes(handlers, settings.newer, _variant(formats, settings, provided, parts))
     return Assembly(
@@ -98,12 +98,12 @@ def assemble(
     )
 
 
-def _process(
+def _composed(
     plan: Plan,
     decode: Callable[[Envelope], Event],
     provided: Mapping[type[object], object],
     parts: Parts,
-) -> Process:
+) -> Composed:
     decode = _observed(plan, decode, parts.service)
     return compose(plan, decode, _arguments(plan, provided), parts)
 
@@ -125,7 +125,7 @@ def _observed(
 
 
 def _handler(
-    index: int, plan: Plan, ground: Ground, retry: Retry, formats: Codecs, process: Process
+    index: int, plan: Plan, ground: Ground, retry: Retry, formats: Codecs, composed: Composed
 ) -> Handler:
     settings, declared = ground.settings, event_type(plan.event)
     gaps = gaps_of(plan, settings)
@@ -134,7 +134,8 @@ def _handler(
         index=index,
         retry=plan.options.retry or retry,
         deadline=plan.options.deadline or settings.deadline,
-        process=process,
+        process=composed.process,
+        brief=composed.brief,
         gaps=gaps,
         number=None if gaps is None else number_reader(plan.event, formats.decoder(plan.event)),
         park=park_of(plan),
@@ -170,9 +171,10 @@ def _variant(
         event = handlers[0].plan.event
         folder = SchemaFolder(settings.schemas)
         reader = NewerReader(event, formats.decoder(event), folder, policy)
+        composed = [_composed(one.plan, reader.read, provided, parts) for one in handlers]
         ways = [
-            replace(one, process=_process(one.plan, reader.read, provided, parts))
-            for one in handlers
+            replace(one, process=each.process, brief=each.brief)
+            for one, each in zip(handlers, composed, strict=True)
         ]
         return Newcomers(ways, reader.admit)
 

@@ -5,12 +5,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
-from importlib.metadata import entry_points
 from typing import Literal, Protocol, Self
 from urllib.parse import urlsplit
 
 from choreo.errors import ConfigurationError
 from choreo.message import Delivery, Message
+from choreo.plugins import installed
 
 
 class Binding(Enum):
@@ -290,7 +290,7 @@ def open_broker(url: str) -> Broker:
         raise ConfigurationError(
             f"broker {url!r} has no scheme: write memory://, kafka://host:9092 or mqtt://host:1883"
         )
-    found = {point.name: point for point in entry_points(group=GROUP)}
+    found = installed(GROUP)
     if scheme not in found:
         known = ", ".join(sorted(found)) or "none"
         raise ConfigurationError(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import ClassVar, Generic, NamedTuple
+from typing import ClassVar, Generic, NamedTuple, Protocol
 
 from typing_extensions import TypeVar
 
@@ -147,5 +147,19 @@ class Context(Generic[T_co]):
         return derived(self.service, self.source, self.id, f"{self.handler}#{step}", 0)
 
 
-current: ContextVar[Context | None] = ContextVar("choreo_context", default=None)
-"""The attempt that the running code belongs to; logging and publishing look here."""
+class Untold(Protocol):
+    """An attempt whose handler asks for no context, so that none is made before it is needed."""
+
+    def told(self) -> Context:
+        """Make one."""
+        ...
+
+
+current: ContextVar[Context | Untold | None] = ContextVar("choreo_context", default=None)
+"""The attempt that the running code belongs to."""
+
+
+def running() -> Context | None:
+    """Tell the context of the attempt that the running code belongs to; logging looks here."""
+    attempt = current.get()
+    return attempt if attempt is None or isinstance(attempt, Context) else attempt.told()

@@ -16,7 +16,7 @@ from typing import TextIO, cast
 
 from opentelemetry.trace import get_current_span
 
-from choreo.context import current
+from choreo.context import running
 from choreo.telemetry.text import (
     REDACTED,
     SECRET_NAME,
@@ -165,7 +165,7 @@ def _ids() -> Sequence[object]:
     trace: tuple[str | None, str | None] = (None, None)
     if span.is_valid:
         trace = (f"{span.trace_id:032x}", f"{span.span_id:016x}")
-    context = current.get()
+    context = running()
     if context is None:
         return (*(None,) * 8, *trace)
     envelope = context.envelope

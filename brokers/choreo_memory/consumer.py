@@ -54,13 +54,17 @@ class MemoryConsumer:
 
     def settle(self, deliveries: Sequence[Delivery], /) -> None:
         """Note that *deliveries* are done and must never be handed over again."""
-        stream, place = "", None
+        stream, place, touched = "", None, set[Place]()
         for delivery in deliveries:
             if delivery.stream != stream:
                 stream = delivery.stream
                 place = self._places.get(stream)
+                if place is not None:
+                    touched.add(place)
             if place is not None and place.epoch == delivery.epoch:
-                place.finish(delivery.position)
+                place.watermark.finish(delivery.position)
+        for place in touched:
+            place.go_on()
 
     def stop_intake(self) -> None:
         """Hand over nothing more; a waiting poll returns empty. Deliveries stay valid."""

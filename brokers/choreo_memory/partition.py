@@ -8,6 +8,8 @@ from choreo.message import Delivery, Header
 Record = tuple[bytes | None, bytes | None, tuple[Header, ...], float]
 """Body, key, headers, timestamp: flat and immutable, so that the garbage collector lets it be."""
 
+_blank = object.__new__
+
 SLACK = 1024
 """Records over the retention that are let be, so that trimming costs nothing per record."""
 
@@ -58,12 +60,15 @@ class Partition:
     def deliveries(self, first: int, end: int, epoch: int) -> list[Delivery]:
         """Make the deliveries of the records from position *first* up to, not including, *end*."""
         topic, stream = self.topic, self.stream
+        found: list[Delivery] = []
         records = self.records[first - self.start : end - self.start]
-        # Positional, as keywords would double what a delivery costs.
-        return [
-            Delivery(topic, body, key, headers, False, stream, position, epoch, timestamp)  # noqa: FBT003
-            for position, (body, key, headers, timestamp) in enumerate(records, first)
-        ]
+        for position, (body, key, headers, timestamp) in enumerate(records, first):
+            delivery: Delivery = _blank(Delivery)  # its constructor costs half as much again
+            delivery.topic, delivery.stream, delivery.position = topic, stream, position
+            delivery.body, delivery.key, delivery.headers = body, key, headers
+            delivery.retain, delivery.epoch, delivery.timestamp = False, epoch, timestamp
+            found.append(delivery)
+        return found
 
     def _trim(self) -> None:
         excess = self.end - self.retention

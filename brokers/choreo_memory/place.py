@@ -34,19 +34,20 @@ class Place:
         "_queued",
         "_reader",
         "_resting",
-        "_watermark",
         "epoch",
+        "watermark",
     )
 
     def __init__(self, partition: Partition, start: int) -> None:
         self._partition = partition
-        self._watermark = Watermark(start)
+        self.watermark = Watermark(start)
+        """What is settled of it; who settles something calls ``go_on`` then."""
         self._again: deque[int] = deque()
         self._reader: Reader | None = None
         self._queued = self._listening = self._resting = False
         self.epoch = 0
         """The assignment under which it hands over; 0 while it has no reader."""
-        partition.floors.append(lambda: self._watermark.position)
+        partition.floors.append(lambda: self.watermark.position)
 
     @property
     def stream(self) -> str:
@@ -65,7 +66,7 @@ class Place:
         self._reader = None
         self.epoch = 0
         self._queued = self._resting = False
-        self._again = deque(self._watermark.remaining())
+        self._again = deque(self.watermark.remaining())
 
     def take(self, limit: int, max_span: int, batch: list[Delivery]) -> bool:
         """Add at most *limit* deliveries to *batch*; say whether there is more to take."""
@@ -76,7 +77,7 @@ class Place:
             batch += partition.deliveries(position, position + 1, epoch)
         if again:
             return True
-        watermark, end = self._watermark, partition.end
+        watermark, end = self.watermark, partition.end
         bound = watermark.position + max_span
         position = watermark.seen
         stop = min(position + full - len(batch), end, bound)
@@ -94,15 +95,15 @@ class Place:
             self._partition.wait(self._wake)
         return False
 
-    def finish(self, position: int) -> None:
-        """Note that *position* is settled."""
-        if self._watermark.finish(position) and self._resting:
+    def go_on(self) -> None:
+        """Hand over more if it rested: something was settled."""
+        if self._resting:
             self._resting = False
             self._enqueue()
 
     def progress(self) -> Progress:
         """Say where it stands."""
-        watermark = self._watermark
+        watermark = self.watermark
         return Progress(
             stream=self.stream,
             settled=watermark.position,

@@ -26,16 +26,24 @@ class Custody:
         self._broken = broken
         self._bytes = 0
         self._done: list[Delivery] = []
+        self.ended: list[Received] = []
+        """What is to be released at the next flush, where no journal hears of it: for many at once
+        that is cheaper. Whoever adds the first asks for one."""
         self._idle: list[asyncio.Future[None]] = []
         self._begun: dict[tuple[str, int], int] = {}
         self.consumer: Consumer | None = None
-        self.held = 0
-        """Deliveries taken in and not settled."""
+        self._held = 0
+
+    @property
+    def held(self) -> int:
+        """Count the deliveries taken in and not settled."""
+        return self._held - len(self.ended)
 
     @property
     def room(self) -> int:
         """Count the deliveries that may still be taken in, however many are runnable."""
-        if self._bytes >= self._limits.max_unsettled_bytes:
+        limit = self._limits.max_unsettled_bytes
+        if self._bytes >= limit and self._bytes - sum(map(_size, self.ended)) >= limit:
             return 0
         return self._limits.max_unsettled - self.held
 
@@ -45,7 +53,7 @@ class Custody:
 
     def take_all(self, batch: Sequence[Received]) -> None:
         """Take responsibility for all of *batch*."""
-        self.held += len(batch)
+        self._held += len(batch)
         self._bytes += sum(map(_size, batch))
         if self._journal.heard:
             for received in batch:
@@ -53,23 +61,31 @@ class Custody:
 
     def release(self, received: Received) -> None:
         """Settle *received* soon, with others, unless it was dropped."""
-        self.held -= 1
+        self._held -= 1
         self._bytes -= received.size
         if not received.dropped and not received.parked:
             done = self._done
             if not done:
-                asyncio.get_running_loop().call_soon(self.flush)
+                self.flush_soon()
             done.append(received.delivery)
         if self._journal.heard:
             self._journal.settled(received)
         if self._idle and not self.held:
-            idle, self._idle = self._idle, []
-            for waiter in idle:
-                if not waiter.done():
-                    waiter.set_result(None)
+            self._tell_idle()
+
+    def flush_soon(self) -> None:
+        """Settle in the next turn of the loop whatever is to be settled then."""
+        asyncio.get_running_loop().call_soon(self.flush)
 
     def flush(self) -> None:
         """Settle now whatever is to be settled."""
+        if self.ended:
+            ended, self.ended = self.ended, []
+            self._held -= len(ended)
+            self._bytes -= sum(map(_size, ended))
+            self._done += [received.delivery for received in ended if not received.dropped]
+            if self._idle and not self.held:
+                self._tell_idle()
         if self._done and self.consumer is not None:
             done, self._done = self._done, []
             reached("settling")
@@ -78,6 +94,12 @@ class Custody:
             except Exception as error:  # noqa: BLE001 -- of an adapter; in a callback nobody else hears it
                 self._broken(error)
             reached("settled")
+
+    def _tell_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for waiter in idle:
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def idle(self) -> None:
         """Return once nothing is held."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from choreo.delivery.attempts import Records, key_of
+from choreo.delivery.books import brief_fingerprint
 from choreo.delivery.custody import Custody
 from choreo.delivery.inbox import replay_of
 from choreo.delivery.job import Job, Outcome
@@ -51,10 +52,17 @@ class Endings:
         """End a job that was handled, as ``end`` does, if no store, order or replay has a part."""
         if self._heard:
             self._journal.ended(job, HANDLED)
-        for waiter in self._inbox.ends(job.name, job, self._books.fingerprint(envelope)):
+        for waiter in self._inbox.ends(job.name, job, brief_fingerprint(envelope.data)):
             self._ready_again(waiter)
         self._lanes.release(job.lane)
-        self._custody.release(job.received)  # nobody else owes it an end
+        custody = self._custody
+        if self._heard:
+            custody.release(job.received)  # nobody else owes it an end
+            return
+        ended = custody.ended
+        if not ended:
+            custody.flush_soon()
+        ended.append(job.received)
 
     def end_queued(self, job: Job, outcome: Outcome) -> None:
         """End a job that its lane had not let out yet."""

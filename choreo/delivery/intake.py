@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from choreo.broker import Binding
 from choreo.clock import Clock
-from choreo.delivery.job import Handler, Job, Outcome, Received
+from choreo.delivery.job import Handler, Job, Outcome, sole
 from choreo.delivery.replays import Replays
 from choreo.envelope import Envelope
 from choreo.errors import DecodeError, UnknownVersion, UnsupportedSpecVersion
@@ -101,14 +101,14 @@ class Intake:
         handler = self._only.get(envelope.type)
         if handler is None:
             return None
-        key, body, index = delivery.key, delivery.body, handler.index
+        key = delivery.key
         lane: Hashable
         if key is None or handler.apart or not self._native_key:
             lane = self.lane(delivery, envelope, handler)
         else:
-            lane = (index if self._by_handler else -1, topic, key)
+            lane = (handler.index if self._by_handler else -1, topic, key)
         name = f"{envelope.source}\0{envelope.id}{handler.suffix}"
-        return Job(Received(delivery, envelope, len(body) if body else 0, 1), handler, lane, name)
+        return sole(delivery, envelope, handler, lane, name)
 
     def sort(self, delivery: Delivery) -> Sorted:
         """Find the envelope and the handlers of *delivery*, or why it has none; never raises."""

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
-from choreo.context import Emitted
+from choreo.context import Context, Emitted, Site
 from choreo.delivery.numbering import Number, Numbered
 from choreo.delivery.quarantine import Party
 from choreo.envelope import Envelope
+from choreo.event import Event
 from choreo.gaps import Gaps
 from choreo.message import Delivery, Message
 from choreo.park import Park
@@ -53,6 +54,9 @@ class Rare(Generic[T]):
         if one.rare is None:
             one.rare = {}
         one.rare[self._name] = value
+
+
+_blank = object.__new__
 
 
 class Outcome(Enum):
@@ -215,14 +219,77 @@ class Job:
             "position": delivery.position,
         }
 
+    def told(self) -> Context:
+        """Make what a handler may know of its present attempt, where it asks for nothing."""
+        received, handler = self.received, self.handler
+        brief = None if handler is None else handler.brief
+        assert received.envelope is not None  # noqa: S101 -- only sorted events reach a handler
+        assert brief is not None  # noqa: S101 -- only such a handler asks for nothing
+        return Context(received.envelope, received.delivery, self.attempt, brief.site)
+
     @property
     def decided(self) -> bool:
         """Say whether the handler is through with it: only the books or the broker are awaited."""
         return self.reason is not None or self.done
 
 
+def sole(
+    delivery: Delivery, envelope: Envelope, handler: "Handler", lane: Hashable, name: str
+) -> Job:
+    """Make the job of what one handler wants, as the constructors do, in half the time of both."""
+    received: Received = _blank(Received)
+    received.delivery, received.envelope = delivery, envelope
+    body = delivery.body
+    received.size = len(body) if body else 0
+    received.owed, received.flight = 1, 0
+    received.dropped = received.parked = False
+    received.rare = None
+    job: Job = _blank(Job)
+    job.received, job.handler, job.lane, job.name = received, handler, lane, name
+    job.attempt = job.run = 0
+    job.done = False
+    job.emitted = job.outbound = ()
+    job.reason = job.key = job.order = job.line = job.parked = job.ending = job.rare = None
+    return job
+
+
 Process = Callable[[Job], Awaitable[Outcome | None]]
 """Decode, filter, call and collect; None if the handler succeeded and its end is to be written."""
+
+
+class Followed(Protocol):
+    """An attempt that somebody follows."""
+
+    def end(self, error: BaseException | None, /) -> None:
+        """Hear that it ended, well or with *error*."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brief:
+    """What an attempt is made of where nobody but the handler has to be asked about an event."""
+
+    read: Callable[[Envelope], Event | None]
+    """Decode and filter; None for what the handler does not want."""
+    invoke: Callable[[Event, Context], Awaitable[object]]
+    gather: Callable[[Context, object], Sequence[Message]]
+    """Take what the attempt returned and emitted, and write it."""
+    site: Site
+    """What the attempt's context is told."""
+    ended: Site
+    """What it is told when the attempt is over."""
+    follow: Callable[[Job], Followed] | None = None
+    alone: Callable[[Event], Awaitable[object]] | None = None
+    """Calls a handler that asks for nothing but the event, if nobody else asks for more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composed:
+    """The ways through one handler."""
+
+    process: Process
+    brief: Brief | None = None
+    """None if a store has a part in its attempts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +307,8 @@ class Handler:
     """Its number as the end of the text that its share of an event is remembered under."""
     process: Process = field(compare=False)
     """Takes one event through; newer versions of it go another way through the same handler."""
+    brief: Brief | None = field(default=None, compare=False)
+    """The same, of what needs nothing else; None where something else is always needed."""
     gaps: Gaps | None = None
     """How its numbered events are put in order; None if they have no numbers, or need not be."""
     number: Number | None = None

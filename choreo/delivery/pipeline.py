@@ -4,34 +4,31 @@ The order is fixed and not the user's to rearrange; a stage that a handler does 
 there.
 """
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextvars import copy_context
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from functools import partial
-from typing import Any, Protocol, cast
+from typing import Protocol
 
-from choreo.context import Context, Emit, Emitted, Site, current
+from choreo.context import Context, Site, current
 from choreo.delivery.books import Books
-from choreo.delivery.job import Job, Outcome, Process
+from choreo.delivery.calling import alone, invoker
+from choreo.delivery.emitting import collect, emitter, too_late
+from choreo.delivery.job import Brief, Composed, Job, Outcome, Process
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.tracing import Tracer
 from choreo.envelope import Envelope
-from choreo.errors import ConfigurationError, LateEmit, UndeclaredEmit
 from choreo.event import Event, event_type
 from choreo.failpoints import armed, reached
-from choreo.ids import derived
 from choreo.message import Message
-from choreo.middleware import Call, Middleware
-from choreo.plan import Kind, Plan
+from choreo.middleware import Middleware
+from choreo.plan import Plan
 from choreo.store.port import Verdict
 
-Invoke = Callable[[Event, Context], Awaitable[object]]
-
 Decode = Callable[[Envelope], Event]
+
+Read = Callable[[Envelope], Event | None]
+"""Decodes; None for an event that the handler does not want."""
 
 Gather = Callable[[Context, object], Sequence[Message]]
 """Takes what an attempt returned and emitted, and writes it."""
@@ -67,17 +64,28 @@ def compose(
     decode: Decode,
     provided: Mapping[str, object],
     parts: Parts,
-) -> Process:
-    """Compose the coroutine function that takes *plan*'s handler through one attempt."""
-    prepare = _preparer(plan, _announced(decode))
-    invoke, gather = _invoker(plan, provided, parts), _gatherer(parts.outgoing)
-    attempt = _attempter(plan, prepare, invoke, gather, parts)
+) -> Composed:
+    """Compose what takes *plan*'s handler through one attempt."""
+    read = _wanted(plan, _announced(decode))
+    prepare = _preparer(plan, read)
+    outgoing, kept = parts.outgoing, parts.books.durable
+    emit = emitter(plan, parts.service, outgoing.source, kept=kept)
+    site, watched = Site(parts.service, plan.id, emit), parts.tracer is not None
+    brief = Brief(
+        read=read,
+        invoke=invoker(plan, provided, parts.middlewares, parts.threads),
+        gather=_gatherer(outgoing),
+        site=site,
+        ended=replace(site, emit=too_late),
+        follow=parts.tracer.process if parts.tracer is not None else None,
+        alone=None if watched or parts.middlewares else alone(plan, provided),
+    )
+    attempt = _attempter(prepare, brief)
     if plan.transaction is not None:
-        return _transacted(prepare, attempt, parts.books)
+        return Composed(process=_transacted(prepare, attempt, parts.books))
     if plan.options.lease is not None:
-        return _leased(prepare, attempt, parts.books)
-
-    return attempt
+        return Composed(process=_leased(prepare, attempt, parts.books))
+    return Composed(process=attempt, brief=brief)
 
 
 def _leased(prepare: Prepare, attempt: Attempt, books: Books) -> Process:
@@ -129,18 +137,28 @@ def _announced(decode: Decode) -> Decode:
     return announced
 
 
-def _preparer(plan: Plan, decode: Decode) -> Prepare:
+def _wanted(plan: Plan, decode: Decode) -> Read:
     """Decode, and filter where the handler wants only some; None for what it does not want."""
     when = plan.options.when
+    if when is None:
+        return decode
+
+    def wanted(envelope: Envelope) -> Event | None:
+        event = decode(envelope)
+        return event if when(event) else None
+
+    return wanted
+
+
+def _preparer(plan: Plan, read: Read) -> Prepare:
+    """Decode, filter, and keep what the business tells events apart by; None if not wanted."""
     purpose = event_type(plan.event).idempotency_key
 
     def prepare(job: Job) -> Event | None:
         envelope = job.received.envelope
         assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
-        event = decode(envelope)
-        if when is not None and not when(event):
-            return None
-        if purpose is not None:
+        event = read(envelope)
+        if event is not None and purpose is not None:
             value: object = getattr(event, purpose)
             job.purpose = None if value is None else str(value)
         return event
@@ -148,13 +166,10 @@ def _preparer(plan: Plan, decode: Decode) -> Prepare:
     return prepare
 
 
-def _attempter(
-    plan: Plan, prepare: Prepare, invoke: Invoke, gather: Gather, parts: Parts
-) -> Attempt:
+def _attempter(prepare: Prepare, brief: Brief) -> Attempt:
     """Compose what calls the handler once and keeps what it emitted, unless it was abandoned."""
-    site = Site(parts.service, plan.id, _emitter(plan, parts))
-    ended = replace(site, emit=_too_late)
-    trace = parts.tracer.process if parts.tracer is not None else None
+    invoke, gather, trace = brief.invoke, brief.gather, brief.follow
+    site, ended = brief.site, brief.ended
     enter, leave = current.set, current.reset
 
     async def attempt(
@@ -195,140 +210,10 @@ def _gatherer(outgoing: Outgoing) -> Gather:
 
     def gather(context: Context, result: object) -> Sequence[Message]:
         if result is not None:
-            _collect(context, result)
+            collect(context, result)
         emitted = context.emitted
         outbound = outgoing.caused(emitted, context.envelope) if emitted else ()
         reached("handled")
         return outbound
 
     return gather
-
-
-def _emitter(plan: Plan, parts: Parts) -> Emit:
-    source, kept, emits = parts.outgoing.source, parts.books.durable, plan.emits
-
-    def emit(context: Context, event: Event, delay: timedelta | None) -> str:
-        if type(event) not in emits:
-            raise UndeclaredEmit(
-                f"handler {plan.id} emitted {type(event).__name__} undeclared: name it in "
-                f"the return type or in on(…, publishes=[{type(event).__name__}]) at {plan.where}"
-            )
-        if delay is not None and not kept:
-            raise ConfigurationError(
-                f"handler {plan.id} delayed {type(event).__name__}, and service {parts.service} "
-                "has no store where it could wait: give it store='sqlite:///…' or "
-                "'postgresql://…', in tests 'memory://'"
-            )
-        envelope = context.envelope
-        identity = derived(source, envelope.source, envelope.id, plan.id, len(context.emitted))
-        context.emitted.append(Emitted(identity, event, delay))
-        return identity
-
-    return emit
-
-
-def _too_late(context: Context, event: Event, _delay: timedelta | None) -> str:
-    raise LateEmit(
-        f"handler {context.handler} emitted {type(event).__name__} when its attempt had ended: "
-        "await the tasks that it starts before it returns"
-    )
-
-
-def _collect(context: Context, result: Any) -> None:  # noqa: ANN401 -- whatever a handler returned
-    """Emit what a handler returned: one event, or several."""
-    if isinstance(result, Event):
-        context.site.emit(context, result, None)
-        return
-    events = result
-    if not isinstance(events, Iterable) or isinstance(events, str | bytes):
-        events = (events,)
-    for event in cast("Iterable[object]", events):
-        if not isinstance(event, Event):
-            raise UndeclaredEmit(
-                f"handler {context.handler} emitted a {type(event).__name__}, which is no event"
-            )
-        context.site.emit(context, event, None)
-
-
-def _invoker(plan: Plan, provided: Mapping[str, object], parts: Parts) -> Invoke:
-    """Compose the call with what the user has put around it."""
-    invoke = _caller(plan, provided, parts.threads)
-    return _wrapped(invoke, parts.middlewares) if parts.middlewares else invoke
-
-
-def _caller(plan: Plan, provided: Mapping[str, object], threads: Executor) -> Invoke:
-    """Pick the shortest way to call the handler."""
-    call = _arguments(plan, provided)
-    if plan.kind is Kind.ASYNC:
-        return cast("Invoke", call)
-    if plan.kind is Kind.STREAM:
-        return _streaming(call)
-
-    async def in_thread(event: Event, context: Context) -> object:
-        within = copy_context()
-        return await asyncio.get_running_loop().run_in_executor(
-            threads, lambda: within.run(_to_the_end, call, event, context)
-        )
-
-    return in_thread
-
-
-def _to_the_end(call: Callable[[Event, Context], Any], event: Event, context: Context) -> object:
-    """Call a plain function; what it returns lazily is its work, too, and done in its thread."""
-    try:
-        result = call(event, context)
-        return list(cast("Iterator[object]", result)) if isinstance(result, Iterator) else result
-    except StopIteration as error:
-        # No future can carry one: it would never be done, and its lane held for ever.
-        raise RuntimeError("a handler raised StopIteration") from error
-
-
-def _streaming(call: Callable[[Event, Context], Any]) -> Invoke:
-    async def stream(event: Event, context: Context) -> None:
-        generator = call(event, context)
-        try:
-            async for emitted in generator:
-                _collect(context, emitted)
-        finally:
-            await generator.aclose()
-
-    return stream
-
-
-def _arguments(plan: Plan, provided: Mapping[str, object]) -> Callable[[Event, Context], Any]:
-    function: Callable[..., Any] = plan.function
-    name = plan.context
-    if not provided:
-        if name is None:
-            return lambda event, _: function(event)
-        return lambda event, context: function(event, **{name: context})
-    if name is None:
-        return lambda event, _: function(event, **provided)
-    return lambda event, context: function(event, **{name: context}, **provided)
-
-
-def _wrapped(invoke: Invoke, middlewares: Sequence[Middleware]) -> Invoke:
-    """Put *middlewares* around the call, the first outermost."""
-
-    async def wrapped(event: Event, context: Context) -> object:
-        result: list[object] = []
-
-        async def innermost(inner: Context) -> None:
-            before = len(inner.emitted)
-            try:
-                result[:] = [await invoke(event, inner)]
-            except BaseException:
-                del inner.emitted[before:]  # the next call, if one is made, emits them again
-                raise
-
-        call: Call = innermost
-        for middleware in reversed(middlewares):
-            call = partial(_step, middleware, call)
-        await call(context)
-        return result[0] if result else None
-
-    return wrapped
-
-
-async def _step(middleware: Middleware, call: Call, context: Context) -> None:
-    await middleware(context, call)

@@ -1,4 +1,4 @@
-"""The short way of what no store, order, replay or outage concerns: two coroutines an event.
+"""The short way of what no store, order, replay or outage concerns: one coroutine an event.
 
 Theory of operation.  Most events of most services have one handler, come once, and are handled at
 the first attempt.  Nothing needs to be asked about such a one (intake gave its job a *name*), and
@@ -7,16 +7,25 @@ different goes the long way, which knows all there is, from where it is: before 
 if this had never been, and after it as if the attempt had been made there.
 """
 
-from collections.abc import Callable, Coroutine
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from choreo.context import Context, current
 from choreo.delivery.attempts import Attempts
 from choreo.delivery.endings import Endings
 from choreo.delivery.inbox import Inbox
-from choreo.delivery.job import Job, Outcome
+from choreo.delivery.job import Brief, Handler, Job, Outcome
 from choreo.delivery.slots import Slot
-from choreo.message import Delivery
+from choreo.envelope import Envelope
+from choreo.event import Event
+from choreo.failpoints import armed, reached
+from choreo.message import Delivery, Message
+
+FILTERED = Outcome.FILTERED
+NOTHING: Sequence[Message] = ()
+enter, leave = current.set, current.reset
 
 Way = Callable[[Job, Slot], Coroutine[Any, Any, None]]
 
@@ -36,50 +45,134 @@ class Ways:
 class Shortcut:
     """Takes jobs to their ends that need nothing else."""
 
-    __slots__ = ("_attempts", "_begun", "_endings", "_inbox", "_outages", "_ways")
+    __slots__ = ("_attempts", "_begun", "_endings", "_inbox", "_long", "_onward", "_outages")
 
     def __init__(self, attempts: Attempts, inbox: Inbox[Job], endings: Endings, ways: Ways) -> None:
         self._attempts = attempts
         self._outages = attempts.outages
         self._inbox = inbox
         self._endings = endings
-        self._ways = ways
+        self._long = ways.long
+        self._onward = ways.onward
         self._begun = ways.begun
 
-    async def advance(self, job: Job, slot: Slot, /) -> None:
+    def advance(self, job: Job, slot: Slot, /) -> Coroutine[Any, Any, None]:
         """Take *job* as far as it gets: to its end, or to a wait for another attempt."""
-        handler, envelope, name = job.handler, job.received.envelope, job.name
-        outage = None
-        if self._outages and handler is not None:
-            outage = self._outages.get(handler.index)
+        handler, received, name = job.handler, job.received, job.name
+        envelope = received.envelope
+        if handler is None or envelope is None or not name or job.run:
+            return self._long(job, slot)
+        brief = handler.brief
         if (
-            not name
-            or job.run
-            or handler is None
-            or envelope is None
-            or (outage is not None and outage.cause is not None)
+            brief is None
+            or (self._outages and self._rests(handler))
             or not self._inbox.begins(name, job)
         ):
-            await self._ways.long(job, slot)
-            return
+            return self._long(job, slot)
         if self._begun is not None:
-            self._begun(job.received.delivery)
+            self._begun(received.delivery)
         job.attempt = job.run = 1
         slot.deadline = slot.began + handler.seconds
-        process = handler.process
+        if brief.alone is not None:
+            return self._alone(job, slot, brief, brief.alone, envelope)
+        return self._attempt(job, slot, brief, envelope)
+
+    async def _alone(
+        self,
+        job: Job,
+        slot: Slot,
+        brief: Brief,
+        handle: Callable[[Event], Awaitable[object]],
+        envelope: Envelope,
+    ) -> None:
+        """Make the attempt of a handler that asks for nothing but the event."""
+        read, context, outbound = brief.read, None, NOTHING
         try:
-            outcome = await process(job)
+            event = read(envelope)
+            if event is not None:
+                token = enter(job)
+                try:
+                    if armed:
+                        reached("handling")
+                    result = await handle(event)
+                    if result is not None or armed:
+                        context = job.told()
+                        outbound = brief.gather(context, result)
+                finally:
+                    leave(token)
         except BaseException as error:  # the attempt: whatever a handler raises is its result
             if self._attempts.interrupts(error):
                 raise
-            if job.run == 1:
-                await self._attempts.failed(job, handler, error, slot)
-            outcome = slot.deadline = None
+            await self._failed(job, slot, error)
+            return
+        if outbound or self._outages or event is None or job.run != 1:
+            await self._otherwise(job, slot, context, outbound, FILTERED if event is None else None)
         else:
-            if outage is not None and job.run == 1:
-                self._attempts.succeeded(handler, outage)
-            if outcome is None and job.run == 1 and not job.outbound:
-                self._endings.end_plain(job, envelope)
-                return
-            slot.deadline = None
-        await self._ways.onward(job, slot, outcome if job.run == 1 else None)
+            self._endings.end_plain(job, envelope)
+
+    async def _attempt(self, job: Job, slot: Slot, brief: Brief, envelope: Envelope) -> None:
+        """Make the attempt of any other handler."""
+        # Bound to names first, as CPython 3.11 looks up callable attributes the slow way.
+        read, invoke, follow, outbound = brief.read, brief.invoke, brief.follow, NOTHING
+        context: Context[Any] = Context(envelope, job.received.delivery, 1, brief.site)
+        try:
+            event = read(envelope)
+            if event is not None:
+                token = enter(context)
+                following = None if follow is None else follow(job)
+                try:
+                    if armed:
+                        reached("handling")
+                    result = await invoke(event, context)
+                    # Its maker may look: most have emitted nothing.
+                    if result is not None or context._emitted or armed:  # noqa: SLF001
+                        outbound = brief.gather(context, result)
+                finally:
+                    leave(token)
+                    context.site = brief.ended
+                    if following is not None:
+                        following.end(sys.exception())
+        except BaseException as error:  # the attempt: whatever a handler raises is its result
+            if self._attempts.interrupts(error):
+                raise
+            await self._failed(job, slot, error)
+            return
+        if outbound or self._outages or event is None or job.run != 1:
+            await self._otherwise(job, slot, context, outbound, FILTERED if event is None else None)
+        else:
+            self._endings.end_plain(job, envelope)
+
+    async def _otherwise(
+        self,
+        job: Job,
+        slot: Slot,
+        context: Context[Any] | None,
+        outbound: Sequence[Message],
+        outcome: Outcome | None,
+    ) -> None:
+        """Go on after an attempt that did not fail, but was not all that there is to do."""
+        slot.deadline = None
+        handler = job.handler
+        if job.run != 1:  # abandoned
+            await self._onward(job, slot, None)
+            return
+        outage = None if handler is None else self._outages.get(handler.index)
+        if handler is not None and outage is not None:
+            self._attempts.succeeded(handler, outage)
+        if outcome is None and not outbound:
+            outcome = Outcome.HANDLED
+        elif outcome is None and context is not None:
+            job.done = True
+            job.emitted, job.outbound = context.emitted, outbound
+        await self._onward(job, slot, outcome)
+
+    def _rests(self, handler: Handler) -> bool:
+        """Say whether what *handler* depends on is down."""
+        outage = self._outages.get(handler.index)
+        return outage is not None and outage.cause is not None
+
+    async def _failed(self, job: Job, slot: Slot, error: BaseException) -> None:
+        if job.run == 1 and job.handler is not None:
+            await self._attempts.failed(job, job.handler, error, slot)
+        slot.deadline = None
+        await self._onward(job, slot, None)

@@ -1,10 +1,10 @@
 """Registries by the scheme of their URL: the one that choreo brings, and whoever adds another."""
 
-from importlib.metadata import entry_points
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from choreo.errors import ConfigurationError
+from choreo.plugins import installed
 from choreo.registry.port import Registry
 
 GROUP = "choreo.registries"
@@ -25,7 +25,7 @@ def open_registry(url: str) -> Registry:
     text never holds the URL, which may hold a password.
     """
     scheme = urlsplit(url).scheme
-    found = {point.name: point for point in entry_points(group=GROUP)}
+    found = installed(GROUP)
     if scheme not in found:
         known = ", ".join(sorted(found)) or "none"
         raise ConfigurationError(

@@ -1,10 +1,10 @@
 """Stores by the scheme of their URL: the embedded ones, and whoever registers another."""
 
-from importlib.metadata import entry_points
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from choreo.errors import ConfigurationError
+from choreo.plugins import installed
 from choreo.store.port import Store
 
 GROUP = "choreo.stores"
@@ -32,7 +32,7 @@ def open_store(url: str) -> Store[Any]:
             "the URL of the store has no scheme: write sqlite:///file.db, "
             "postgresql://user:password@host/database or memory://"
         )
-    found = {point.name: point for point in entry_points(group=GROUP)}
+    found = installed(GROUP)
     if scheme not in found:
         known = ", ".join(sorted(found)) or "none"
         raise ConfigurationError(

@@ -25,9 +25,9 @@ import pydantic
 from pydantic import BaseModel
 
 import choreo
-from choreo.context import current
+from choreo.context import running
 from choreo.contracts.lock import WHOLE
-from choreo.delivery import pipeline
+from choreo.delivery import pipeline, shortcut
 from choreo.event import Event
 from choreo.plan import Plan
 
@@ -145,7 +145,7 @@ class FieldReads:
             file = frame.f_code.co_filename
             if first is None and (file == own[0] or not _is_library(file)):
                 first = (file, frame.f_lineno)
-            if file == _PIPELINE:
+            if file in _CALLERS:
                 return first or own
         if first is not None and self._is_test(first[0]) and not _handled_by(observed):
             return None
@@ -154,7 +154,7 @@ class FieldReads:
 
 def _handled_by(observed: Observed) -> bool:
     """Tell whether this runs on behalf of an attempt, in a task or a thread of its own."""
-    context = current.get(None)
+    context = running()
     return (
         context is not None
         and context.service == observed.service
@@ -184,7 +184,9 @@ def _folder(package: ModuleType) -> str:
     return f"{Path(str(package.__file__)).parent}/"
 
 
-_PIPELINE = str(pipeline.__file__)
+_CALLERS = frozenset((str(pipeline.__file__), str(shortcut.__file__)))
+"""Where handlers are called from."""
+
 _LIBRARIES = (
     _folder(choreo),
     _folder(pydantic),

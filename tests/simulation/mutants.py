@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from choreo.delivery import pipeline
+from choreo.delivery import emitting
 from choreo.delivery.burial import Burial
 from choreo.delivery.custody import Custody
 from choreo.delivery.durable import DurableBooks
@@ -114,7 +114,7 @@ def draws_emitted_ids(patch: pytest.MonkeyPatch) -> None:
         assert isinstance(owner, Host)
         return owner.environment.ids.new()
 
-    patch.setattr(pipeline, "derived", mutant)
+    patch.setattr(emitting, "derived", mutant)
 
 
 def releases_the_lane_to_retry(patch: pytest.MonkeyPatch) -> None:
