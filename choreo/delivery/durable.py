@@ -82,6 +82,8 @@ class DurableBooks:
         if known.state is State.OPEN:
             job.attempt = known.attempts
             job.first_failed = known.first_failed
+            if job.received.generation:  # it was done once, and is replayed by force
+                self._inbox.forget(key)
         elif known.state in (State.DONE, State.DEAD):
             received = job.received
             if received.generation > known.generation and (
@@ -89,7 +91,7 @@ class DurableBooks:
             ):
                 self._inbox.forget(key)
                 return
-            if received.generation:
+            if 0 < received.generation <= known.generation:
                 self._inbox.remember(replay_of(key, received.generation), known.fingerprint)
             self._inbox.remember(key, known.fingerprint)
             self._relay()  # an owner may have died before it published what it emitted (I15)
@@ -200,6 +202,7 @@ class DurableBooks:
             at=self._clock.now(),
             purpose=job.purpose,
             generation=job.received.generation,
+            forced=job.received.forced,
         )
 
     def _end(self, job: Job) -> End:

@@ -15,6 +15,8 @@ from choreo.store.port import Key
 
 HANDLED, FILTERED, DUPLICATE = Outcome.HANDLED, Outcome.FILTERED, Outcome.DUPLICATE
 """How a handler's share ends so that another delivery of the event is a duplicate."""
+UNENDED = frozenset((Outcome.DROPPED, Outcome.PARKED))
+"""What comes again: from the broker, or out of the store."""
 
 
 class Endings:
@@ -100,7 +102,9 @@ class Endings:
         if told and (begun or not inbox.finished(key)):
             assert received.envelope is not None  # noqa: S101 -- only sorted events reach a handler
             inbox.remember(key, self._books.fingerprint(received.envelope))
-        if received.generation and outcome is not Outcome.DROPPED:
+        if received.forced and outcome is Outcome.DEAD_LETTERED:
+            inbox.forget(key)  # it was done, and is not: a replay of its letter is handled
+        if received.generation and outcome not in UNENDED:
             inbox.remember(replay_of(key, received.generation), None)
         if waiters := inbox.close(key, job):
             for waiter in waiters:

@@ -154,6 +154,9 @@ class Recovery:
         decision = decide(handler.park, failed, self._random)
         note = "" if job.error is None else error_text(job.error)
         if decision.fate is Fate.BURY_ALL and drained is not None:
+            # Written down first: whoever goes on after our death must not handle what is behind.
+            if not await self._lot.doom(drained.line):
+                raise Overtaken("its line is another's by now")
             drained.buried = True
         if decision.fate in (Fate.SKIP, Fate.BURY_ALL):
             return None
@@ -277,7 +280,7 @@ class Recovery:
     async def _through(self, line: Line) -> bool:
         """Say whether the line has gone, or was put off; False if it is to be given back."""
         attempts = line.attempts
-        buried: Reason | None = None
+        buried = Reason.RETRIES_EXHAUSTED if line.doomed else None
         wanted = 1  # what is behind an event that fails once more is not read for nothing
         while parked := await self._lot.first(line, wanted):
             wanted = BATCH

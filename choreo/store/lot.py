@@ -109,7 +109,9 @@ class Line:
     rest: timedelta | None = timedelta(0)
     """How long it is until it is due, if it was called before; None for one that is held."""
     released: bool = False
-    """An operator lets it go on, whatever it waits for."""
+    """Of a numbered line: an operator lets it go on, whatever it waits for."""
+    doomed: bool = False
+    """Its first event was given up, and so are all behind it: they go to the dead letters."""
     calls: int = 0
     """How often it was called until it was taken."""
 
@@ -194,6 +196,14 @@ class Lot(Protocol):
 
     async def heard(self, line: Line, /) -> None:
         """Give a numbered line back as it is: nothing came of what called it until it was taken."""
+        ...
+
+    async def doom(self, line: Line, /) -> bool:
+        """Have all of a line without numbers go to the dead letters, whoever works on it from now.
+
+        It is so until the line has gone, was put off, or an operator lets it go on. False if it is
+        another's by now.
+        """
         ...
 
     async def give_back(self, line: Line, /) -> None:

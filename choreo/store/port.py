@@ -93,6 +93,8 @@ class Claim:
     """
     generation: int = 0
     """Which replay it is; a higher one than is known is handled although the id is known (I12)."""
+    forced: bool = False
+    """Somebody wants that replay handled although the event, or its idempotency key, is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,9 +29,9 @@ def judge(kept: Kept | None, claim: Claim, fence: int | None) -> Verdict:
         return Verdict.WRITTEN if fence is None else Verdict.FENCED
     if kept.fingerprint != claim.fingerprint and claim.generation <= kept.generation:
         return Verdict.CONFLICT
-    if kept.state is State.DONE or claim.generation < kept.generation:
+    if claim.generation < kept.generation or (kept.state is State.DONE and not claim.forced):
         return Verdict.DUPLICATE
-    if kept.state is State.DEAD:
+    if kept.state in {State.DONE, State.DEAD}:
         replay = claim.generation > kept.generation and fence is None
         return Verdict.WRITTEN if replay else Verdict.DUPLICATE
     if fence is not None:
@@ -48,7 +48,7 @@ def judge_purpose(kept: Kept | None, claim: Claim, fence: int | None) -> Verdict
     if kept is None or kept.state in {State.OPEN, State.DEAD}:
         return Verdict.WRITTEN
     if kept.state is State.DONE:
-        return Verdict.DUPLICATE
+        return Verdict.WRITTEN if claim.forced else Verdict.DUPLICATE
     if fence is None:
         return Verdict.BUSY
     return Verdict.WRITTEN if kept.fingerprint == bearer(claim) else Verdict.FENCED

@@ -61,19 +61,23 @@ async def note(connection: AsyncConnection, scopes: Scopes, attempts: Sequence[A
         key = row_key(attempt.claim, scopes)
         if key not in latest or _rank(latest[key]) < _rank(attempt):
             latest[key] = attempt
-    dialect = connection.dialect.name
-    values = [
-        (
-            *key,
-            NUMBERS[State.OPEN],
-            attempt.claim.generation,
-            attempt.claim.fingerprint,
-            attempt.attempts,
-            micros(attempt.first_failed),
-        )
-        for key, attempt in sorted(latest.items(), key=lambda item: item[0])
-    ]
-    await connection.execute(_note(dialect), failed.bind(dialect, values))
+    ranked = sorted(latest.items(), key=lambda item: item[0])
+    for forced in (False, True):
+        values = [_row(key, each) for key, each in ranked if each.claim.forced is forced]
+        if values:
+            dialect = connection.dialect.name
+            await connection.execute(_note(dialect, forced=forced), failed.bind(dialect, values))
+
+
+def _row(key: RowKey, attempt: Attempt) -> Sequence[object]:
+    return (
+        *key,
+        NUMBERS[State.OPEN],
+        attempt.claim.generation,
+        attempt.claim.fingerprint,
+        attempt.attempts,
+        micros(attempt.first_failed),
+    )
 
 
 def _rank(attempt: Attempt) -> tuple[int, int]:
@@ -98,14 +102,15 @@ def _recall(dialect: str) -> Executable:
 
 
 @cache
-def _note(dialect: str) -> Executable:
+def _note(dialect: str, *, forced: bool) -> Executable:
     rows = failed.of(dialect)
     chosen = select(*(rows.c[name] for name in failed.names)).where(always())
     insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(inbox)
     new = insert.excluded
     same = inbox.c.generation == new.generation
     ended = inbox.c.state.in_([NUMBERS[State.DONE], NUMBERS[State.DEAD]])
-    replay = and_(inbox.c.generation < new.generation, inbox.c.state != NUMBERS[State.DONE])
+    undone = literal(value=True) if forced else inbox.c.state != NUMBERS[State.DONE]
+    replay = and_(inbox.c.generation < new.generation, undone)
     more = case((inbox.c.attempts > new.attempts, inbox.c.attempts), else_=new.attempts)
     return insert.from_select(failed.names, chosen).on_conflict_do_update(
         index_elements=list(KEY),

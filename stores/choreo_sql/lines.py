@@ -73,7 +73,8 @@ class SqlLot:
                 attempts=attempts,
                 numbered=bool(numbered),
                 rest=None if rest is None else timedelta(microseconds=max(0, rest)),
-                released=bool(released),
+                released=bool(released and numbered),
+                doomed=bool(released and not numbered),
                 calls=calls,
             )
             for line, fence, attempts, numbered, released, calls, rest in rows
@@ -115,6 +116,10 @@ class SqlLot:
     async def heard(self, line: Line, /) -> None:
         """Give a numbered line back as it is: nothing came of what called it."""
         await self._update((line,), {"until": 0, "fence": LINE.fence + 1, "heard": line.calls})
+
+    async def doom(self, line: Line, /) -> bool:
+        """Have all of a line go to the dead letters; False if it is another's by now."""
+        return (await self._update((line,), {"released": True}))[0]
 
     async def give_back(self, line: Line, /) -> None:
         """Give a line back as it is; nothing happens if it is another's by now."""

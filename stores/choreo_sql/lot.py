@@ -44,6 +44,7 @@ line_table = Table(
     Column("stream", Name),
     Column("calls", BigInteger, nullable=False),
     Column("heard", BigInteger, nullable=False),
+    # An operator lets it go on past its gap; where it is not numbered: it goes to the dead letters.
     Column("released", Boolean, nullable=False),
     Column("until", BigInteger, nullable=False),
     Column("fence", BigInteger, nullable=False),

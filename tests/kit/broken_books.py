@@ -156,6 +156,22 @@ class ReplaysTheDone(MemoryLedger):
         return verdict
 
 
+class IgnoresForce(MemoryLedger):
+    """Takes a replay by force for any other."""
+
+    caught_by = (
+        "test_a_replay_by_force_that_fails_opens_what_was_done",
+        "test_what_is_done_is_done_once_more_by_force",
+    )
+
+    async def _finish(self, end: End) -> Verdict:
+        return await super()._finish(replace(end, claim=replace(end.claim, forced=False)))
+
+    async def note(self, attempts: Sequence[Attempt], /) -> None:
+        plain = [replace(each, claim=replace(each.claim, forced=False)) for each in attempts]
+        await super().note(plain)
+
+
 class KeepsTheFirstPayload(MemoryLedger):
     """Takes a replay that was edited for a conflict."""
 

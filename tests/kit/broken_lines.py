@@ -78,6 +78,15 @@ class GivesUpAtAStart(MemoryLot):
         return await super().revive([line for line, _ in self._own()] if lines is None else lines)
 
 
+class SparesWhatIsBehind(MemoryLot):
+    """Forgets with the first event of a line that all of it was given up."""
+
+    caught_by = ("test_a_line_that_is_given_up_stays_so_for_whoever_goes_on_with_it",)
+
+    async def take(self, limit: int, lease: timedelta, /) -> Sequence[Line]:
+        return [replace(line, doomed=False) for line in await super().take(limit, lease)]
+
+
 class DropsAll(MemoryLot):
     """Drops a line whole where only its first event is to go."""
 

@@ -202,6 +202,7 @@ class Books:
 
 
 def _may_fail(row: Row, claim: Claim) -> bool:
-    if row.state is State.DONE or claim.generation < row.generation:
+    if row.state is State.DONE and not claim.forced:
         return False
-    return row.state is not State.DEAD or claim.generation > row.generation
+    ended = row.state in {State.DONE, State.DEAD}
+    return claim.generation > row.generation or (claim.generation == row.generation and not ended)

@@ -29,6 +29,7 @@ class Row:
     calls: int = 0
     heard: int = 0
     released: bool = False
+    """Let go on past its gap, where it is numbered; doomed, where it is not."""
     entries: list[Entry] = field(default_factory=list[Entry])
     """In order."""
 

@@ -71,7 +71,8 @@ class MemoryLot:
                 attempts=row.attempts,
                 numbered=row.numbered,
                 rest=None if row.due is None else max(row.due - now, timedelta(0)),
-                released=row.released,
+                released=row.released and row.numbered,
+                doomed=row.released and not row.numbered,
                 calls=row.calls,
             )
             taken.append(found)
@@ -117,6 +118,13 @@ class MemoryLot:
         if row is not None:
             row.heard = line.calls
         await self.give_back(line)
+
+    async def doom(self, line: Line, /) -> bool:
+        """Have all of a line go to the dead letters; False if it is another's by now."""
+        row = self._held(line)
+        if row is not None:
+            row.released = True
+        return row is not None
 
     async def give_back(self, line: Line, /) -> None:
         """Give a line back as it is; nothing happens if it is another's by now."""

@@ -1,5 +1,6 @@
 """Failed attempts are remembered over a restart, and ended events are not disturbed."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from choreo.store.port import Attempt, Claim, Verdict
@@ -87,6 +88,22 @@ class Attempts:
             )
             expected = START + timedelta(minutes=9, microseconds=7)
             same(known and known.first_failed, expected, "first failed")
+            verdicts = await s.finish(done(claim("a")), done(claim("a", generation=1)))
+            same(list(verdicts), [DUPLICATE, WRITTEN], "of the original, and of the replay")
+
+    async def test_a_replay_by_force_that_fails_opens_what_was_done(
+        self, setup: StoreSetup
+    ) -> None:
+        async with shelf(setup) as s:
+            await s.finish(done(claim("a")))
+            wanted = replace(claim("a", generation=1), forced=True)
+
+            await s.ledger.note([failed(wanted, 1), failed(claim("b"), 1)])
+
+            known = await s.known(wanted)
+            same(
+                known and (known.state.value, known.generation, known.attempts), ("open", 1, 1), ""
+            )
             verdicts = await s.finish(done(claim("a")), done(claim("a", generation=1)))
             same(list(verdicts), [DUPLICATE, WRITTEN], "of the original, and of the replay")
 

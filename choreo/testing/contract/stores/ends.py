@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 from choreo.store.port import Verdict
 from choreo.testing.contract.bench import same
@@ -151,6 +152,18 @@ class Replays:
             await s.finish(done(claim("a")))
 
             same(list(await s.finish(done(claim("a", generation=1)))), [DUPLICATE], "verdict")
+
+    async def test_what_is_done_is_done_once_more_by_force(self, setup: StoreSetup) -> None:
+        async with shelf(setup) as s:
+            await s.finish(done(claim("a")), done(claim("b", purpose="pay 7")))
+            wanted = replace(claim("a", purpose="pay 7", generation=2), forced=True)
+
+            first = await s.finish(done(wanted))
+            again = await s.finish(done(wanted), done(claim("a")), done(claim("a", generation=3)))
+
+            same((list(first), list(again)), ([WRITTEN], [DUPLICATE] * 3), "verdicts")
+            known = await s.known(wanted)
+            same(known and (known.state.value, known.generation), ("done", 2), "known")
 
     async def test_a_replay_may_bear_another_payload(self, setup: StoreSetup) -> None:
         async with shelf(setup) as s:

@@ -248,6 +248,29 @@ class Lots:
             (line,) = await lot.take(10, LEASE)
             same(line.attempts, 0, "line.attempts")
 
+    async def test_a_line_that_is_given_up_stays_so_for_whoever_goes_on_with_it(
+        self, setup: StoreSetup
+    ) -> None:
+        """Who gave it up may die in the midst of it: what is behind must not be handled then."""
+        async with shelf(setup) as s:
+            lot = s.ledger.order.lot
+            await lot.park(parking(1), [parking(2)], NOW)
+            await lot.park(parking(3, B), (), NOW)
+            (stale, other) = sorted(await lot.take(10, NOW), key=lambda line: line.line == B)
+            (line, _) = sorted(await lot.take(10, NOW), key=lambda line: line.line == B)
+            (head, _) = await lot.first(line, 10)
+
+            check(not await lot.doom(stale), "expected not lot.doom(stale)")
+            check(await lot.doom(line), "expected lot.doom(line)")
+            await s.ledger.finish([end(1, head.ticket)])
+            taken = {each.line: each for each in await lot.take(10, LEASE)}
+            await lot.put_off(taken[A], NOW, "its handler has gone")
+            (again,) = await lot.take(10, LEASE)
+
+            same((taken[A].doomed, taken[B].doomed), (True, False), "doomed")
+            same((taken[A].released, other.doomed), (False, False), "released, doomed")
+            check(not again.doomed, "expected not again.doomed")
+
     async def test_a_numbered_stream_moves_with_what_is_parked(self, setup: StoreSetup) -> None:
         """R3: from here on the line keeps the order, whoever asks for the stream's position."""
         async with shelf(setup) as s:
