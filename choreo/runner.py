@@ -31,7 +31,7 @@ from choreo.delivery.publisher import Publisher
 from choreo.delivery.relay import Relay
 from choreo.delivery.worker import Worker
 from choreo.environment import Environment
-from choreo.errors import ConnectionLost
+from choreo.errors import ConfigurationError, ConnectionLost
 from choreo.event import Event
 from choreo.formats import formats, written_by
 from choreo.message import Message
@@ -80,6 +80,10 @@ class Running:
 
     async def publish(self, events: Sequence[Event], /) -> list[str]:
         """Publish root events; return their ids once the broker has them all."""
+        if isinstance(events, Event):
+            name = type(events).__name__
+            raise ConfigurationError(f"publish() takes a list of events, not one {name}: [event]")
+        events = list(events)
         ids = [self._environment.ids.new() for _ in events]
         messages = await fetching(partial(self.outgoing.roots, list(zip(ids, events, strict=True))))
         await self._publisher.publish(messages)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from choreo import ConfigurationError, Context, Event, Service
+from choreo.runner import started
 from choreo.testing import Harness
 
 
@@ -51,6 +52,18 @@ def test_a_handler_that_yields_what_it_does_not_declare_is_refused_where_it_is_r
         with pytest.raises(ConfigurationError, match="yields and does not say what: annotate"):
             shop.on(Placed)(handler)
         shop.on(Placed, publishes=[Paid])(handler)
+
+
+async def test_one_event_where_several_are_published_is_refused_with_the_way_to_say_it() -> None:
+    async with started(Service("shop", broker="memory://", create_topics=True)) as running:
+        one: Any = Placed(order="a")
+
+        with pytest.raises(
+            ConfigurationError, match=r"a list of events, not one Placed: \[event\]"
+        ):
+            await running.publish(one)
+        several: Any = (Placed(order=order) for order in "ab")
+        assert len(await running.publish(several)) == 2
 
 
 async def test_what_is_published_through_the_context_is_emitted_awaited_or_not() -> None:
