@@ -33,6 +33,7 @@ from choreo.formats import formats
 from choreo.message import Delivery
 from choreo.registry.port import fetching
 from choreo.service import Service
+from choreo.upcast import chains
 
 STDIN = "-"
 
@@ -88,7 +89,8 @@ async def draft(request: Request, named: str | None, *, again: bool) -> Draft:
                 form = Form(
                     event=event, encode=codec.encoder(event), content_type=codec.content_types[0]
                 )
-                payload = await fetching(partial(_shown, envelope, codec.decoder(event)))
+                decode = codec.decoder(event)
+                payload = await fetching(partial(_shown, envelope, event, decode))
         return Draft(
             case=case,
             letter=letter,
@@ -166,12 +168,17 @@ def _event(named: str, case: Case) -> tuple[Service[Any], type[Event]]:
     kinds = {
         plan.event
         for plan in service.plans
-        if case.told.handler in {None, plan.id} and event_type(plan.event).type == case.kind
+        if case.told.handler in {None, plan.id} and _reads(plan.event, case.kind)
     }
     if not kinds:
         handler = case.told.handler or "that takes it"
         raise ConfigurationError(f"{named} has no handler {handler} of {case.kind}")
     return service, kinds.pop()
+
+
+def _reads(event: type[Event], kind: str | None) -> bool:
+    """Say whether *event* is read from letters of *kind*, which may be an older version of it."""
+    return kind == event_type(event).type or kind in chains(event)
 
 
 def _plain(envelope: Envelope) -> str:
@@ -182,14 +189,18 @@ def _plain(envelope: Envelope) -> str:
     return str(value) if encoding == "text" else ""
 
 
-def _shown(envelope: Envelope, decode: Callable[[Envelope], Event]) -> str:
-    """Write the payload so that people can edit it: as it is if it is JSON, else as its class."""
-    if decoded(envelope.data, envelope.content_type)[0] == "json":
+def _shown(envelope: Envelope, event: type[Event], decode: Callable[[Envelope], Event]) -> str:
+    """Write the payload so that people can edit it: as it is if it is JSON, else as its class.
+
+    One of an older version is written as what its class has become, if that can be done.
+    """
+    json_text = decoded(envelope.data, envelope.content_type)[0] == "json"
+    if json_text and envelope.type == event_type(event).type:
         return _plain(envelope)
     try:
         return decode(envelope).model_dump_json(indent=2)
     except (DecodeError, ValidationError):
-        return "{}"
+        return _plain(envelope) if json_text else "{}"
 
 
 def _json(draft: Draft, text: str) -> bytes:
@@ -198,7 +209,12 @@ def _json(draft: Draft, text: str) -> bytes:
     if kind != "application/json" and not kind.endswith("+json"):
         raise InvalidInput(f"the payload is {kind}, not JSON: name its service with --target")
     try:
-        json.loads(text)
+        json.loads(text, parse_constant=_refused)
     except ValueError as error:
         raise InvalidInput(f"the payload is no JSON: {error}") from error
     return text.strip().encode()
+
+
+def _refused(constant: str) -> None:
+    """Refuse what Python takes for JSON, and nobody else (RFC 8259, section 6)."""
+    raise ValueError(f"{constant} is no value of JSON")

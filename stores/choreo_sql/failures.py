@@ -23,6 +23,7 @@ ADVICE = {
     "sqlite 8": "make the file and its folder writable",
     "sqlite 13": "free some space",
     "sqlite 14": "make sure that the folder exists and may be written to",
+    "sqlite 26": "name a file that is one, or another place for a new one",
     "28P01": "check user and password in the URL",
     "28000": "check user and password in the URL",
     "3D000": "create the database, or correct its name in the URL",

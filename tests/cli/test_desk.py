@@ -18,6 +18,7 @@ from tests.local import KafkaPart, MqttPart
 SHOP = "tests.cli.shop"
 PAYMENTS = f"{SHOP}:payments"
 ORDER = f"{SHOP}:OrderPlaced"
+LATER = "tests.cli.later_shop:payments"
 
 FreshName = Callable[[str], str]
 
@@ -162,6 +163,28 @@ def test_an_editor_opens_the_payload(desk: Desk) -> None:
     assert code == ExitCode.OK
     assert unchanged == ExitCode.INVALID_INPUT
     assert len(desk.until_charged(1)) == 1
+
+
+def test_an_event_whose_class_has_a_newer_version_by_now_is_corrected_as_that(desk: Desk) -> None:
+    (first, second, _) = desk.dlq("show").objects
+    edit = ("edit", first["letter"]["id"], "--target", LATER, "--yes", "--data", "-")
+
+    refused = desk.dlq(*edit, stdin='{"order_id": "o-0", "total": 1}')
+    edited = desk.dlq(*edit, stdin='{"order_id": "o-0", "milliseconds": 1}')
+    as_it_became = {"EDITOR": "sed -i /milliseconds/s/[0-9]/7/"}
+    code = desk.at_terminal("y", "edit", second["letter"]["id"], "--target", LATER, **as_it_became)
+
+    assert refused.code == ExitCode.INVALID_INPUT
+    assert "milliseconds" in refused.error["message"]
+    assert (edited.code, code) == (ExitCode.OK, ExitCode.OK)
+
+
+def test_what_is_json_for_python_alone_is_refused(desk: Desk) -> None:
+    (first, *_) = desk.dlq("show").objects
+
+    for constant in ("NaN", '{"total": -Infinity}'):
+        refused = desk.dlq("edit", first["letter"]["id"], "--yes", "--data", "-", stdin=constant)
+        assert refused.code == ExitCode.INVALID_INPUT
 
 
 def test_nothing_happens_without_a_yes(desk: Desk) -> None:
