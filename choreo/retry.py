@@ -82,9 +82,10 @@ class Retry:
         return delay * (1 + self.jitter * (2 * random.random() - 1))
 
     def _policy_for(self, error: BaseException) -> "Retry":
-        for parent in type(error).__mro__:
-            if parent in self.per:
-                return self.per[parent]
+        if self.per:
+            for parent in type(error).__mro__:
+                if parent in self.per:
+                    return self.per[parent]
         return self
 
 

@@ -191,7 +191,7 @@ class Attempts:
             return
         if slot.expired is not None and isinstance(error, asyncio.CancelledError):
             error = overrun(handler)
-        if self._is_outage(job, handler, error):
+        if self._limits.outage_keys and self._is_outage(job, handler, error):
             return
         delay = handler.retry.delay_after(job.attempt, error, self._random)
         if self._durable and delay is not None:

@@ -7,7 +7,7 @@ from choreo.broker import Capabilities
 from choreo.clock import Clock
 from choreo.dead_letter import Failure, bury, dead_letter_topic, is_dead_letter_topic
 from choreo.delivery.job import Job
-from choreo.delivery.publisher import Publisher
+from choreo.delivery.publisher import Publisher, Told
 from choreo.delivery.tracing import Tracer, followed
 from choreo.errors import (
     DecodeError,
@@ -62,13 +62,40 @@ class Burial:
         What came from this service's own dead letters stays there and is not written again (D3).
         """
         delivery = job.received.delivery
+        if self._stays(delivery):
+            self._log(job, "an event of the dead letters failed again and stays there")
+            return
+        failure = self._failure(job)
+        following = self._tracer.bury(job) if self._tracer is not None else None
+        trace = following.traceparent if following is not None else None
+        # Not at the first refusal: it may have been the topic's, and gone by the next try.
+        forms = tuple(Form) if job.troubles else (Form.PLAIN,)
+        sending = self._send(delivery, failure, trace, forms)
+        await (sending if following is None else followed(following, sending))
+        self.buried(job)
+
+    def hand_in(self, job: Job, told: Told) -> bool:
+        """Send the letter soon, with others, and call *told* then: False if it must be awaited.
+
+        It must be if somebody follows it, or if the broker has refused it before.
+        """
+        delivery = job.received.delivery
+        if self._tracer is not None or job.troubles or self._stays(delivery):
+            return False
+        letter = bury(delivery, self._failure(job), self._capabilities)
+        self._publisher.hand_in((letter,), told)
+        return True
+
+    def buried(self, job: Job) -> None:
+        """Write down that the broker has the letter."""
+        self._log(job, "event went to the dead letters")
+
+    def _failure(self, job: Job) -> Failure:
+        delivery = job.received.delivery
         handler = job.handler.plan.id if job.handler else None
         if handler is None and isinstance(delivery, Replayed):
             handler = delivery.handler
-        if is_dead_letter_topic(delivery.topic) and self._own(delivery.topic):
-            self._log(job, "an event of the dead letters failed again and stays there")
-            return
-        failure = Failure(
+        return Failure(
             reason=job.reason or Reason.HANDLER_ERROR,
             service=self._service,
             at=self._clock.now(),
@@ -78,13 +105,9 @@ class Burial:
             error=job.error,
             stack=self._stack,
         )
-        following = self._tracer.bury(job) if self._tracer is not None else None
-        trace = following.traceparent if following is not None else None
-        # Not at the first refusal: it may have been the topic's, and gone by the next try.
-        forms = tuple(Form) if job.troubles else (Form.PLAIN,)
-        sending = self._send(delivery, failure, trace, forms)
-        await (sending if following is None else followed(following, sending))
-        self._log(job, "event went to the dead letters")
+
+    def _stays(self, delivery: Delivery) -> bool:
+        return is_dead_letter_topic(delivery.topic) and self._own(delivery.topic)
 
     async def _send(
         self, delivery: Delivery, failure: Failure, trace: str | None, forms: Sequence[Form]

@@ -73,14 +73,20 @@ class Handover:
             await self._deliver(job)
 
     def _begins(self, job: Job) -> bool:
-        """Publish what a handler that succeeded emitted, its slot set free; False if it is not so.
+        """Publish what a handler emitted, or the job's letter, its slot set free; False if not so.
 
         Its lane is held until the broker has accepted it, as it would be by the slot.
         """
-        if job.reason is not None or not self._books.hand_over(job, partial(self._told, job)):
+        told = partial(self._told, job)
+        if job.reason is None:
+            begun = self._books.hand_over(job, told)
+        elif self._recovery.wants(job) or halted(job) is not None:
             return False
-        self._slots.set_aside(job)
-        return True
+        else:
+            begun = self._turns.begin_to_bury(job, told)
+        if begun:
+            self._slots.set_aside(job)
+        return begun
 
     async def _deliver(self, job: Job) -> None:
         """Hand over what the job has for the books or the broker: its success, or its burial."""
@@ -106,6 +112,13 @@ class Handover:
             else:
                 await self._turns.conclude(job, outcome)
 
+    def _end(self, job: Job) -> None:
+        """End a job whose emissions, or letter, the broker has."""
+        outcome = Outcome.HANDLED if job.reason is None else self._turns.lettered(job)
+        if not self._turns.conclude_now(job, outcome):
+            job.ending = outcome
+            self._owner.ready_again(job)
+
     def _told(self, job: Job, error: BrokerError | None) -> None:
         """Hear from the broker about a job that was set aside."""
         try:
@@ -114,9 +127,8 @@ class Handover:
                 return
             if error is not None:
                 self._owner.trouble(job, error)
-            elif not self._turns.conclude_now(job, Outcome.HANDLED):
-                job.ending = Outcome.HANDLED
-                self._owner.ready_again(job)
+            else:
+                self._end(job)
             self._slots.returned(job)
             self._owner.roused()
         except Exception as failure:  # noqa: BLE001 -- in the publisher's task: a bug of ours, not its

@@ -8,6 +8,7 @@ from choreo.delivery.endings import Endings
 from choreo.delivery.inbox import replay_of
 from choreo.delivery.job import Handler, Job, Outcome
 from choreo.delivery.ordering import Ordering
+from choreo.delivery.publisher import Told
 from choreo.delivery.recovery import Recovery
 from choreo.errors import HandlerHalted, StoreError
 from choreo.failpoints import reached
@@ -89,6 +90,20 @@ class Turns:
             self._trouble(job, error)
         else:
             self._endings.end(job, outcome)
+
+    def begin_to_bury(self, job: Job, told: Told) -> bool:
+        """Have the letter sent where no store has a share in that; *told* hears how it went."""
+        if self._books.durable or job.buried:
+            return False
+        reached("burying")
+        return self._burial.hand_in(job, told)
+
+    def lettered(self, job: Job) -> Outcome:
+        """Note that the broker has the letter that was begun."""
+        job.buried = True
+        self._burial.buried(job)
+        reached("lettered")
+        return Outcome.DEAD_LETTERED
 
     async def bury(self, job: Job) -> Outcome:
         """Have the letter accepted first and noted then: a crash between repeats it (D2)."""

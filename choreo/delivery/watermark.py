@@ -16,7 +16,6 @@ unfinished and finished positions, beginning with an unfinished run at the commi
 import binascii
 from base64 import b64decode, b64encode
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Iterable, Iterator
 
 MAGIC = "c1"
@@ -26,25 +25,33 @@ LOW_BITS = 0x7F
 MAX_SHIFT = 63
 FARTHEST = 2**63 - 1
 """The largest position that a broker can have: what is beyond it is damaged."""
+OPEN = 0
+DONE = b"\1"
+WIDE = 4096
+"""Positions of a hole that is too wide for a mark each."""
 ONE_BYTE = tuple(bytes((value,)) for value in range(CONTINUED))
 
 
 class Watermark:
     """The done prefix of one stream in one epoch."""
 
-    __slots__ = ("_finished", "_inherited", "_open", "_seen")
+    __slots__ = ("_base", "_gaps", "_inherited", "_marks", "_seen")
 
     def __init__(self, start: int, inherited: "Finished | None" = None) -> None:
         """Begin at *start*: everything below it is done, and what is *inherited* above it."""
-        self._open: deque[int] = deque()
-        self._finished: set[int] = set()
+        self._marks = bytearray()
+        """A byte for each position from the first that is not done: whether it is done."""
+        self._base = start
+        """Position of the first mark; the marks end before the first position not seen."""
+        self._gaps: list[tuple[int, int]] = []
+        """Wide holes, which have no marks: before which mark, and how wide; most have none."""
         self._seen = start
         self._inherited = inherited
 
     @property
     def position(self) -> int:
         """First position that is not done: what may be committed."""
-        return self._open[0] if self._open else self._seen
+        return self._base if self._marks else self._seen
 
     @property
     def seen(self) -> int:
@@ -59,42 +66,87 @@ class Watermark:
     @property
     def unfinished(self) -> int:
         """Count what was taken and is not finished."""
-        return len(self._open) - len(self._finished)
+        return self._marks.count(OPEN)
 
     def remaining(self) -> list[int]:
         """List what was taken and is not finished, lowest first."""
-        finished = self._finished
-        return [position for position in self._open if position not in finished]
+        marks, found = self._marks, list[int]()
+        index = marks.find(OPEN)
+        while index >= 0:
+            wide = sum(width for before, width in self._gaps if before <= index)
+            found.append(self._base + index + wide)
+            index = marks.find(OPEN, index + 1)
+        return found
 
     def take(self, position: int) -> None:
         """Note that *position* was handed over; positions only ever grow."""
-        if position < self._seen:
-            raise ValueError(f"position {position} was taken before; next is {self._seen}")
-        self._open.append(position)
+        if position != self._seen:
+            if position < self._seen:
+                raise ValueError(f"position {position} was taken before; next is {self._seen}")
+            self.skip_to(position)
+        marks = self._marks
+        if not marks:
+            self._base = position
+        marks.append(OPEN)
         self._seen = position + 1
 
     def take_to(self, position: int) -> None:
         """Note that all from the newest up to, not including, *position* was handed over."""
-        self._open.extend(range(self._seen, position))
-        self._seen = max(self._seen, position)
+        if position > self._seen:
+            if not self._marks:
+                self._base = self._seen
+            self._marks.extend(bytes(position - self._seen))
+            self._seen = position
 
     def skip_to(self, position: int) -> None:
         """Note that nothing below *position* will be handed over any more."""
-        self._seen = max(self._seen, position)
+        width = position - self._seen
+        if width <= 0:
+            return
+        self._seen = position
+        if width > WIDE and self._marks:
+            self._gaps.append((len(self._marks), width))
+        elif self._marks:
+            self._marks.extend(DONE * width)
 
     def finish(self, position: int) -> bool:
         """Note that *position* is done; say whether the done prefix grew. Twice is once."""
-        waiting = self._open
-        if not waiting or position < waiting[0]:
+        marks = self._marks
+        index = position - self._base if not self._gaps else self._index(position)
+        if index > 0:
+            if index < len(marks):
+                marks[index] = 1
             return False
-        finished = self._finished
-        if position != waiting[0]:
-            finished.add(position)
+        if index < 0 or not marks:
             return False
-        waiting.popleft()
-        while waiting and waiting[0] in finished:
-            finished.discard(waiting.popleft())
+        marks[0] = 1
+        count = marks.find(OPEN)
+        if count < 0:
+            marks.clear()
+            self._gaps.clear()
+            return True
+        del marks[:count]  # which moves nothing, but where the marks begin
+        self._base += count
+        if self._gaps:
+            self._pass_gaps(count)
         return True
+
+    def _index(self, position: int) -> int:
+        """Find the mark of *position* where there are wide holes; -1 for what lies in one."""
+        index = position - self._base
+        for before, width in self._gaps:
+            if index < before:
+                break
+            index -= width
+            if index < before:
+                return -1
+        return index
+
+    def _pass_gaps(self, count: int) -> None:
+        """Leave behind the holes before the first mark, now that *count* marks are gone."""
+        self._gaps = [(before - count, width) for before, width in self._gaps]
+        while self._gaps and self._gaps[0][0] <= 0:
+            self._base += self._gaps.pop(0)[1]
 
     def metadata(self, limit: int) -> tuple[str, bool]:
         """Encode what is finished above the watermark in at most *limit* characters.

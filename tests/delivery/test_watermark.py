@@ -2,11 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from choreo.delivery.watermark import Finished, Watermark
+from choreo.delivery.watermark import WIDE, Finished, Watermark
 
 LIMIT = 4_096
 
-streams = st.lists(st.integers(1, 6), min_size=1, max_size=60).flatmap(
+steps = st.integers(1, 6) | st.sampled_from((WIDE, WIDE + 1, WIDE + 2, 10**12))
+streams = st.lists(steps, min_size=1, max_size=60).flatmap(
     lambda steps: st.tuples(
         st.just(steps), st.permutations(range(len(steps))), st.integers(0, len(steps))
     )
@@ -52,6 +53,57 @@ def test_the_metadata_tells_exactly_what_is_finished_above_the_watermark(
     assert whole
     above = [position for position in positions if position >= mark.position]
     assert {p for p in above if p in known} == {p for p in above if p in finished}
+
+
+moves = st.lists(
+    st.tuples(st.sampled_from(("take", "take_to", "skip_to")), steps)
+    | st.tuples(st.just("finish"), st.integers(0, 10**12) | st.integers(0, 40)),
+    max_size=80,
+)
+"""What is done with a mark, and how far from the newest position, or how far below it."""
+
+
+@given(moves)
+def test_a_watermark_is_what_a_set_of_unfinished_positions_says_k1_k2(
+    done: list[tuple[str, int]],
+) -> None:
+    mark, unfinished, seen = Watermark(7), set[int](), 7
+
+    for move, number in done:
+        if move == "take":
+            mark.take(seen + number - 1)
+            unfinished.add(seen + number - 1)
+            seen += number
+        elif move == "take_to" and number <= WIDE:
+            mark.take_to(seen + number)
+            unfinished |= set(range(seen, seen + number))
+            seen += number
+        elif move == "skip_to":
+            mark.skip_to(seen + number)
+            seen += number
+        elif move == "finish":
+            position = min(unfinished, default=0) + number if number % 2 else seen - number
+            lowest = bool(unfinished) and position == min(unfinished)
+            assert mark.finish(position) == lowest
+            unfinished.discard(position)
+
+        assert mark.position == min(unfinished, default=seen)
+        assert mark.seen == seen
+        assert mark.span == seen - mark.position
+        assert mark.unfinished == len(unfinished)
+    assert mark.remaining() == sorted(unfinished)
+
+
+def test_a_stream_with_wide_holes_behind_an_unfinished_event_takes_little_memory() -> None:
+    mark = Watermark(0)
+    mark.take(0)
+
+    for number in range(1, 100):
+        mark.take(number * 10**9)
+
+    assert mark.span == 99 * 10**9 + 1
+    assert mark.finish(0)
+    assert mark.position == 10**9
 
 
 def test_holes_count_as_done_k2() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from choreo import Message, Service
+from choreo import Message, Retry, Service
 from choreo.broker import Broker, TopicFilter
 from choreo.runner import started
 from choreo_memory import MemoryBroker
@@ -11,17 +11,18 @@ from tests.failures.events import Paid, Placed
 
 
 class Slow(MemoryBroker):
-    """A memory broker that holds back its word about payments until it is let go."""
+    """A memory broker that holds back its word about one topic until it is let go."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, topic: str = "payments") -> None:
         super().__init__(url)
+        self.topic = topic
         self.let_go = asyncio.Event()
         self.asked = asyncio.Event()
         self.calls: list[int] = []
 
     async def publish(self, messages: Sequence[Message], /) -> None:
-        """Take orders at once, and payments when it may."""
-        if any(message.topic == "payments" for message in messages):
+        """Take what is of the topic when it may, and all else at once."""
+        if any(message.topic == self.topic for message in messages):
             self.calls.append(len(messages))
             self.asked.set()
             await self.let_go.wait()
@@ -60,6 +61,34 @@ async def test_handlers_go_on_while_the_broker_takes_what_others_emitted() -> No
 
     assert sum(slow.calls) == 20
     assert len(slow.calls) <= 2
+
+
+async def test_handlers_go_on_while_the_broker_takes_the_letters_of_others_d1() -> None:
+    url, runs, everyone = "memory://slow-letters", list[str](), asyncio.Event()
+    slow = Slow(url, "choreo.dlq.shop")
+    once = Retry(attempts=1)
+    shop = Service("shop", broker=url, concurrency=1, retry=once, outage_keys=0)
+
+    @shop.on(Placed)
+    async def charge(order: Placed) -> None:
+        runs.append(order.order)
+        if len(runs) == 20:
+            everyone.set()
+        raise ValueError(order.order)
+
+    async with started(shop, connect=on(slow)) as running:
+        await running.publish([Placed(order=f"{n}", number=m) for m in range(2) for n in range(20)])
+        await everyone.wait()
+
+        assert sorted(runs) == sorted(f"{n}" for n in range(20))
+        assert running.worker is not None
+        assert running.worker.held == 40
+        slow.let_go.set()
+        await running.worker.idle()
+
+    assert sorted(runs) == sorted([*(f"{n}" for n in range(20))] * 2)
+    assert sum(slow.calls) == 40
+    assert len(slow.calls) <= 4
 
 
 async def test_an_event_waits_for_the_broker_to_take_what_its_key_emitted_before() -> None:
