@@ -1,31 +1,44 @@
-"""One parked key among a thousand, against none: two services on SQLite that take turns."""
+"""One parked key among a thousand, against none: two services on SQLite that take turns.
+
+Theory of operation.  A process may be a twentieth quicker or slower than its twin all its life, and
+a service, too, as its memory happens to lie; the difference that is looked for is smaller.  So each
+of two processes serves with the key in one half of a round and without it in the other, anew.
+"""
 
 from bench.child import Child
 from bench.events import KEYS
 from bench.measure import Result, Taken, of_rounds
+from bench.parked_process import SERVE
 
 POISONED = f"customer-{KEYS // 2}"
-TURNS = 8
-"""How often each has its turn in a round, half a second long: what else runs here meets both."""
+TURNS = 10
+"""How often each has its turn in half a round: what else runs here meets both."""
 
 
 async def parked_key(runs: int) -> Result:
     """Measure ``parked_key``: events per second of the other keys with it ÷ those without."""
     module = "bench.parked_process"
-    async with Child.running(module, POISONED) as poisoned, Child.running(module) as sound:
-        rounds = [await _round(poisoned, sound) for _ in range(runs + 1)]
+    async with Child.running(module) as one, Child.running(module) as other:
+        rounds = [await _round(one, other) for _ in range(runs + 1)]
     return of_rounds("parked_key", rounds[1:], unit="events/s")
 
 
-async def _round(poisoned: Child, sound: Child) -> tuple[Taken, Taken]:
-    taken: dict[Child, list[Taken]] = {poisoned: [], sound: []}
-    for turn in range(TURNS):
-        for child in (poisoned, sound) if turn % 2 else (sound, poisoned):
-            answer = await child.ask("turn")
-            taken[child].append(
-                Taken(int(answer["events"]), answer["seconds"], answer["cpu"]),
-            )
-    return _all_of(taken[poisoned]), _all_of(taken[sound])
+async def _round(one: Child, other: Child) -> tuple[Taken, Taken]:
+    with_it: list[Taken] = []
+    without: list[Taken] = []
+    for poisoned, sound in ((one, other), (other, one)):
+        for child, key in ((poisoned, POISONED), (sound, "")):
+            await child.ask(f"{SERVE} {key}")
+            await _turn(child)  # in which the key is parked, and all is new
+        for turn in range(TURNS):
+            for child in (poisoned, sound) if turn % 2 else (sound, poisoned):
+                (with_it if child is poisoned else without).append(await _turn(child))
+    return _all_of(with_it), _all_of(without)
+
+
+async def _turn(child: Child) -> Taken:
+    answer = await child.ask("turn")
+    return Taken(int(answer["events"]), answer["seconds"], answer["cpu"])
 
 
 def _all_of(turns: list[Taken]) -> Taken:

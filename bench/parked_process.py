@@ -1,10 +1,10 @@
-"""A service on SQLite, one of whose keys may be parked: ``-m bench.parked_process [KEY]``."""
+"""A service on SQLite, one of whose keys may be parked: ``-m bench.parked_process``."""
 
 import asyncio
+import gc
 import logging
-import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ from choreo import Park, Retry, Service
 from choreo.cli.collector import ease_collector
 from choreo.runner import Running, started
 
+SERVE = "serve"
 EACH = 2
 """Events of every key that are published at once."""
 PARK = Park(initial=timedelta(seconds=1), maximum=timedelta(seconds=1), attempts=100_000)
@@ -52,26 +53,51 @@ class Others:
             self.done.set()
 
 
-async def main(poisoned: str | None) -> None:
-    """Answer each question with the time of so many events, and that of the processor."""
-    others = Others(poisoned)
-    async with _serving(others) as running:
-        turn = 0
+class Turns:
+    """Serves with or without a poisoned key, and takes the time of so many events at once."""
 
-        async def answer(_: str) -> Numbers:
-            nonlocal turn
-            made, turn = _orders(turn), turn + 1
-            others.expect()
-            since, spent = perf_counter(), process_time()
-            await running.publish(made)
-            await others.done.wait()
-            assert running.worker is not None
-            await running.worker.idle()  # what is laid behind the parked event is laid by then
-            took = {"seconds": perf_counter() - since, "cpu": process_time() - spent}
-            return took | {"events": others.size}
+    def __init__(self) -> None:
+        self._open = AsyncExitStack()
+        self._others = Others(None)
+        self._running: Running | None = None
+        self._turn = 0
 
-        ease_collector()
-        await answering(answer)
+    async def answer(self, question: str) -> Numbers:
+        """Serve anew with the key of ``serve KEY``, or without one; or tell what a turn takes."""
+        if not question.startswith(SERVE):
+            return await self._take()
+        await self.close()
+        self._others, self._turn = Others(question.removeprefix(SERVE).strip() or None), 0
+        self._running = await self._open.enter_async_context(_serving(self._others))
+        gc.collect()  # what the one before leaves behind is not this one's to clear away
+        return {}
+
+    async def close(self) -> None:
+        """End the service that there is."""
+        await self._open.aclose()
+
+    async def _take(self) -> Numbers:
+        running, others = self._running, self._others
+        assert running is not None
+        assert running.worker is not None
+        made, self._turn = _orders(self._turn), self._turn + 1
+        others.expect()
+        since, spent = perf_counter(), process_time()
+        await running.publish(made)
+        await others.done.wait()
+        await running.worker.idle()  # what is laid behind the parked event is laid by then
+        took = {"seconds": perf_counter() - since, "cpu": process_time() - spent}
+        return took | {"events": others.size}
+
+
+async def main() -> None:
+    """Answer each question, the first of which is whom to serve."""
+    turns = Turns()
+    ease_collector()
+    try:
+        await answering(turns.answer)
+    finally:
+        await turns.close()
 
 
 def _orders(turn: int) -> list[Order]:
@@ -103,4 +129,4 @@ async def _serving(others: Others) -> AsyncGenerator[Running]:
 
 if __name__ == "__main__":
     logging.getLogger("choreo").setLevel(logging.CRITICAL)  # failures are part of the measure
-    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else None))
+    asyncio.run(main())

@@ -13,7 +13,8 @@ How the package is laid out, and how a part is added to it:
   only other module that begins, commits or rolls back; *keeping.py* keeps what is lent open.
 - A handler's transaction is *effect.py*'s, or shared with others: *sharing.py* says who shares one,
   *run.py* takes it from begin to commit, *turns.py* lets one in after the other, and *member.py* is
-  one event's part of it.
+  one event's part of it. Ends without one are written together by *finishing.py*, and on SQLite
+  *riding.py* has what is laid behind parked events written with them.
 - Statements are SQLAlchemy Core, built once as module constants where they can be, and executed
   with ``await connection.execute(statement, parameters)``. Many rows go as *one* parameter set
   through *rows.py*, so that the text of a statement, and with it its plan, never depends on how

@@ -9,6 +9,7 @@ halves until it is found; one that says that the database is away fails all.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -32,13 +33,32 @@ class HalfWritten(Exception):
         self.refused = refused
 
 
-async def finish(connections: Connections, scopes: Scopes, ends: Sequence[End]) -> Sequence[Result]:
+class Riders(Protocol):
+    """What is written in the same transactions, where it does no harm."""
+
+    async def take_along(self, connection: AsyncConnection, /) -> None:
+        """Write it in the transaction of *connection*."""
+        ...
+
+    def committed(self) -> None:
+        """Hear that it is committed."""
+        ...
+
+    def put_out(self) -> bool:
+        """Hear that it was rolled back, and is not tried again; say whether there was anything."""
+        ...
+
+
+async def finish(
+    connections: Connections, scopes: Scopes, ends: Sequence[End], riders: Riders | None = None
+) -> Sequence[Result]:
     """Write *ends*; a verdict for each, or what kept it from being written."""
     results: dict[int, Result] = {}
     remaining = list(range(len(ends)))
+    writing = _Writing(connections, scopes, ends, riders)
     while remaining:
         batch, remaining = _apart(remaining, ends, scopes)
-        await _write(connections, scopes, ends, batch, results)
+        await _write(writing, batch, results)
     return [results[place] for place in range(len(ends))]
 
 
@@ -64,29 +84,44 @@ async def record(
     return refused
 
 
-async def _write(
-    connections: Connections,
-    scopes: Scopes,
-    ends: Sequence[End],
-    batch: Sequence[int],
-    results: dict[int, Result],
-) -> None:
+class _Writing(NamedTuple):
+    """What all transactions of a batch have in common."""
+
+    connections: Connections
+    scopes: Scopes
+    ends: Sequence[End]
+    riders: Riders | None
+
+    async def write(self, batch: Sequence[int]) -> Sequence[Verdict]:
+        """Write the ends at the places *batch* in one transaction, and what rides in it."""
+        async with self.connections.writing() as connection:
+            ends = [self.ends[place] for place in batch]
+            verdicts = await _attempt(connection, self.scopes, ends)
+            if self.riders is not None:
+                await self.riders.take_along(connection)
+        if self.riders is not None:
+            self.riders.committed()
+        return verdicts
+
+
+async def _write(writing: _Writing, batch: Sequence[int], results: dict[int, Result]) -> None:
     """Write the ends at the places *batch*, none of which share a row."""
     while batch:
         try:
-            async with connections.writing() as connection:
-                verdicts = await _attempt(connection, scopes, [ends[place] for place in batch])
+            verdicts = await writing.write(batch)
         except HalfWritten as half:
             results |= {batch[index]: verdict for index, verdict in half.refused.items()}
             batch = [place for index, place in enumerate(batch) if index not in half.refused]
             continue
         except StoreError as error:
+            if writing.riders is not None and writing.riders.put_out():
+                continue  # it may have been their doing
             if len(batch) == 1 or not of_one(error):
                 results |= dict.fromkeys(batch, error)
                 return
             middle = len(batch) // 2
-            await _write(connections, scopes, ends, batch[:middle], results)
-            await _write(connections, scopes, ends, batch[middle:], results)
+            await _write(writing, batch[:middle], results)
+            await _write(writing, batch[middle:], results)
             return
         results |= dict(zip(batch, verdicts, strict=True))
         return

@@ -19,11 +19,19 @@ Serve = Callable[[Sequence[I]], Awaitable[Sequence[R | StoreError]]]
 """Do the work for a batch: a result, or what went wrong, for each of its items."""
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class Group(Generic[I, R]):
     """Gathers the items of concurrent callers into batches."""
 
-    def __init__(self, name: str, serve: Serve[I, R], limit: int) -> None:
+    def __init__(
+        self, name: str, serve: Serve[I, R], limit: int, ended: Callable[[], None] = _nothing
+    ) -> None:
+        """Call *ended* whenever nobody is left to be served."""
         self._name = name
+        self._ended = ended
         self._serve = serve
         self._limit = limit
         self._waiting: deque[tuple[Sequence[I], asyncio.Future[Sequence[R]]]] = deque()
@@ -55,6 +63,7 @@ class Group(Generic[I, R]):
                 await self._serve_batch(batch)
         finally:
             self._serving = None
+            self._ended()
             for _, future in [*batch, *self._waiting]:  # none, unless the task was cancelled
                 if not future.done():
                     future.cancel()

@@ -13,7 +13,7 @@ from choreo.store.frames import pack, unpack
 from choreo.store.lot import Laid, Parking
 from choreo_sql import lot_queries as queries
 from choreo_sql.connections import Connections
-from choreo_sql.link import committed
+from choreo_sql.link import Link, committed
 from choreo_sql.lot import LINE, LOT, ORDER, leave, line_table, lot_table
 from choreo_sql.moments import duration, now
 from choreo_sql.scopes import Scopes
@@ -69,37 +69,39 @@ async def append_plain(connections: Connections, scopes: Scopes, events: Sequenc
 
     It is what is said for each event behind a parked one: on the driver, and in one round trip.
     """
-    if not all(map(_plain, events)):
+    if not all(map(plain, events)):
         return False
     if connections.url.get_backend_name() == "postgresql":
         if len(events) != 1:
             return False
         async with connections.stating(writes=True) as link:
-            rows = await link.say(queries.laid_and_counted(), _bound(scopes, events[0]))
+            rows = await link.say(queries.laid_and_counted(), write(scopes, events[0]))
         return any(True for _ in rows)
     async with connections.stating(writes=True) as link:
         await link.begin()
-        for event in events:
-            rows = await link.say(queries.laid(link.dialect.name), _bound(scopes, event))
-            if not any(True for _ in rows):
-                return False  # what was laid is rolled back as the connection is given back
-        lines = [{"service": scopes.service, "line": event.line} for event in events]
-        await link.add(queries.counted(), lines)
+        if not await lay_plain(link, [write(scopes, event) for event in events]):
+            return False  # what was laid is rolled back as the connection is given back
         await committed(link, connections.url)
     return True
 
 
-def legible(note: str) -> str:
-    """Make a note that every database keeps."""
-    return note[:NOTE].replace("\0", " ").encode("utf-8", "replace").decode()
+async def lay_plain(link: Link, written: Sequence[Mapping[str, object]]) -> bool:
+    """Lay what ``write`` has written in the transaction of *link*; False at the first in vain."""
+    for values in written:
+        rows = await link.say(queries.laid(link.dialect.name), values)
+        if not any(True for _ in rows):
+            return False
+        await link.add(queries.counted(), [values])
+    return True
 
 
-def _plain(event: Parking) -> bool:
+def plain(event: Parking) -> bool:
     """Say whether nothing else is to be done but to lay it behind what is there."""
     return event.number is None and not (event.advance or event.leaves or event.late)
 
 
-def _bound(scopes: Scopes, event: Parking) -> Mapping[str, object]:
+def write(scopes: Scopes, event: Parking) -> Mapping[str, object]:
+    """Write down what is ``plain``, for the driver."""
     return {
         "service": scopes.service,
         "line": event.line,
@@ -109,6 +111,11 @@ def _bound(scopes: Scopes, event: Parking) -> Mapping[str, object]:
         "generation": event.generation,
         "delivery": pack(event.delivery),
     }
+
+
+def legible(note: str) -> str:
+    """Make a note that every database keeps."""
+    return note[:NOTE].replace("\0", " ").encode("utf-8", "replace").decode()
 
 
 async def _lock(

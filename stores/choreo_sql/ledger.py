@@ -15,6 +15,7 @@ from choreo_sql.group import Group
 from choreo_sql.moments import duration as microseconds
 from choreo_sql.order import SqlOrder
 from choreo_sql.outbox_relay import SqlOutbox
+from choreo_sql.riding import Riding
 from choreo_sql.scopes import Scopes
 from choreo_sql.sharing import Sharing
 from choreo_sql.transaction import SqlTransaction
@@ -29,10 +30,12 @@ class SqlLedger:
     def __init__(self, connections: Connections, scopes: Scopes) -> None:
         self._connections = connections
         self.scopes = scopes
-        self.order = SqlOrder(connections, scopes)
+        one_writer = connections.url.get_backend_name() == "sqlite"
+        self._riding = Riding(scopes) if one_writer else None
+        self.order = SqlOrder(connections, scopes, self._riding)
         self.outbox = SqlOutbox(connections, scopes)
         self._sharing = Sharing(connections, scopes)
-        self._finishing = Group[End, Verdict]("finish", self._finish, BATCH)
+        self._finishing = Group[End, Verdict]("finish", self._finish, BATCH, self._finished)
         self._recalling = Group[Key, Known | None]("recall", self._recall, BATCH)
         self._noting = Group[Attempt, None]("note", self._note, BATCH)
 
@@ -97,7 +100,13 @@ class SqlLedger:
         return answer
 
     async def _finish(self, ends: Sequence[End]) -> Sequence[Result]:
-        return await finish(self._connections, self.scopes, ends)
+        if self._riding is not None:
+            self._riding.coming = True
+        return await finish(self._connections, self.scopes, ends, self._riding)
+
+    def _finished(self) -> None:
+        if self._riding is not None:
+            self._riding.end()
 
     async def _recall(self, keys: Sequence[Key]) -> Sequence[Known | StoreError | None]:
         async with self._connections.stating() as link:

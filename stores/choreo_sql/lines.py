@@ -13,6 +13,7 @@ from choreo_sql import lot_queries as queries
 from choreo_sql.connections import Connections
 from choreo_sql.lot import LINE, LOT, ORDER, drop, leave, line_table, lot_table
 from choreo_sql.moments import duration, moment, now
+from choreo_sql.riding import Riding
 from choreo_sql.scopes import Scopes, handlers, services
 from choreo_sql.settings import shown
 from choreo_sql.streams import stream_table
@@ -23,9 +24,12 @@ STREAM = stream_table.c
 class SqlLot:
     """The lot of one service."""
 
-    def __init__(self, connections: Connections, scopes: Scopes) -> None:
+    def __init__(
+        self, connections: Connections, scopes: Scopes, riding: Riding | None = None
+    ) -> None:
         self._connections = connections
         self._scopes = scopes
+        self._riding = riding
         self._service: Mapping[str, object] = {"service": scopes.service}
         own = [(number,) for number in scopes.handlers]
         self._known_ones = queries.own.bind(self._dialect, own)
@@ -43,6 +47,8 @@ class SqlLot:
 
     async def append(self, events: Sequence[Parking], /) -> Sequence[Laid]:
         """Lay events behind what waits in their lines, in order; tell what became of each."""
+        if self._riding is not None and await self._riding.ride(events):
+            return [Laid.LAID] * len(events)
         if await laying.append_plain(self._connections, self._scopes, events):
             return [Laid.LAID] * len(events)
         moved: set[int] = set()

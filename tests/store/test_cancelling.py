@@ -106,6 +106,12 @@ async def _parked_key(ledger: SqlLedger, identity: str) -> None:
     await lot.drop([LINE], None)
 
 
+async def _riding(ledger: SqlLedger, identity: str) -> None:
+    """Lay one behind a parked event while others end."""
+    ending = [_finish(ledger, f"{identity} {number}") for number in range(3)]
+    await asyncio.gather(_parked_key(ledger, identity), *ending)
+
+
 async def _depart(ledger: SqlLedger, identity: str) -> None:
     process = Incarnation(id=identity, host="here", pid=1, started="now")
     await ledger.order.flights.depart(process, 1, [LINE], ())
@@ -121,7 +127,7 @@ async def _relay(ledger: SqlLedger, identity: str) -> None:
     await ledger.outbox.fire("one", 1)
 
 
-WORK = [_effect, _session, _finish, _lease, _read, _lot, _parked_key, _depart, _relay]
+WORK = [_effect, _session, _finish, _lease, _read, _lot, _parked_key, _riding, _depart, _relay]
 
 
 @pytest.mark.timeout(60)
