@@ -38,7 +38,8 @@ class Acks:
 
     def finish(self, position: int) -> bool:
         """Note that the message at *position* is done; say whether more may be acknowledged."""
-        return self._watermark.finish(position)
+        self._watermark.finish(position)
+        return self._watermark.position > self._sent
 
     def due(self) -> Sequence[int]:
         """Take the packet ids that may be acknowledged now, in their order."""

@@ -40,7 +40,7 @@ class Watermark:
     def __init__(self, start: int, inherited: "Finished | None" = None) -> None:
         """Begin at *start*: everything below it is done, and what is *inherited* above it."""
         self._marks = bytearray()
-        """A byte for each position from the first that is not done: whether it is done."""
+        """A byte for each position from the first that was not done: whether it is done by now."""
         self._base = start
         """Position of the first mark; the marks end before the first position not seen."""
         self._gaps: list[tuple[int, int]] = []
@@ -51,6 +51,8 @@ class Watermark:
     @property
     def position(self) -> int:
         """First position that is not done: what may be committed."""
+        if self._marks and self._marks[0]:
+            self._advance()
         return self._base if self._marks else self._seen
 
     @property
@@ -109,27 +111,26 @@ class Watermark:
         elif self._marks:
             self._marks.extend(DONE * width)
 
-    def finish(self, position: int) -> bool:
-        """Note that *position* is done; say whether the done prefix grew. Twice is once."""
+    def finish(self, position: int) -> None:
+        """Note that *position* is done. Twice is once."""
+        index = position - self._base
+        if self._gaps:
+            index = self._index(position)
+        if 0 <= index < len(self._marks):
+            self._marks[index] = 1
+
+    def _advance(self) -> None:
+        """Leave behind what is done, now that the first is: only who asks needs to know."""
         marks = self._marks
-        index = position - self._base if not self._gaps else self._index(position)
-        if index > 0:
-            if index < len(marks):
-                marks[index] = 1
-            return False
-        if index < 0 or not marks:
-            return False
-        marks[0] = 1
         count = marks.find(OPEN)
         if count < 0:
             marks.clear()
             self._gaps.clear()
-            return True
+            return
         del marks[:count]  # which moves nothing, but where the marks begin
         self._base += count
         if self._gaps:
             self._pass_gaps(count)
-        return True
 
     def _index(self, position: int) -> int:
         """Find the mark of *position* where there are wide holes; -1 for what lies in one."""
