@@ -15,6 +15,7 @@ from sqlalchemy import (
     Integer,
     SmallInteger,
     and_,
+    bindparam,
     case,
     delete,
     func,
@@ -149,7 +150,10 @@ async def approach(
     if fresh:
         values = [row.values for row in fresh]
         say = say or connection.execute
-        done = await say(_insert(dialect), wanted.bind(dialect, values))
+        if len(values) == 1:
+            done = await say(_insert_one(dialect), dict(zip(wanted.names, *values, strict=True)))
+        else:
+            done = await say(_insert(dialect), wanted.bind(dialect, values))
         inserted = {tuple(key) for key in done}
         for row in fresh:
             row.inserted = row.key in inserted
@@ -239,6 +243,20 @@ def _insert(dialect: str) -> Executable:
     return (
         (postgresql.insert if dialect == "postgresql" else sqlite.insert)(inbox)
         .from_select(names, chosen)
+        .on_conflict_do_nothing()
+        .returning(*KEY)
+    )
+
+
+@cache
+def _insert_one(dialect: str) -> Executable:
+    """Do so with plain values: PostgreSQL takes a third longer over arrays of one."""
+    plain = [name for name in wanted.names if name != "span"]
+    given: dict[str, object] = {name: bindparam(name, type_=inbox.c[name].type) for name in plain}
+    until = now() + bindparam("span", type_=BigInteger())
+    return (
+        (postgresql.insert if dialect == "postgresql" else sqlite.insert)(inbox)
+        .values({**given, "until": until, "fence": literal(1)})
         .on_conflict_do_nothing()
         .returning(*KEY)
     )

@@ -73,11 +73,11 @@ async def insert_plain(link: Link, scopes: Scopes, emissions: Sequence[Emission]
     if any(one.delay is not None or one.stream is not None for one in emissions):
         return False
     values = [(*packed(one)[: len(COLUMNS)], None, None) for one in emissions]
-    if link.dialect.name == "postgresql":
+    if len(values) > 1 and link.dialect.name == "postgresql":
         bound = entries.bind("postgresql", values)
         await link.add(_insert_arrays(), [{**bound, "service": scopes.service}])
-    else:
-        await link.add(_insert_each(), _each(scopes.service, values))
+    else:  # one is cheaper in plain values
+        await link.add(_insert_each(link.dialect.name), _each(scopes.service, values))
     return True
 
 
@@ -104,7 +104,7 @@ def enter(connection: Connection, service: int, written: Sequence[Entry]) -> Non
         done = connection.execute(_insert_arrays(), {**bound, "service": service})
     else:
         # JSON takes no bytes of any length; the driver repeats the statement without a round trip.
-        done = connection.execute(_insert_each(), _each(service, values))
+        done = connection.execute(_insert_each(dialect), _each(service, values))
     if done.rowcount < len(written) and any(place is not None for place in places):
         _close_gaps(connection, service, written, places)
 
@@ -193,9 +193,13 @@ def _insert_arrays() -> Insert:
 
 
 @cache
-def _insert_each() -> Insert:
-    given: dict[str, Any] = {name: bindparam(name) for name in ("service", *entries.names)}
-    return sqlite.insert(rows).values({**given, "created": now()}).on_conflict_do_nothing()
+def _insert_each(dialect: str) -> Insert:
+    given: dict[str, Any] = {
+        name: bindparam(name, type_=rows.c[name].type) for name in ("service", *entries.names)
+    }
+    upsert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    statement: Insert = upsert(rows).values({**given, "created": now()}).on_conflict_do_nothing()
+    return statement
 
 
 @cache
