@@ -5,6 +5,7 @@ attempt is counted, and the event is tried again until the store is back.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -29,6 +30,8 @@ from choreo.registry.port import SchemaPending
 from choreo.store.lot import Lot
 from choreo.store.port import Key
 
+BLAMED = 64
+"""Failures of one handler that may turn out to be an outage's."""
 HELD = 30.0
 """Seconds after which a held event is looked at again: its contract may have come."""
 
@@ -101,6 +104,8 @@ class Attempts:
         self.outages: dict[int, Outage] = {}
         """What is or was down lately, by the number of the handler that depends on it."""
         self._held: set[tuple[int, object]] = set()
+        self._blamed: dict[int, deque[tuple[Hashable, Job]]] = {}
+        """What failed, and of what, since a handler's failures are remembered."""
         self.run: Run = self._run if records.guard is None else self._guarded
         """Runs the handler once. None: more is to be done, now or later, as the job says."""
 
@@ -191,7 +196,7 @@ class Attempts:
             return
         if slot.expired is not None and isinstance(error, asyncio.CancelledError):
             error = overrun(handler)
-        if self._limits.outage_keys and self._is_outage(job, handler, error):
+        if self._limits.outage_keys and await self._is_outage(job, handler, error, slot):
             return
         delay = handler.retry.delay_after(job.attempt, error, self._random)
         if self._durable and delay is not None:
@@ -225,25 +230,39 @@ class Attempts:
             self._journal.notice(Notice(kind="version_held", text=text))
         self._owner.later(job, HELD)
 
-    def _is_outage(self, job: Job, handler: Handler, error: BaseException) -> bool:
+    async def _is_outage(
+        self, job: Job, handler: Handler, error: BaseException, slot: Slot
+    ) -> bool:
         """Blame what many events share, if it is down, and let the handler rest."""
         outage = self.outages.get(handler.index)
         if outage is None:
             outage = self.outages[handler.index] = Outage(
                 self._limits.outage_keys, self._limits.outage_limit.total_seconds()
             )
-        began = outage.cause is None
-        if not outage.failed(_lane_of(job), cause_of(error), self._clock.monotonic()):
+        began, cause = outage.cause is None, cause_of(error)
+        if not outage.failed(_lane_of(job), cause, self._clock.monotonic()):
+            self._blamed.setdefault(handler.index, deque(maxlen=BLAMED)).append((cause, job))
             return False
+        job.attempt -= 1
+        self._hold(job, outage)
         if began:
             text = f"handler {handler.plan.id} rests: many keys fail alike ({error_text(error)})"
             self._journal.notice(Notice(kind="handler_paused", text=text))
-        job.attempt -= 1
-        self._hold(job, outage)
+            await self._take_back(handler, cause, slot)
         return True
 
+    async def _take_back(self, handler: Handler, cause: Hashable, slot: Slot) -> None:
+        """Count no attempt by which the outage was found out: it may be found out in many lives."""
+        blamed = self._blamed.pop(handler.index, ())
+        jobs = [job for why, job in blamed if why == cause and job.reason is None and job.attempt]
+        for job in jobs:
+            job.attempt -= 1
+        if jobs and self._durable:
+            slot.deadline = None
+            await self._books.taken_back(jobs)
+
     def _holds(self, job: Job, outage: Outage) -> bool:
-        job.held = not outage.admits(self._clock.monotonic(), fresh=job.attempt == 0)
+        job.held = not outage.admits(self._clock.monotonic(), fresh=job.run == 0)
         if job.held:
             self._hold(job, outage)
         return job.held
@@ -258,6 +277,7 @@ class Attempts:
             self._resume(handler)
         if outage.well and self.outages.get(handler.index) is outage:
             del self.outages[handler.index]
+            self._blamed.pop(handler.index, None)
 
     def _resume(self, handler: Handler) -> None:
         text = f"handler {handler.plan.id} goes on: an event succeeded again"

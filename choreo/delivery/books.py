@@ -67,6 +67,10 @@ class Books(Protocol):
         """Note that an attempt failed and another will follow; never raises."""
         ...
 
+    async def taken_back(self, jobs: Sequence[Job], /) -> None:
+        """Note that of each of *jobs* one attempt that was noted does not count; never raises."""
+        ...
+
     async def buried(self, job: Job, /) -> None:
         """Note that the job is in the dead letters."""
         ...
@@ -135,6 +139,9 @@ class PassingBooks:
 
     async def failed(self, job: Job, /) -> None:
         """Keep nothing: the job itself knows."""
+
+    async def taken_back(self, jobs: Sequence[Job], /) -> None:
+        """Keep nothing: the jobs themselves know."""
 
     async def buried(self, job: Job, /) -> None:
         """Keep nothing: a replay must be handled (I12)."""

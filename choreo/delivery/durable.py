@@ -12,6 +12,7 @@ whose claim is then a duplicate (O12).
 import logging
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
@@ -157,6 +158,15 @@ class DurableBooks:
         except StoreError as error:
             names = {**job.names, "error": str(error)}
             logger.warning("a failed attempt could not be noted", extra=names)
+
+    async def taken_back(self, jobs: Sequence[Job], /) -> None:
+        """Note that of each of *jobs* one attempt that was noted does not count."""
+        try:
+            await self._ledger.note(
+                [replace(self._attempt(each), taken_back=True) for each in jobs]
+            )
+        except StoreError as error:
+            logger.warning("attempts could not be taken back", extra={"error": str(error)})
 
     async def buried(self, job: Job, /) -> None:
         """Note the end in the dead letters; an id that is another event's stays that event's."""

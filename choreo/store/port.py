@@ -124,6 +124,8 @@ class Attempt:
     attempts: int
     """Attempts that have failed so far, this one included."""
     first_failed: datetime
+    taken_back: bool = False
+    """An outage was to blame: one that was noted counts no more, and nothing else is changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,19 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from sqlalchemy import BigInteger, Integer, SmallInteger, and_, case, func, literal, or_, select
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    SmallInteger,
+    and_,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy import true as always
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -57,9 +69,12 @@ async def recall(
 async def note(connection: AsyncConnection, scopes: Scopes, attempts: Sequence[Attempt]) -> None:
     """Write down failed *attempts*; of what ended, or was replayed since, nothing is changed."""
     latest: dict[RowKey, Attempt] = {}
+    back: set[RowKey] = set()
     for attempt in attempts:
         key = row_key(attempt.claim, scopes)
-        if key not in latest or _rank(latest[key]) < _rank(attempt):
+        if attempt.taken_back:
+            back.add(key)
+        elif key not in latest or _rank(latest[key]) < _rank(attempt):
             latest[key] = attempt
     ranked = sorted(latest.items(), key=lambda item: item[0])
     for forced in (False, True):
@@ -67,6 +82,15 @@ async def note(connection: AsyncConnection, scopes: Scopes, attempts: Sequence[A
         if values:
             dialect = connection.dialect.name
             await connection.execute(_note(dialect, forced=forced), failed.bind(dialect, values))
+    if back:
+        await connection.execute(_less(sorted(back)))
+
+
+def _less(rows: Sequence[RowKey]) -> Executable:
+    """Count one attempt less of what has not ended."""
+    open_ones = inbox.c.state.in_([NUMBERS[State.OPEN], NUMBERS[State.CLAIMED]])
+    less = update(inbox).where(tuple_(*KEY).in_(rows), open_ones, inbox.c.attempts > 0)
+    return less.values(attempts=inbox.c.attempts - 1)
 
 
 def _row(key: RowKey, attempt: Attempt) -> Sequence[object]:

@@ -172,6 +172,15 @@ class IgnoresForce(MemoryLedger):
         await super().note(plain)
 
 
+class TakesNothingBack(MemoryLedger):
+    """Counts attempts for good, whatever was to blame for them (D11)."""
+
+    caught_by = ("test_an_attempt_that_is_taken_back_counts_no_more",)
+
+    async def note(self, attempts: Sequence[Attempt], /) -> None:
+        await super().note([each for each in attempts if not each.taken_back])
+
+
 class KeepsTheFirstPayload(MemoryLedger):
     """Takes a replay that was edited for a conflict."""
 

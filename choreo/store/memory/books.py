@@ -151,6 +151,10 @@ class Books:
         claim = attempt.claim
         key = next(scope.rows(claim))
         row = self.rows.get(key)
+        if attempt.taken_back:
+            if row is not None and row.state in {State.OPEN, State.CLAIMED}:
+                row.attempts = max(row.attempts - 1, 0)
+            return
         if row is not None and not _may_fail(row, claim):
             return
         row = self._take(key, claim, same_owner=True)

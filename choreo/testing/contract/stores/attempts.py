@@ -91,6 +91,20 @@ class Attempts:
             verdicts = await s.finish(done(claim("a")), done(claim("a", generation=1)))
             same(list(verdicts), [DUPLICATE, WRITTEN], "of the original, and of the replay")
 
+    async def test_an_attempt_that_is_taken_back_counts_no_more(self, setup: StoreSetup) -> None:
+        """Trap D11: an outage that is found out in every life of a process uses none up."""
+        async with shelf(setup) as s:
+            await s.ledger.note([failed(claim("a"), 2)])
+            await s.finish(done(claim("b")))
+
+            back = [failed(claim(each), 0) for each in "abc"]
+            await s.ledger.note([replace(each, taken_back=True) for each in back])
+
+            known = await s.known(claim("a"))
+            same(known and (known.state.value, known.attempts), ("open", 1), "known")
+            states = [await s.state(claim(each)) for each in "bc"]
+            same(states, ["done", "unknown"], "states")
+
     async def test_a_replay_by_force_that_fails_opens_what_was_done(
         self, setup: StoreSetup
     ) -> None:
