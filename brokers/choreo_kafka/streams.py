@@ -170,17 +170,19 @@ class Streams:
         by_name = self._by_name
         stream: Stream | None = None
         name = ""
+        resting: set[Stream] = set()
         for delivery in deliveries:
             if delivery.stream != name or stream is None:
                 name = delivery.stream
                 stream = by_name.get(name)
                 if stream is None:
                     continue
+                if stream.rests:
+                    resting.add(stream)
             if stream.epoch == delivery.epoch:
-                rested = stream.rests
                 stream.watermark.finish(delivery.position)
-                if rested and not stream.rests:
-                    self._go_on()
+        if not all(stream.rests for stream in resting):
+            self._go_on()
         self.dirty.set()
 
     def _go_on(self) -> None:
