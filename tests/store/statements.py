@@ -1,6 +1,7 @@
 """What goes to databases, through SQLAlchemy or past it."""
 
-from collections.abc import AsyncGenerator, Generator
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 
 from sqlalchemy import Engine, event
@@ -26,13 +27,24 @@ def counted() -> Generator[list[str]]:
 
 
 @asynccontextmanager
-async def driven(store: SqlStore) -> AsyncGenerator[list[str]]:
-    """Note what SQLite's one writer executes meanwhile, by whatever way it came."""
+async def driven(
+    store: SqlStore, begun: Callable[[str], object] = str
+) -> AsyncGenerator[list[str]]:
+    """Note what SQLite's one writer executes meanwhile, by whatever way it came.
+
+    Call *begun*, in the loop, as it begins with a statement.
+    """
     sent: list[str] = []
+    loop = asyncio.get_running_loop()
+
+    def note(statement: str) -> None:
+        sent.append(statement)
+        loop.call_soon_threadsafe(begun, statement)
+
     async with store.connections.handling() as link:
         assert isinstance(link, SqliteLink)
         driver: Connection = link.driver
-    await driver.turn(lambda: driver.raw.set_trace_callback(sent.append))
+    await driver.turn(lambda: driver.raw.set_trace_callback(note))
     try:
         yield sent
     finally:

@@ -8,11 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from choreo.errors import StoreError
 from choreo.store.lot import Laid, Parking
 from choreo.store.port import End, State, Verdict
 from choreo_sql import SqlStore
 from choreo_sql.ledger import SqlLedger
+from tests.patience import patient
 from tests.store.handling import books, claim
 from tests.store.setups import sqlite_url
 from tests.store.statements import driven
@@ -20,6 +23,10 @@ from tests.store.test_parked_key import LINE, parking
 
 NOW = timedelta(0)
 LEASE = timedelta(seconds=30)
+REFUSAL = """
+CREATE TRIGGER refusal BEFORE INSERT ON choreo_lot
+BEGIN SELECT RAISE(ABORT, 'the lot is closed'); END
+"""
 FIRST = End(claim=claim("first"))
 ENDS = [End(claim=claim(f"end {number}")) for number in range(30)]
 
@@ -120,6 +127,25 @@ async def test_whoever_waits_to_ride_is_served_if_all_who_end_are_cancelled(
         assert await lie(ledger) == [b"head", b"1"]
 
 
+async def test_whoever_comes_as_the_last_end_is_committed_is_not_left_waiting(
+    tmp_path: Path,
+) -> None:
+    committing = asyncio.Event()
+
+    def begun(statement: str) -> None:
+        if statement == "COMMIT":
+            committing.set()
+
+    async with parked(tmp_path) as (store, ledger), driven(store, begun):
+        ending = asyncio.create_task(ledger.finish([FIRST]))
+        await committing.wait()
+
+        async with asyncio.timeout(patient(10)):
+            assert await ledger.order.lot.append([parking("1")]) == [Laid.LAID]
+
+        assert await ending == [Verdict.WRITTEN]
+
+
 async def test_the_last_event_may_leave_its_line_in_the_transaction_that_would_take_another(
     tmp_path: Path,
 ) -> None:
@@ -134,3 +160,20 @@ async def test_the_last_event_may_leave_its_line_in_the_transaction_that_would_t
         assert verdicts == [Verdict.WRITTEN] * len(ENDS)
         assert laid == [Laid.MOVED]
         assert not await lot.lines(1)
+
+
+async def test_what_fails_where_it_rides_fails_alone(tmp_path: Path) -> None:
+    async with parked(tmp_path) as (store, ledger):
+        async with store.connections.writing() as connection:
+            await connection.execute(text(REFUSAL))
+        beginning = asyncio.create_task(ledger.finish([FIRST]))
+        await asyncio.sleep(0)
+        ending = asyncio.create_task(ledger.finish(ENDS))
+        await asyncio.sleep(0)
+
+        with pytest.raises(StoreError, match="the lot is closed"):
+            await ledger.order.lot.append([parking("1")])
+
+        assert await beginning == [Verdict.WRITTEN]
+        assert await ending == [Verdict.WRITTEN] * len(ENDS)
+        assert await lie(ledger) == [b"head"]
