@@ -149,10 +149,12 @@ class Bookkeeping:
             self._relay.wake()
 
     @asynccontextmanager
-    async def kept(self, service: Service[Any], horizon: timedelta | None) -> AsyncGenerator[None]:
+    async def kept(
+        self, service: Service[Any], horizon: timedelta | None, topic: str | None
+    ) -> AsyncGenerator[None]:
         """Renew leases and forget what is old, meanwhile.
 
-        *horizon* is the time in which the broker may hand an event over again.
+        *horizon* is the time in which the broker may hand an event over again, by *topic*.
         """
         async with AsyncExitStack() as stack:
             durations = [plan.options.lease for plan in service.plans if plan.options.lease]
@@ -168,7 +170,7 @@ class Bookkeeping:
             if self._relay is not None:
                 await stack.enter_async_context(_relaying(self._relay))
             if self._ledger is not None:
-                remembered = retention(self._settings.inbox_retention, horizon)
+                remembered = retention(self._settings.inbox_retention, horizon, topic)
                 if remembered is not None:
                     _background(stack, "choreo sweep", self._sweep(self._ledger, remembered))
             yield

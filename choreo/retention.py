@@ -12,11 +12,14 @@ SPARE = timedelta(days=1)
 """Added to what the broker says: what it deletes, it deletes late."""
 
 
-def retention(wanted: timedelta | None, horizon: timedelta | None) -> timedelta | None:
+def retention(
+    wanted: timedelta | None, horizon: timedelta | None, topic: str | None = None
+) -> timedelta | None:
     """Say after how long an end may be forgotten; None never.
 
     *wanted* is the user's setting, *horizon* the broker's answer (None if it does not tell,
-    ``timedelta.max`` for ever). Raises ConfigurationError if *wanted* is too short.
+    ``timedelta.max`` for ever), which is that of *topic*. Raises ConfigurationError if *wanted* is
+    too short.
     """
     if wanted is None:
         if horizon is None or horizon > timedelta.max - SPARE:
@@ -24,8 +27,10 @@ def retention(wanted: timedelta | None, horizon: timedelta | None) -> timedelta 
         return horizon + SPARE
     if horizon is not None and wanted < horizon:
         kept = "for ever" if horizon == timedelta.max else f"for {horizon}"
+        where = "" if topic is None else f", so long does it keep {topic}"
         raise ConfigurationError(
-            f"inbox_retention={wanted}: the broker may hand an event over again {kept}, and one "
-            "that was forgotten is handled twice: leave the option out, or let topics keep less"
+            f"inbox_retention={wanted}: the broker may hand an event over again {kept}{where}, "
+            "and one that was forgotten is handled twice: leave the option out, or let topics keep "
+            "less"
         )
     return wanted

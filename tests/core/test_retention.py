@@ -25,6 +25,11 @@ def test_a_shorter_memory_than_the_brokers_is_refused_i7(horizon: timedelta) -> 
         retention(timedelta(days=6), horizon)
 
 
+def test_who_is_refused_is_told_which_topic_is_kept_for_longer() -> None:
+    with pytest.raises(ConfigurationError, match=r"for 7 days, .*, so long does it keep orders, "):
+        retention(timedelta(days=6), WEEK, "orders")
+
+
 @pytest.mark.parametrize("horizon", [None, WEEK, timedelta()])
 def test_a_longer_one_is_the_users_to_choose(horizon: timedelta | None) -> None:
     assert retention(timedelta(days=30), horizon) == timedelta(days=30)
