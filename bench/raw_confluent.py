@@ -47,7 +47,7 @@ async def consume(bootstrap: str, count: int) -> Taken:
 
 
 async def publish(bootstrap: str, events: Sequence[Order], call: int) -> Taken:
-    """Produce *events* with five headers each, and wait for the last word after every *call*."""
+    """Produce *events* with eight headers each, and wait for the last word after every *call*."""
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,
