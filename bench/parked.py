@@ -1,8 +1,9 @@
 """One parked key among a thousand, against none: two services on SQLite that take turns.
 
-Theory of operation.  A process may be a twentieth quicker or slower than its twin all its life, and
-a service, too, as its memory happens to lie; the difference that is looked for is smaller.  So each
-of two processes serves with the key in one half of a round and without it in the other, anew.
+Theory of operation.  One turn differs from the next by a tenth, and two services that do the same
+by a few hundredths over thirty turns; the difference that is looked for is smaller.  So there are
+many turns, and each of two processes serves with the key in one half of a round and without it in
+the other, so that what is particular to a process meets both.
 """
 
 from bench.child import Child
