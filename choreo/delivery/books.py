@@ -48,6 +48,10 @@ class Books(Protocol):
         """Write the job's end in its own transaction; None if it is to be buried instead."""
         ...
 
+    def let_go(self, job: Job, /) -> None:
+        """Renew no lease of a job that this process has given up: it runs out for others."""
+        ...
+
     def committed(self, job: Job, /) -> None:
         """Hear that the job's transaction was committed."""
         ...
@@ -121,6 +125,9 @@ class PassingBooks:
     async def complete(self, job: Job, effect: Effect[Any], /) -> Outcome | None:
         """Never be asked: a service without a store is refused at start."""
         raise NotImplementedError
+
+    def let_go(self, job: Job, /) -> None:
+        """Have nothing to do."""
 
     def committed(self, job: Job, /) -> None:
         """Have nothing to do."""

@@ -140,6 +140,10 @@ class DurableBooks:
         self.committed(job)
         return outcome
 
+    def let_go(self, job: Job, /) -> None:
+        """Renew no lease of a job that this process has given up: it runs out for others."""
+        self._leases.forget(job.lease)
+
     def committed(self, job: Job, /) -> None:
         """Have what the job wrote published soon."""
         reached("committed")

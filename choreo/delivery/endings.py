@@ -44,6 +44,8 @@ class Endings:
         """End a job that is out of its lane."""
         if self._heard:
             self._journal.ended(job, outcome)
+        if outcome is Outcome.DROPPED and job.lease is not None:
+            self._books.let_go(job)
         self._ended(job, outcome)
         self._lanes.release(job.lane)
         self._owed(job)
@@ -76,6 +78,8 @@ class Endings:
     def drop_queued(self, job: Job) -> None:
         """End a job, unfinished, that its lane had not let out yet."""
         job.received.dropped = True
+        if job.lease is not None:
+            self._books.let_go(job)
         self._journal.ended(job, Outcome.DROPPED)
         self._ordering.ended(job, unfinished=True)
         self._owed(job)
