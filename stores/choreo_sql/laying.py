@@ -101,7 +101,7 @@ def plain(event: Parking) -> bool:
 
 
 def write(scopes: Scopes, event: Parking) -> Mapping[str, object]:
-    """Write down what is ``plain``, for the driver."""
+    """Write down what every event has; that is all of what is ``plain``."""
     return {
         "service": scopes.service,
         "line": event.line,
@@ -191,17 +191,7 @@ async def _lay(
         if event.number is not None and await _calls(connection, scopes, event):
             called.add(event.line)
         epoch, number = event.number or FIRST
-        row = {
-            "service": scopes.service,
-            "line": event.line,
-            "scope": scopes.handlers[event.handler],
-            "id": compact(event.id),
-            "source": compact(event.source),
-            "generation": event.generation,
-            "epoch": epoch,
-            "number": number,
-            "delivery": pack(event.delivery),
-        }
+        row = {**write(scopes, event), "epoch": epoch, "number": number}
         if event.late:
             laid.append(await _there(connection, row, event) or Laid.ABSENT)
             continue
