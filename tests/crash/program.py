@@ -116,6 +116,7 @@ def _within(service: Service[SqlTransaction], events: Events, task: Task) -> Non
 
     async def deliver(order: Order, ctx: Context[SqlTransaction]) -> None:
         await write_effect(ctx, task, order)
+        reached(OWN_WRITTEN)
         if f"{order.key}/{order.number}" == task.parked and ctx.attempt < 4:
             raise OSError("it is parked, and put off there")
         await ctx.publish(taken(key=order.key, number=order.number, by="deliver"))

@@ -121,14 +121,20 @@ async def _frozen(ground: Ground, world: World, point: str) -> Scene:
     await zombie.until(lambda child: child.arrivals(point) >= SOME, f"{SOME} times at {point}", 30)
     await asyncio.sleep(max(world.plan.pauses.values()) / 2)
     await zombie.freeze()
-    while point == "own_act" and _holds_sqlite(world):  # it happened to renew its leases just then
+    while _elsewhere(world, zombie, point):
         zombie.signal(signal.SIGCONT)
         await asyncio.sleep(PAUSE / 20)
         await zombie.freeze()
-    assert zombie.arrivals(point) > zombie.arrivals(BEHIND[point])
     others = first or [await world.start("payments")]
     await others[0].until_ready(40)
     return Scene(zombie, others[0], ledger, point, asyncio.get_running_loop().time())
+
+
+def _elsewhere(world: World, zombie: Child, point: str) -> bool:
+    """Say whether it stands where the test does not want it, and has to go on for a moment."""
+    if zombie.arrivals(point) == zombie.arrivals(BEHIND[point]):
+        return True  # between two handlers, as when another has SQLite's lock
+    return point == "own_act" and _holds_sqlite(world)  # it happened to renew its leases just then
 
 
 def _holds_sqlite(world: World) -> bool:
