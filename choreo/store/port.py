@@ -211,6 +211,7 @@ class Ledger(Protocol[T_co]):
     async def expire(self, before: datetime, limit: int, /) -> int:
         """Forget at most *limit* keys that ended *before*; return how many (O8).
 
+        What has a copy in the lot is remembered until that has left.
         As many records of numbers that were given up before then go with them; the larger count is
         returned.
         """

@@ -2,10 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import delete, exists, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from choreo_sql.inbox import KEY, inbox
+from choreo_sql.lot import LOT
 from choreo_sql.moments import micros
 from choreo_sql.scopes import Scopes, handlers
 from choreo_sql.streams import skip_table
@@ -14,12 +15,14 @@ from choreo_sql.streams import skip_table
 async def expire(connection: AsyncConnection, scopes: Scopes, before: datetime, limit: int) -> int:
     """Delete at most *limit* rows that ended *before*; what has not ended has no such moment.
 
+    What has a copy in the lot stays, as that may lie there for longer than anything is remembered.
     Handlers that the service no longer has are tidied as well.
     """
     own = select(handlers.c.number).where(handlers.c.service == scopes.service)
+    copied = exists().where(*(LOT[column.name] == column for column in KEY))
     old = (
         select(*KEY)
-        .where(inbox.c.scope.in_(own), inbox.c.ended < micros(before))
+        .where(inbox.c.scope.in_(own), inbox.c.ended < micros(before), ~copied)
         .limit(limit)
         .with_for_update(of=inbox, skip_locked=True)
     )

@@ -107,10 +107,11 @@ class MemoryLedger:
 
     async def expire(self, before: datetime, limit: int, /) -> int:
         """Forget at most *limit* keys that ended *before*; return how many."""
+        copied, own = self.order.lot.waiting(), self._scope.service
         old = (
             key
             for key, row in self._books.rows.items()
-            if key[0] == self._scope.service and row.ended is not None and row.ended < before
+            if key[0] == own and row.ended is not None and row.ended < before and key not in copied
         )
         forgotten = list(islice(old, limit))
         for key in forgotten:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from choreo.errors import IdConflict
 from choreo.store.lot import Laid, Line, Parked, Parking, Ticket, Waiting
-from choreo.store.memory.books import Scope
+from choreo.store.memory.books import RowKey, Scope
 from choreo.store.memory.lines import Entry, LotRows, Row
 from choreo.store.memory.streams import place
 from choreo.store.streams import Advance, StreamKey
@@ -197,6 +197,15 @@ class MemoryLot:
             if not row.entries:
                 del self._rows.lines[self._scope.service, line]
         return gone
+
+    def waiting(self) -> frozenset[RowKey]:
+        """Name the events that wait here, as the inbox does."""
+        service = self._scope.service
+        return frozenset(
+            (service, handler, event.source, event.id)
+            for _, row in self._own()
+            for _, handler, event in row.entries
+        )
 
     async def next_due(self) -> timedelta | None:
         """Tell how long it is until a line that is nobody's will be due; None if none will."""

@@ -6,6 +6,7 @@ from datetime import timedelta
 from choreo.store.port import Claim, Verdict
 from choreo.testing.contract.bench import same
 from choreo.testing.contract.stores.attempts import failed
+from choreo.testing.contract.stores.lots import LEASE, NOW, parking
 from choreo.testing.contract.stores.setup import StoreSetup
 from choreo.testing.contract.stores.shelf import START, claim, dead, done, shelf
 
@@ -42,6 +43,26 @@ class Retention:
             same(count, 0, "forgotten")
             states = [await s.state(claim(name)) for name in ("leased", "failed", "replayed")]
             same(states, ["claimed", "open", "open"], "states")
+
+    async def test_what_has_a_copy_in_the_lot_is_remembered_until_that_has_left(
+        self, setup: StoreSetup
+    ) -> None:
+        """A line may be held for longer than anything is remembered."""
+        async with shelf(setup) as s:
+            lot = s.ledger.order.lot
+            copied, other = claim("event-2"), claim("event-2", handler=1)
+            await lot.park(parking(1), [parking(2)], NOW)
+            await s.finish(done(copied), done(other))
+
+            first = await s.ledger.expire(START + timedelta(days=1), 10)
+            states = [await s.state(copied), await s.state(other)]
+            (line,) = await lot.take(10, LEASE)
+            for parked in await lot.first(line, 10):
+                await lot.leave(parked.ticket)
+            second = await s.ledger.expire(START + timedelta(days=1), 10)
+
+            same([first, second], [1, 1], "forgotten")
+            same(states, ["done", "unknown"], "states")
 
     async def test_no_more_are_forgotten_than_the_limit(self, setup: StoreSetup) -> None:
         async with shelf(setup) as s:
