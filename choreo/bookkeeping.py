@@ -44,6 +44,8 @@ FLUSH = timedelta(seconds=5)
 """Time to publish what is in the outbox when stopping, and again to hand its shards back."""
 SWEPT = 1_000
 """Ends forgotten in one transaction."""
+REST = 0.1
+"""Least seconds between two of these: who polls for SQLite's lock looks every tenth of a second."""
 
 
 class Bookkeeping:
@@ -180,9 +182,12 @@ class Bookkeeping:
         while True:
             await clock.sleep(SWEEP.total_seconds())
             try:
-                gone = SWEPT
-                while gone == SWEPT:
-                    gone = await ledger.expire(clock.now() - remembered, SWEPT)
+                while True:
+                    began = clock.monotonic()
+                    if await ledger.expire(clock.now() - remembered, SWEPT) < SWEPT:
+                        break
+                    # Whoever else writes to the database has at least as long for it.
+                    await clock.sleep(max(REST, clock.monotonic() - began))
             except StoreError as error:
                 logger.warning("old ends could not be forgotten", extra={"error": str(error)})
 
