@@ -46,6 +46,15 @@ class Assembly:
     topics: Sequence[TopicSpec]
     formats: Codecs
 
+    @property
+    def repeating(self) -> Sequence[str]:
+        """Name the topics from which an event may be handed over again, or a letter replayed."""
+        if self.subscription is None:
+            return ()
+        read = {topic.name for topic in self.subscription.topics}
+        read.add(dead_letter_topic(self.subscription.group))
+        return [topic.name for topic in self.topics if topic.name in read]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:

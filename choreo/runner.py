@@ -224,7 +224,7 @@ async def _assembled(
     running = Running(service, assembly, publisher, ground.environment)
     running.relay = keeping.relay
     stack.push_async_callback(running.close)
-    topics = [topic.name for topic in assembly.topics]
+    topics = assembly.repeating
     horizon = broker.horizon(topics)
     longest = next((name for name in topics if broker.horizon([name]) == horizon), None)
     await stack.enter_async_context(keeping.kept(service, horizon, longest))

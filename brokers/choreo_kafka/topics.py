@@ -27,6 +27,8 @@ APPEAR_BUDGET = 15.0
 RETRY_DELAY = 0.2
 """Seconds until a topic is asked for again whose creation is only refused for the moment."""
 USUAL_REPLICATION = 3
+KEPT = ("retention.ms", "segment.ms")
+"""Configuration that says how long a message is kept: the sum is the longest time."""
 
 
 class Topics:
@@ -112,7 +114,7 @@ class Topics:
         self, admin: AIOKafkaAdminClient, names: Sequence[str]
     ) -> Mapping[str, TopicLimits]:
         """Read what each topic takes; empty where the broker does not tell (a right we lack)."""
-        wanted = {"max.message.bytes": "", "cleanup.policy": "", "retention.ms": ""}
+        wanted = {"max.message.bytes": "", "cleanup.policy": "", **dict.fromkeys(KEPT, "")}
         resources = [ConfigResource(ConfigResourceType.TOPIC, name, wanted) for name in names]
         limits: dict[str, TopicLimits] = {}
         try:
@@ -165,13 +167,16 @@ def _differs(spec: TopicSpec, found: Mapping[str, int]) -> str | None:
 
 
 def _retention(values: Mapping[str, str | None]) -> timedelta | None:
-    """Read how long a topic keeps a message: a compacted one may keep it for ever."""
-    milliseconds = values.get("retention.ms")
-    if milliseconds is None:
+    """Read how long a topic keeps a message: a compacted one may keep it for ever.
+
+    A segment is deleted whole, when the last message in it is too old.
+    """
+    retention, *others = (values.get(name) for name in KEPT)
+    if retention is None:
         return None
-    if "delete" not in (values.get("cleanup.policy") or "delete") or int(milliseconds) < 0:
+    if "delete" not in (values.get("cleanup.policy") or "delete") or int(retention) < 0:
         return timedelta.max
     try:
-        return timedelta(milliseconds=int(milliseconds))
+        return timedelta(milliseconds=int(retention) + sum(int(other or 0) for other in others))
     except OverflowError:
         return timedelta.max
