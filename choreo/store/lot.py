@@ -23,6 +23,7 @@ from choreo.message import Delivery
 from choreo.store.streams import Advance
 
 LINE_BYTES = 16
+KEY_ATTRIBUTE = "partitionkey"
 
 
 def line_of(handler: str, *parts: bytes) -> bytes:
@@ -32,6 +33,13 @@ def line_of(handler: str, *parts: bytes) -> bytes:
         digest.update(b"%d:" % len(part))
         digest.update(part)
     return digest.digest()
+
+
+def key_of(delivery: Delivery) -> bytes | None:
+    """Tell the key that an operator knows: where messages have none, it is an attribute."""
+    if delivery.key is not None:
+        return delivery.key
+    return next((value for name, value in delivery.headers if name == KEY_ATTRIBUTE), None)
 
 
 class Ticket(NamedTuple):

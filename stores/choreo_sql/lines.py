@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, RowMapping, exists, func, select, tuple_, 
 
 from choreo.errors import ConfigurationError
 from choreo.store.frames import unpack
-from choreo.store.lot import Laid, Line, Lot, Parked, Parking, Ticket, Waiting
+from choreo.store.lot import Laid, Line, Lot, Parked, Parking, Ticket, Waiting, key_of
 from choreo_sql import laying
 from choreo_sql import lot_queries as queries
 from choreo_sql.connections import Connections
@@ -269,7 +269,7 @@ class SqlLot:
             line=row["line"],
             handler=row["name"],
             topic=delivery.topic,
-            key=delivery.key,
+            key=key_of(delivery),
             events=row["events"],
             attempts=row["attempts"],
             since=moment(row["since"]),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from choreo.errors import IdConflict
-from choreo.store.lot import Laid, Line, Parked, Parking, Ticket, Waiting
+from choreo.store.lot import Laid, Line, Parked, Parking, Ticket, Waiting, key_of
 from choreo.store.memory.books import RowKey, Scope
 from choreo.store.memory.lines import Entry, LotRows, Row
 from choreo.store.memory.streams import place
@@ -225,7 +225,7 @@ class MemoryLot:
                 line=line,
                 handler=row.handler,
                 topic=row.entries[0][2].delivery.topic,
-                key=row.entries[0][2].delivery.key,
+                key=key_of(row.entries[0][2].delivery),
                 events=len(row.entries),
                 attempts=row.attempts,
                 since=row.since,

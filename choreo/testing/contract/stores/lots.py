@@ -271,6 +271,18 @@ class Lots:
             same((taken[A].released, other.doomed), (False, False), "released, doomed")
             check(not again.doomed, "expected not again.doomed")
 
+    async def test_an_operator_is_shown_a_key_that_is_an_attribute_alone(
+        self, setup: StoreSetup
+    ) -> None:
+        """As it is on MQTT, whose messages have no keys."""
+        async with shelf(setup) as s:
+            bare = replace(delivery(1), key=None, headers=[("partitionkey", b"a")])
+            await s.ledger.order.lot.park(replace(parking(1), delivery=bare), [], NOW)
+
+            (shown,) = await s.ledger.order.lot.lines(10)
+
+            same(shown.key, b"a", "shown.key")
+
     async def test_a_numbered_stream_moves_with_what_is_parked(self, setup: StoreSetup) -> None:
         """R3: from here on the line keeps the order, whoever asks for the stream's position."""
         async with shelf(setup) as s:
