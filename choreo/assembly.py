@@ -26,7 +26,7 @@ from choreo.event import Event, Newer, event_type
 from choreo.observer import observer
 from choreo.plan import Plan
 from choreo.replay import replay_filter, replay_topic
-from choreo.resend import ResendRequested
+from choreo.resend import RESEND_TOPIC, ResendRequested
 from choreo.retry import Retry
 from choreo.routes import Newcomers, NewerRoutes, routes
 from choreo.sequences import gaps_of, park_of, resends
@@ -273,7 +273,15 @@ def _topics(
     names = sorted({event_type(event).topic.flat for event in events})
     # A broker that forgets everything with its process has no operator who could have made them.
     create = settings.create_topics or not capabilities.durable
-    specs = [TopicSpec(name=name, create=create, partitions=settings.partitions) for name in names]
+    specs = [
+        # The topic of requests is everybody's, whatever partitions each wants for its own.
+        TopicSpec(
+            name=name,
+            create=create,
+            partitions=None if name == RESEND_TOPIC else settings.partitions,
+        )
+        for name in names
+    ]
     if service.plans:
         ours = [dead_letter_topic(service.name)]
         if settings.replays:

@@ -16,6 +16,7 @@ from choreo.gaps import Gaps
 from choreo.message import Message
 from choreo.reason import Reason
 from choreo.resend import ResendRequested
+from choreo.runner import started
 from choreo.sequences import gaps_of
 from choreo.testing import Harness, ManualClock
 from tests.order.events import Plain, Reading, envelope
@@ -262,6 +263,32 @@ async def test_a_source_is_asked_for_what_is_missing(store: str | None) -> None:
     )  # fmt: skip
     assert (request.first, request.last) == (1, 3)
     assert seen == [1, 2, 3, 4]
+
+
+async def test_services_with_partitions_of_their_own_share_the_topic_of_requests() -> None:
+    """It is nobody's own: the second could not start."""
+    first, second = (
+        Service(name, broker="memory://requests", partitions=partitions)
+        for name, partitions in (("first", 2), ("second", 3))
+    )
+    first.on(Asked, gaps=Gaps(policy="resend"))(_asked)
+    second.on(ResendRequested)(_answered)
+
+    async with started(first), started(second) as running:
+        assert running.worker is not None
+
+
+class Asked(Event, topic="asked", key="sensor", sequence="number"):
+    sensor: str
+    number: int
+
+
+async def _asked(asked: Asked) -> None:
+    """Handle it."""
+
+
+async def _answered(request: ResendRequested) -> None:
+    """Send nothing again."""
 
 
 def test_a_buffer_that_cannot_fit_stops_the_start() -> None:
