@@ -31,6 +31,11 @@ class TopicLimits:
     retention: timedelta | None = None
     """How long it keeps a message; ``timedelta.max`` is for ever, None is not known."""
 
+    @property
+    def suspect(self) -> int:
+        """The size in bytes above which a message may be refused; below it none is."""
+        return -1 if self.compacted else min(self.message_bytes, self.payload_bytes)
+
     def problem(self, message: Message, size: int) -> str | None:
         """Say why the topic takes no *message* that makes a batch of *size* bytes, or None."""
         if size > self.message_bytes:
@@ -82,9 +87,10 @@ class Outlet:
         """Move items into *batch* until it is full; False if one had to be refused on the way."""
         waiting, append = self.waiting, batch.append
         careful = limits.message_bytes <= room  # else the batch is full before the limit is met
+        suspect = limits.suspect
         while waiting and not (self.singly and items):
             receipt, index = waiting[0]
-            if receipt.closed or receipt.holds(index):
+            if receipt.closed or (receipt.broken and receipt.holds(index)):
                 waiting.popleft()
                 self.singly = max(0, self.singly - 1)
                 if not receipt.closed:
@@ -92,7 +98,8 @@ class Outlet:
                 continue
             message = receipt.messages[index]
             try:
-                headers = list(message.headers)
+                given = message.headers
+                headers = given if isinstance(given, list) else list(given)
                 if (
                     careful
                     and items
@@ -104,7 +111,8 @@ class Outlet:
                 return self._refuse(f"cannot be encoded: {error}")
             if added is None:
                 return True
-            if problem := limits.problem(message, added.size + BATCH_OVERHEAD):
+            size = added.size + BATCH_OVERHEAD
+            if size > suspect and (problem := limits.problem(message, size)):
                 return self._refuse(f"topic {self.topic!r}: {problem}")
             items.append(waiting.popleft())
         return True

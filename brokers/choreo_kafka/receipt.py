@@ -16,10 +16,10 @@ class Receipt:
 
     __slots__ = (
         "_accepted",
-        "_broken",
         "_left",
         "_refused",
         "_unknown",
+        "broken",
         "closed",
         "done",
         "messages",
@@ -34,7 +34,8 @@ class Receipt:
         self._accepted: list[Sequence[Item]] = []
         self._refused: dict[int, str] = {}
         self._unknown: dict[int, str] = {}
-        self._broken: set[tuple[str, bytes]] = set()
+        self.broken: set[tuple[str, bytes]] = set()
+        """Topic and key of what has lost a message."""
 
     def accept(self, items: "Sequence[Item]", count: int) -> None:
         """Note that those *items* were stored, of which *count* are this call's."""
@@ -56,10 +57,8 @@ class Receipt:
 
     def holds(self, index: int) -> bool:
         """Say whether the message at *index* must wait, its key having lost one before it (P6)."""
-        if not self._broken:
-            return False
         message = self.messages[index]
-        return message.key is not None and (message.topic, message.key) in self._broken
+        return message.key is not None and (message.topic, message.key) in self.broken
 
     def expire(self, reason: str) -> None:
         """Note that nobody knows anything of what has no fate yet."""
@@ -90,7 +89,7 @@ class Receipt:
     def _break(self, index: int) -> None:
         message = self.messages[index]
         if message.key is not None:
-            self._broken.add((message.topic, message.key))
+            self.broken.add((message.topic, message.key))
 
     def _count(self, count: int) -> None:
         self._left -= count

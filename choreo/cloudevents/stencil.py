@@ -26,10 +26,11 @@ class Lineage(NamedTuple):
 
 
 _tuple: Any = tuple
-root_lineage = cast(
-    "Callable[[tuple[str, None, None, int]], Lineage]", partial(_tuple.__new__, Lineage)
+lineage_of = cast(
+    "Callable[[tuple[str, str | None, str | None, int]], Lineage]",
+    partial(_tuple.__new__, Lineage),
 )
-"""Makes the lineage of what nothing led to, quicker than naming its fields does."""
+"""Makes a lineage, quicker than naming its fields does."""
 
 Stencil = Callable[[str, bytes | None, str | None, str, str, Lineage], Message | None]
 """Writes topic, payload, key, id, time and lineage; None for what is not plain, be it legal or not.

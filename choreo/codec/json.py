@@ -58,11 +58,13 @@ class JsonCodec:
         write = event.__pydantic_serializer__.to_json
         kinds = scalars(event)
         exact = kinds is not None and float not in kinds
+        # What the types alone tell need not be asked for, which takes as long as writing does.
+        named = any(field.serialization_alias for field in event.model_fields.values())
 
         def encode(value: E) -> Payload:
             try:
                 if kinds is not None and [*map(type, value.__dict__.values())] == kinds:
-                    data = write(value, by_alias=True, warnings=False)
+                    data = write(value, by_alias=True) if named else write(value)
                     if exact:
                         return _payload((data, None))
                 else:

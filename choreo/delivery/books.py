@@ -56,7 +56,7 @@ class Books(Protocol):
         """Hear that the job's transaction was committed."""
         ...
 
-    def hand_over(self, job: Job, told: Told, /) -> bool:
+    def hand_over(self, job: Job, told: Told[Job], /) -> bool:
         """Begin to publish what a handler that succeeded has done, and call *told* then.
 
         False, and nothing is begun, where ``deliver`` is to be awaited.
@@ -132,11 +132,11 @@ class PassingBooks:
     def committed(self, job: Job, /) -> None:
         """Have nothing to do."""
 
-    def hand_over(self, job: Job, told: Told, /) -> bool:
+    def hand_over(self, job: Job, told: Told[Job], /) -> bool:
         """Begin to publish what the job emitted, unless this task is to follow it."""
         if self._publisher.traced:
             return False
-        self._publisher.hand_in(job.outbound, told)
+        self._publisher.hand_in(job.outbound, told, job)
         return True
 
     async def deliver(self, job: Job, /) -> Outcome | None:

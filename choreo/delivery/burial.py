@@ -74,7 +74,7 @@ class Burial:
         await (sending if following is None else followed(following, sending))
         self.buried(job)
 
-    def hand_in(self, job: Job, told: Told) -> bool:
+    def hand_in(self, job: Job, told: Told[Job]) -> bool:
         """Send the letter soon, with others, and call *told* then: False if it must be awaited.
 
         It must be if somebody follows it, or if the broker has refused it before.
@@ -83,7 +83,7 @@ class Burial:
         if self._tracer is not None or job.troubles or self._stays(delivery):
             return False
         letter = bury(delivery, self._failure(job), self._capabilities)
-        self._publisher.hand_in((letter,), told)
+        self._publisher.hand_in((letter,), told, job)
         return True
 
     def buried(self, job: Job) -> None:

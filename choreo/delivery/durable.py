@@ -122,7 +122,7 @@ class DurableBooks:
         reached("ending")
         return self._judge(job, await effect.complete(self._end(job)))
 
-    def hand_over(self, job: Job, told: Told, /) -> bool:  # noqa: ARG002 -- as the port has it
+    def hand_over(self, job: Job, told: Told[Job], /) -> bool:  # noqa: ARG002 -- as the port has it
         """Begin nothing: an end is written together with others, which is awaited."""
         return False
 

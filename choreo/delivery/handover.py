@@ -1,7 +1,6 @@
 """What follows once a job is decided: what it emitted to books or broker, or its burial."""
 
 import asyncio
-from functools import partial
 from typing import Protocol
 
 from choreo.delivery.attempts import Records
@@ -10,6 +9,8 @@ from choreo.delivery.recovery import Recovery
 from choreo.delivery.slots import Slot, Slots
 from choreo.delivery.turns import Turns, halted
 from choreo.errors import BrokerError, HandlerHalted, StoreError
+
+HANDLED = Outcome.HANDLED
 
 
 class Owner(Protocol):
@@ -72,18 +73,24 @@ class Handover:
         elif not self._begins(job):
             await self._deliver(job)
 
+    def offer(self, job: Job, slot: Slot, /) -> bool:
+        """Publish what its handler emitted, as ``go_on`` would; False if that must be asked."""
+        if slot.abandoned or slot.cancelled or not self._books.hand_over(job, self._told):
+            return False
+        self._slots.set_aside(job)
+        return True
+
     def _begins(self, job: Job) -> bool:
         """Publish what a handler emitted, or the job's letter, its slot set free; False if not so.
 
         Its lane is held until the broker has accepted it, as it would be by the slot.
         """
-        told = partial(self._told, job)
         if job.reason is None:
-            begun = self._books.hand_over(job, told)
+            begun = self._books.hand_over(job, self._told)
         elif self._recovery.wants(job) or halted(job) is not None:
             return False
         else:
-            begun = self._turns.begin_to_bury(job, told)
+            begun = self._turns.begin_to_bury(job, self._told)
         if begun:
             self._slots.set_aside(job)
         return begun
@@ -112,13 +119,6 @@ class Handover:
             else:
                 await self._turns.conclude(job, outcome)
 
-    def _end(self, job: Job) -> None:
-        """End a job whose emissions, or letter, the broker has."""
-        outcome = Outcome.HANDLED if job.reason is None else self._turns.lettered(job)
-        if not self._turns.conclude_now(job, outcome):
-            job.ending = outcome
-            self._owner.ready_again(job)
-
     def _told(self, job: Job, error: BrokerError | None) -> None:
         """Hear from the broker about a job that was set aside."""
         try:
@@ -128,7 +128,10 @@ class Handover:
             if error is not None:
                 self._owner.trouble(job, error)
             else:
-                self._end(job)
+                outcome = HANDLED if job.reason is None else self._turns.lettered(job)
+                if not self._turns.conclude_now(job, outcome):
+                    job.ending = outcome
+                    self._owner.ready_again(job)
             self._slots.returned(job)
             self._owner.roused()
         except Exception as failure:  # noqa: BLE001 -- in the publisher's task: a bug of ours, not its

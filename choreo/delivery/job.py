@@ -265,6 +265,14 @@ class Followed(Protocol):
         ...
 
 
+Answer = Callable[[Envelope, object], Message | None]
+"""Writes what a handler returned because of an event; None for what takes the long way."""
+
+
+def nothing(_cause: Envelope, _result: object) -> None:
+    """Write no answer the short way."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brief:
     """What an attempt is made of where nobody but the handler has to be asked about an event."""
@@ -278,6 +286,8 @@ class Brief:
     """What the attempt's context is told."""
     ended: Site
     """What it is told when the attempt is over."""
+    answer: Answer
+    """Take what the attempt returned for all that it emits, where it is one event."""
     follow: Callable[[Job], Followed] | None = None
     alone: Callable[[Event], Awaitable[object]] | None = None
     """Calls a handler that asks for nothing but the event, if nobody else asks for more."""

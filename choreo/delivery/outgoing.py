@@ -7,14 +7,16 @@ from typing import Any, Protocol
 
 from choreo.broker import Capabilities
 from choreo.clock import Clock
-from choreo.cloudevents.stencil import Lineage, Stencil, root_lineage
+from choreo.cloudevents.stencil import Lineage, Stencil, lineage_of
 from choreo.codec import Codec, Payload
 from choreo.context import Emitted
 from choreo.delivery.tracing import Draft, Outbound, Tracer
 from choreo.envelope import Envelope
 from choreo.errors import EncodeError
 from choreo.event import Event, EventType, event_type
+from choreo.ids import derived
 from choreo.message import Message
+from choreo.plan import Plan
 from choreo.store.outbox import Emission
 from choreo.timestamps import Stamps
 
@@ -101,7 +103,7 @@ class Outgoing:
         if self._tracer is not None:
             return self._traced([self._root(event, identity, now) for identity, event in events])
         return [
-            self._short(event, identity, now, root_lineage((identity, None, None, 0)))
+            self._short(event, identity, now, lineage_of((identity, None, None, 0)))
             or self._message(*self._root(event, identity, now))
             for identity, event in events
         ]
@@ -126,6 +128,31 @@ class Outgoing:
             self._short(*each, lineage) or self._message(*self._follower(*each, lineage, cause))
             for each in timed
         ]
+
+    def answerer(self, plan: Plan) -> Callable[[Envelope, object], Message | None]:
+        """Compose what writes, as ``caused`` does, the one event that *plan*'s handler returned.
+
+        It gives None for all that is not such an event of a kind that was written before.
+        """
+        source, handler, emits, routes = self.source, plan.id, plan.emits, self._routes
+        now, text, short = self._clock.now, self._stamps.text, self._short
+
+        def answer(cause: Envelope, result: object) -> Message | None:
+            if not isinstance(result, Event) or type(result) not in emits:
+                return None
+            route = routes.get(type(result))
+            if route is None or route.stencil is None:
+                return None
+            if cause.traceparent is not None or cause.baggage is not None:
+                return None
+            of, identity = cause.source, cause.id
+            correlation = cause.correlation_id or identity
+            other = None if of == source else of
+            lineage = lineage_of((correlation, identity, other, cause.hops + 1))
+            emitted = derived(source, of, identity, handler, 0)
+            return short(result, emitted, text(now()), lineage)
+
+        return answer
 
     def emissions(
         self, emitted: Sequence[Emitted], messages: Sequence[Message]

@@ -14,7 +14,7 @@ from choreo.context import Context, Site, current
 from choreo.delivery.books import Books
 from choreo.delivery.calling import alone, invoker
 from choreo.delivery.emitting import collect, emitter, too_late
-from choreo.delivery.job import Brief, Composed, Job, Outcome, Process
+from choreo.delivery.job import Brief, Composed, Job, Outcome, Process, nothing
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.tracing import Tracer
 from choreo.envelope import Envelope
@@ -75,6 +75,7 @@ def compose(
         read=read,
         invoke=invoker(plan, provided, parts.middlewares, parts.threads),
         gather=_gatherer(outgoing),
+        answer=nothing if kept or watched else outgoing.answerer(plan),
         site=site,
         ended=replace(site, emit=too_late),
         follow=parts.tracer.process if parts.tracer is not None else None,

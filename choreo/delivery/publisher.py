@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from functools import partial
+from typing import Any, TypeVar
 
 from choreo.broker import Broker
 from choreo.delivery.tracing import Tracer, followed
@@ -14,10 +14,15 @@ from choreo.message import Message
 MAX_BATCH = 1_000
 """Messages handed to the broker in one call, more only if one caller brings more."""
 
-Told = Callable[[BrokerError | None], None]
-"""Hears how it went, in the publisher's own task: None once the broker has accepted everything."""
+S = TypeVar("S")
 
-Request = tuple[Sequence[Message], Told]
+Told = Callable[[S, BrokerError | None], None]
+"""Hears how it went, in the publisher's own task: None once the broker has accepted everything.
+
+It is told of whom: there is no need to bind it to each.
+"""
+
+Request = tuple[Sequence[Message], Told[Any], Any]
 
 
 class Publisher:
@@ -41,7 +46,7 @@ class Publisher:
         Raises PublishError, with indices into *messages*, for those it has not.
         """
         receipt: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.hand_in(messages, partial(_resolve, receipt))
+        self.hand_in(messages, _resolve, receipt)
         if self._tracer is None:
             await receipt
         else:
@@ -52,9 +57,9 @@ class Publisher:
         """Say whether what is published is followed by the task that publishes it."""
         return self._tracer is not None
 
-    def hand_in(self, messages: Sequence[Message], told: Told, /) -> None:
-        """Publish *messages* soon, untraced, and call *told* then: nobody need wait in a task."""
-        self._pending.append((messages, told))
+    def hand_in(self, messages: Sequence[Message], told: Told[S], subject: S, /) -> None:
+        """Publish *messages* soon, untraced, and tell of *subject* then: nobody need wait."""
+        self._pending.append((messages, told, subject))
         if self._task is None:
             # It serves many callers, so it begins with the context of none (A10).
             self._task = asyncio.get_running_loop().create_task(
@@ -93,14 +98,14 @@ class Publisher:
                 batch = self._batch()
                 outcomes = await self._send(batch)
                 sent, batch = batch, []
-                for (_, told), outcome in zip(sent, outcomes, strict=True):
-                    told(outcome)
+                for (_, told, subject), outcome in zip(sent, outcomes, strict=True):
+                    told(subject, outcome)
         finally:
             self._task = None
             left = (*batch, *self._pending)
             self._pending.clear()
-            for part, told in left:
-                told(_unknown(part, "the publisher was stopped before it had the answer"))
+            for part, told, subject in left:
+                told(subject, _unknown(part, "the publisher was stopped before it had the answer"))
 
     def _batch(self) -> list[Request]:
         batch = [self._pending.popleft()]
@@ -112,16 +117,17 @@ class Publisher:
 
     async def _send(self, batch: list[Request]) -> Sequence[BrokerError | None]:
         """Publish the batch; tell how it went for each of its callers."""
-        messages = [message for part, _ in batch for message in part]
+        messages = [message for request in batch for message in request[0]]
         try:
             await self._broker.publish(messages)
         except PublishError as error:
             return self._shared_out(batch, error)
         except Exception as error:  # noqa: BLE001 -- the task boundary: whoever waits must be told
-            return [_unknown(part, f"{type(error).__name__}: {error}") for part, _ in batch]
+            why = f"{type(error).__name__}: {error}"
+            return [_unknown(request[0], why) for request in batch]
         if self._published:
-            for part, _ in batch:
-                self._published(part)
+            for request in batch:
+                self._published(request[0])
         return [None] * len(batch)
 
     def _shared_out(
@@ -129,7 +135,7 @@ class Publisher:
     ) -> Sequence[BrokerError | None]:
         """Tell of each caller's own messages, in its own numbers."""
         start, outcomes = 0, list[BrokerError | None]()
-        for part, _ in batch:
+        for part, _, _ in batch:
             end = start + len(part)
             refused = {i - start: why for i, why in error.refused.items() if start <= i < end}
             unknown = {i - start: why for i, why in error.unknown.items() if start <= i < end}

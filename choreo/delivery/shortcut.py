@@ -38,6 +38,8 @@ class Ways:
     """For what has not been attempted."""
     onward: Callable[[Job, Slot, Outcome | None], Coroutine[Any, Any, None]]
     """For what has, with its outcome if it has ended."""
+    offer: Callable[[Job, Slot], bool]
+    """Has what a handler emitted published, unless it must go ``onward``."""
     begun: Callable[[Delivery], None] | None
     """Hears of what begins, where that matters."""
 
@@ -45,7 +47,16 @@ class Ways:
 class Shortcut:
     """Takes jobs to their ends that need nothing else."""
 
-    __slots__ = ("_attempts", "_begun", "_endings", "_inbox", "_long", "_onward", "_outages")
+    __slots__ = (
+        "_attempts",
+        "_begun",
+        "_endings",
+        "_inbox",
+        "_long",
+        "_offer",
+        "_onward",
+        "_outages",
+    )
 
     def __init__(self, attempts: Attempts, inbox: Inbox[Job], endings: Endings, ways: Ways) -> None:
         self._attempts = attempts
@@ -54,6 +65,7 @@ class Shortcut:
         self._endings = endings
         self._long = ways.long
         self._onward = ways.onward
+        self._offer = ways.offer
         self._begun = ways.begun
 
     def advance(self, job: Job, slot: Slot, /) -> Coroutine[Any, Any, None]:
@@ -96,8 +108,12 @@ class Shortcut:
                         reached("handling")
                     result = await handle(event)
                     if result is not None or armed:
-                        context = job.told()
-                        outbound = brief.gather(context, result)
+                        answer = None if armed else brief.answer(envelope, result)
+                        if answer is not None:
+                            outbound = (answer,)
+                        else:
+                            context = job.told()
+                            outbound = brief.gather(context, result)
                 finally:
                     leave(token)
         except BaseException as error:  # the attempt: whatever a handler raises is its result
@@ -106,9 +122,19 @@ class Shortcut:
             await self._failed(job, slot, error)
             return
         if outbound or self._outages or event is None or job.run != 1:
+            if context is None and self._hands_over(job, slot, outbound):
+                return
             await self._otherwise(job, slot, context, outbound, FILTERED if event is None else None)
         else:
             self._endings.end_plain(job, envelope)
+
+    def _hands_over(self, job: Job, slot: Slot, outbound: Sequence[Message]) -> bool:
+        """Have an answer published, if that is all there is to do; False if it is not."""
+        if not outbound or self._outages or job.run != 1:
+            return False
+        slot.deadline = None
+        job.done, job.outbound = True, outbound
+        return self._offer(job, slot)
 
     async def _attempt(self, job: Job, slot: Slot, brief: Brief, envelope: Envelope) -> None:
         """Make the attempt of any other handler."""
@@ -161,9 +187,10 @@ class Shortcut:
             self._attempts.succeeded(handler, outage)
         if outcome is None and not outbound:
             outcome = Outcome.HANDLED
-        elif outcome is None and context is not None:
-            job.done = True
-            job.emitted, job.outbound = context.emitted, outbound
+        elif outcome is None:
+            job.done, job.outbound = True, outbound
+            if context is not None:
+                job.emitted = context.emitted
         await self._onward(job, slot, outcome)
 
     def _rests(self, handler: Handler) -> bool:

@@ -91,7 +91,7 @@ class Turns:
         else:
             self._endings.end(job, outcome)
 
-    def begin_to_bury(self, job: Job, told: Told) -> bool:
+    def begin_to_bury(self, job: Job, told: Told[Job]) -> bool:
         """Have the letter sent where no store has a share in that; *told* hears how it went."""
         if self._books.durable or job.buried:
             return False

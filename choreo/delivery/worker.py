@@ -94,7 +94,12 @@ class Worker:
 
     def _shortcut(self) -> Way:
         begun = self._custody.note_begun if self._finish_begun else None
-        ways = Ways(long=self._advance, onward=self._handover.go_on, begun=begun)
+        ways = Ways(
+            long=self._advance,
+            onward=self._handover.go_on,
+            offer=self._handover.offer,
+            begun=begun,
+        )
         return Shortcut(self._attempts, self._inbox, self._endings, ways).advance
 
     def _yard(self, intake: Intake) -> Yard:
