@@ -284,6 +284,8 @@ class Relay:
             return
         self._published += len(settled.accepted)
         self._refused += len(settled.refused)
+        for row in (one.row for one in settled.refused if one.row.problem):
+            logger.warning("cannot read a row of the outbox", extra={"event": row.identity})
         lost = await self._outbox.settle(life.holder, settled)
         reached("relay_settled")
         if lost:

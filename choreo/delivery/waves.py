@@ -54,9 +54,11 @@ class Round:
     def wave(self) -> Sequence[Row]:
         """Return what may be handed to the broker now; nothing once the round is over."""
         self._flight = []
+        self._put_aside()
         for lane, rows in list(self._lanes.items()):
+            whole = next((n for n, row in enumerate(rows) if row.problem), len(rows))
             # What was refused before goes alone: what follows it must see it accepted first.
-            count = 1 if rows[0].attempts else min(self._run, len(rows))
+            count = 1 if rows[0].attempts else min(self._run, whole)
             self._flight += [rows.popleft() for _ in range(count)]
             if not rows:
                 del self._lanes[lane]
@@ -97,6 +99,15 @@ class Round:
         )
         self._accepted, self._refused, self._behind = [], [], []
         return told
+
+    def _put_aside(self) -> None:
+        """Refuse, in the broker's place, what cannot be read: it must block its own lane alone."""
+        for lane, rows in list(self._lanes.items()):
+            while rows and rows[0].problem and lane in self._lanes:
+                row = rows.popleft()
+                self._refuse(row, row.problem)
+            if not rows:
+                self._lanes.pop(lane, None)
 
     def _refuse(self, row: Row, reason: str) -> None:
         refusing, attempts = self._refusing, row.attempts + 1

@@ -61,6 +61,8 @@ class Row:
     """It is ready, but its lane waits."""
     waiting: bool = False
     """It waits, and its lane's time has come."""
+    problem: str = ""
+    """Why what is kept of it cannot be read; its message is not whole then, and never sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

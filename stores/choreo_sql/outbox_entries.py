@@ -43,12 +43,15 @@ def packed(one: Emission) -> Entry:
     )
 
 
-def unpack_headers(text: str) -> list[Header]:
-    """Read the headers of a row."""
-    return [
-        (name, None if value is None else value.encode("latin-1"))
-        for name, value in json.loads(text)
-    ]
+def unpack_headers(text: str) -> tuple[list[Header], str]:
+    """Read the headers of a row; none, and why, where somebody else has written there."""
+    try:
+        return [
+            (name + "", None if value is None else value.encode("latin-1"))
+            for name, value in json.loads(text)
+        ], ""
+    except (ValueError, TypeError, AttributeError) as error:
+        return [], f"its headers cannot be read: {error}"
 
 
 def _pack_headers(message: Message) -> str:

@@ -200,25 +200,27 @@ def read_row(one: RowMapping) -> Row:
 def _read(columns: Sequence[Any]) -> Row:
     """Read a row from the columns ``READ``, whether its lane waits, and whether it does itself."""
     number, shard, lane, identity, *rest = columns
-    topic, key, headers, body, retain, place, epoch, created, attempts, blocked, waiting = rest
+    topic, key, packed, body, retain, place, epoch, created, attempts, blocked, waiting = rest
+    headers, problem = unpack_headers(packed)
     return Row(
         id=number,
         shard=shard,
         lane=lane,
         identity=identity,
-        message=Message(topic, body, key, unpack_headers(headers), retain=bool(retain)),
+        message=Message(topic, body, key, headers, retain=bool(retain)),
         created=moment(created),
         number=place,
         epoch=epoch,
         attempts=attempts,
         blocked=bool(blocked and not waiting),
         waiting=bool(waiting),
+        problem=problem,
     )
 
 
 def read_message(one: RowMapping) -> Message:
     """Read the message in a timer."""
-    headers = unpack_headers(one["headers"])
+    headers, _ = unpack_headers(one["headers"])
     return Message(one["topic"], one["body"], one["key"], headers, retain=one["retain"])
 
 

@@ -16,7 +16,9 @@ Fate = str
 fates = st.sampled_from(["accepted", "accepted", "accepted", "refused", "unknown"])
 
 
-def row(identity: int, lane: int = 0, *, attempts: int = 0, blocked: bool = False) -> Row:
+def row(
+    identity: int, lane: int = 0, *, attempts: int = 0, blocked: bool = False, problem: str = ""
+) -> Row:
     return Row(
         id=identity,
         shard=0,
@@ -27,6 +29,7 @@ def row(identity: int, lane: int = 0, *, attempts: int = 0, blocked: bool = Fals
         attempts=attempts,
         blocked=blocked,
         waiting=attempts > 0,
+        problem=problem,
     )
 
 
@@ -114,3 +117,32 @@ def test_rows_whose_lane_waits_join_it_unsent() -> None:
 
     assert ids(going.wave()) == [2]
     assert ids(going.settled().behind) == [1]
+
+
+def test_what_cannot_be_read_is_refused_unsent_and_holds_what_follows_in_its_lane_o5() -> None:
+    rows = [row(1), row(2), row(3, problem="spoilt"), row(4), row(5, 1)]
+    going = Round(rows, Refusing(), Random(1), run=10)
+
+    waves: list[list[int]] = []
+    while wave := going.wave():
+        waves.append(ids(wave))
+        going.landed()
+    settled = going.settled()
+
+    assert waves == [[1, 2, 5]]
+    assert ids(settled.accepted) == [1, 2, 5]
+    assert [(one.row.id, one.reason) for one in settled.refused] == [(3, "spoilt")]
+    assert ids(settled.behind) == [4]
+
+
+def test_what_cannot_be_read_and_is_given_up_lets_the_rest_of_its_lane_pass() -> None:
+    rows = [row(1, problem="spoilt"), row(2, problem="spoilt"), row(3)]
+    going = Round(rows, Refusing(retry=Retry(attempts=1), then="pass"), Random(1))
+
+    waves: list[list[int]] = []
+    while wave := going.wave():
+        waves.append(ids(wave))
+        going.landed()
+
+    assert waves == [[3]]
+    assert [(one.row.id, one.aside) for one in going.settled().refused] == [(1, True), (2, True)]
