@@ -8,11 +8,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import LargeBinary, String, bindparam, column, func, select
+from sqlalchemy import LargeBinary, String, Text, bindparam, cast, column, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.elements import Label
 from sqlalchemy.sql.selectable import FromClause
 from sqlalchemy.types import TypeEngine
+
+from choreo_sql.literals import array
 
 PLACE = "place"
 """Column that every set of rows has besides its own: the index of the row, from 0."""
@@ -42,7 +44,7 @@ class Rows:
         if dialect == "postgresql":
             values = list(zip(*rows, strict=True)) or [()] * len(self._columns)
             return {
-                self._parameter(name): list(column_values)
+                self._parameter(name): array(column_values)
                 for name, column_values in zip(self._columns, values, strict=True)
             }
         packed = {
@@ -65,7 +67,7 @@ class Rows:
 
     def _arrays(self) -> FromClause:
         arrays = (
-            bindparam(self._parameter(name), type_=ARRAY(kind))
+            cast(bindparam(self._parameter(name), type_=Text()), ARRAY(_in_array(kind)))
             for name, kind in self._columns.items()
         )
         unnested = (
@@ -91,6 +93,11 @@ class Rows:
                 value = func.json_extract(each.c.value, f"$[{place}]")
             own.append(value.label(name))
         return select(*own, each.c.key.label(PLACE)).subquery(self._name)
+
+
+def _in_array(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return *kind* as elements have it: a collation is the column's."""
+    return Text() if isinstance(kind, String) else kind
 
 
 def _joined(rows: Sequence[Sequence[object]], place: int, length: int | None) -> bytes:
