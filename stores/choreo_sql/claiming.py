@@ -32,7 +32,7 @@ from sqlalchemy.sql.base import Executable
 from choreo.store.port import Claim, State, Verdict
 from choreo.store.rules import Kept, bearer, judge, judge_purpose
 from choreo_sql.inbox import KEY, NUMBERS, PURPOSE, RowKey, inbox, keys, standing
-from choreo_sql.link import Say
+from choreo_sql.link import Link, Say
 from choreo_sql.metadata import Fingerprint, Name
 from choreo_sql.moments import micros, now
 from choreo_sql.rows import Rows
@@ -138,6 +138,27 @@ async def take(
     return [one.answer for one in claimed]
 
 
+async def begin(link: Link, scopes: Scopes, wishes: Sequence[Wish]) -> Sequence[Claimed]:
+    """Begin a transaction and ``approach`` in it, in one trip where all rows are new.
+
+    None of *wishes* has a lease.
+    """
+    dialect = link.dialect.name
+    wants = [list(rows_of(wish, scopes)) for wish in wishes]
+    rows = sorted((row for want in wants for row in want), key=lambda row: row.key)
+    made = await link.begin_with(*_inserting(dialect, rows))
+    if made == len(rows):
+        for row in rows:
+            row.inserted = True
+    elif len(rows) == 1:
+        await _look(link.own, rows)
+    else:  # nobody knows which
+        await link.roll_back()
+        await link.begin()
+        return await approach(link.own, scopes, wishes, link.say)
+    return [Claimed(_answer(want), want) for want in wants]
+
+
 async def approach(
     connection: AsyncConnection, scopes: Scopes, wishes: Sequence[Wish], say: Say | None = None
 ) -> Sequence[Claimed]:
@@ -148,12 +169,7 @@ async def approach(
     # Who holds a lease has its rows already, and must not make new ones where they are gone.
     fresh = [row for row in rows if row.wish.fence is None]
     if fresh:
-        values = [row.values for row in fresh]
-        say = say or connection.execute
-        if len(values) == 1:
-            done = await say(_insert_one(dialect), dict(zip(wanted.names, *values, strict=True)))
-        else:
-            done = await say(_insert(dialect), wanted.bind(dialect, values))
+        done = await (say or connection.execute)(*_inserting(dialect, fresh))
         inserted = {tuple(key) for key in done}
         for row in fresh:
             row.inserted = row.key in inserted
@@ -203,6 +219,14 @@ async def bury(connection: AsyncConnection, scopes: Scopes, claim: Claim) -> Non
         state = NUMBERS[State.OPEN if row.purpose else State.DEAD]
         mine = tuple_(*KEY) == tuple_(*row.key)
         await connection.execute(update(inbox).values(state=state).where(mine))
+
+
+def _inserting(dialect: str, rows: Sequence[Row]) -> tuple[Executable, Mapping[str, object]]:
+    """Return what inserts *rows*, in their order, as far as they are not there."""
+    values = [row.values for row in rows]
+    if len(values) == 1:
+        return _insert_one(dialect), dict(zip(wanted.names, *values, strict=True))
+    return _insert(dialect), wanted.bind(dialect, values)
 
 
 async def _look(connection: AsyncConnection, rows: Sequence[Row]) -> None:

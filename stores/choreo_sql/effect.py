@@ -6,7 +6,7 @@ from choreo.errors import StoreError
 from choreo.failpoints import reached
 from choreo.store.port import Claim, End, State, Verdict
 from choreo_sql import outbox
-from choreo_sql.claiming import Wish, bury, take
+from choreo_sql.claiming import Wish, begin, bury, take_over
 from choreo_sql.connections import Connections
 from choreo_sql.failures import code, of_constraint
 from choreo_sql.finishing import record
@@ -38,9 +38,9 @@ class SqlEffect:
         """Begin, and claim; what stands against it is the verdict."""
         wish = Wish(claim=claim, state=State.DONE)
         async with self._connections.own():
-            await self._link.begin()
-            (answer,) = await take(self._link.own, self._scopes, [wish], self._link.say)
-        self.verdict = answer.verdict
+            (claimed,) = await begin(self._link, self._scopes, [wish])
+            await take_over(self._link.own, claimed.there)
+        self.verdict = claimed.answer.verdict
 
     async def complete(self, end: End, /) -> Verdict:
         """Write *end*; raise what the handler's own unwritten changes meet with."""

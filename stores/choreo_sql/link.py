@@ -64,6 +64,10 @@ class Link(Protocol):
         """Begin a transaction."""
         ...
 
+    async def begin_with(self, statement: Executable, parameters: Mapping[str, object], /) -> int:
+        """Begin a transaction with an insert that returns rows; tell how many it has made."""
+        ...
+
     async def say(self, statement: Executable, parameters: Mapping[str, object], /) -> Rows:
         """Execute a statement of choreo's own, and return its rows."""
         ...

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.base import Executable
@@ -11,6 +12,7 @@ from choreo_sql.carried import Carried
 from choreo_sql.compiled import compiled
 from choreo_sql.driver import Connection as SqliteDriver
 from choreo_sql.link import Fetched, Link, Statement
+from choreo_sql.literals import constant
 
 BEGIN_SQLITE = "BEGIN IMMEDIATE"
 """Deferred, one that reads first would fail when another process has written meanwhile (O9)."""
@@ -36,6 +38,11 @@ class SqliteLink(Carried):
         """Begin with the first statement."""
         self._marked = False
         self._thread.before(BEGIN_SQLITE)
+
+    async def begin_with(self, statement: Executable, parameters: Mapping[str, object], /) -> int:
+        """Do both in one turn of the driver's thread."""
+        await self.begin()
+        return sum(1 for _ in await self.say(statement, parameters))
 
     async def _fetched(self, text: str, given: Sequence[object]) -> Fetched:
         rows: Fetched = await self._asked(self._thread.execute_fetchall(text, given))
@@ -98,6 +105,11 @@ class PostgresLink(Carried):
     _fresh = False
     """Nothing was written since the savepoint."""
 
+    def __init__(self, carrier: AsyncConnection) -> None:
+        super().__init__(carrier)
+        self._prepared: dict[str, Any] = {}
+        """What the driver has prepared for ``begin_with``, by its text."""
+
     @property
     def sound(self) -> bool:
         """Say whether it is of any further use."""
@@ -112,6 +124,31 @@ class PostgresLink(Carried):
         """Begin a transaction."""
         self._marked = self._fresh = False
         await self._asked(self.driver.execute(BEGIN_POSTGRESQL))
+
+    async def begin_with(self, statement: Executable, parameters: Mapping[str, object], /) -> int:
+        """Do both in one trip: a text of both executes what the driver has prepared.
+
+        So the server neither parses nor plans it anew, as it does with a text that is no more than
+        that; only ids are written into it, and no payload.
+        """
+        written = compiled(statement, self.dialect.name)
+        prepared = await self._prepare(written.text)
+        name = prepared.get_name()
+        self._marked = self._fresh = False
+        given = ",".join(map(constant, written.given(parameters)))
+        try:
+            tag = await self._asked(
+                self.driver.execute(f"{BEGIN_POSTGRESQL};EXECUTE {name}({given})")
+            )
+        except Exception:
+            self._prepared.clear()  # a handler may have had the server forget it
+            raise
+        return int(tag.rpartition(" ")[2])
+
+    async def _prepare(self, text: str) -> Any:  # noqa: ANN401 -- the driver's own
+        if text not in self._prepared:
+            self._prepared[text] = await self._asked(self.driver.prepare(text))
+        return self._prepared[text]
 
     async def _fetched(self, text: str, given: Sequence[object]) -> Fetched:
         rows: Fetched = await self._asked(self.driver.fetch(text, *given))

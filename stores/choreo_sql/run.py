@@ -9,7 +9,7 @@ from choreo.failpoints import reached
 from choreo.store.outbox import Emission
 from choreo.store.port import End, State, Verdict
 from choreo_sql import outbox
-from choreo_sql.claiming import Claimed, Wish, approach, bury, give_up
+from choreo_sql.claiming import Claimed, Wish, begin, bury, give_up
 from choreo_sql.connections import Connections
 from choreo_sql.effect import ABORTED, SWALLOWED
 from choreo_sql.failures import code, of_constraint, of_one
@@ -119,8 +119,7 @@ class Run:
     async def _claim(self) -> Sequence[Claimed]:
         wishes = [Wish(claim=member.claim, state=State.DONE) for member in self._members]
         async with self._connections.own():
-            await self._link.begin()
-            return await approach(self._link.own, self._scopes, wishes, self._link.say)
+            return await begin(self._link, self._scopes, wishes)
 
     async def _say_later(self) -> None:
         """Execute what handlers put off, together; one by one if that is refused."""
