@@ -2,7 +2,7 @@
 
 Theory of operation.  The relays of a service share the outbox's shards by leases (see ``tenure``).
 
-    read ─► wave ─► receipt ─► wave … ─► settle      no lock and no transaction outside the two ends
+    read ─► wave ─► receipt ─► wave … ─► settle ─► rest      no lock, and no transaction outside
 
 Timers that are due become rows before a turn reads: the relay looks for them when it has nothing
 else to do, when the next that it knows of is due, and now and then in between.
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import get_ident
 
+from choreo.delivery.rest import Rest, pause
 from choreo.delivery.tenure import Life, Tenure
 from choreo.delivery.waves import Refusing, Round
 from choreo.environment import Environment
@@ -109,6 +110,7 @@ class Relay:
         self._stirred = asyncio.Event()
         self._stopping = asyncio.Event()
         self._flushes: list[asyncio.Future[None]] = []
+        self._rest = Rest(environment.clock, self._settings.batch)
         self._troubles = 0
         self._next: float | None = None
         """Seconds until the next timer is due, as it was last told."""
@@ -170,12 +172,14 @@ class Relay:
             return
         receipt: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._flushes.append(receipt)
+        self._rest.end()
         self.wake()
         await receipt
 
     def stop(self) -> None:
         """Have ``run`` end after the round that is under way, its shards given back."""
         self._stopping.set()
+        self._rest.end()
         self._awake.set()
 
     # what goes out
@@ -185,8 +189,9 @@ class Relay:
             self._awake.clear()
             asked = list(self._flushes)
             try:
-                if await self._turn():
-                    await asyncio.sleep(0)
+                read = await self._turn()
+                if read is not None:
+                    await self._rest.take(read)
                     continue
             except StoreError as error:
                 await self._trouble("the outbox does not answer", error)
@@ -200,23 +205,23 @@ class Relay:
                 if self._tenure.known:
                     self._flushes = [receipt for receipt in self._flushes if receipt not in asked]
                     _tell(asked)
-                await self._pause(self._awake, self._idle())
+                await pause(self._environment.clock, self._awake, self._idle())
 
-    async def _turn(self) -> bool:
-        """Read and publish once; False if there was nothing to do.
+    async def _turn(self) -> Sequence[Row] | None:
+        """Read and publish once; return what was read, or None if there was nothing to do.
 
         Raises BrokerError if nothing at all was accepted although nothing was refused.
         """
         await self._tenure.give_back()
         life = self._tenure.life
         if self._tenure.left(life) <= 0:
-            return False
+            return None
         looked = self._environment.clock.monotonic() >= self._look
         fired = looked and await self._fire(life)
-        rows = await self._outbox.read(life.holder, self._settings.batch)
+        rows = await self._rest.timed(self._outbox.read(life.holder, self._settings.batch))
         if not rows:
             self._troubles = 0
-            return fired if looked else await self._fire(life)
+            return () if (fired if looked else await self._fire(life)) else None
         self._stirred.set()
         reached("relay_read")
         going = Round(
@@ -230,7 +235,7 @@ class Relay:
             self._troubles = 0
         elif problem is not None:
             raise problem
-        return True
+        return rows
 
     async def _fire(self, life: Life) -> bool:
         """Make rows of timers that are due; False if none is."""
@@ -286,7 +291,7 @@ class Relay:
         self._refused += len(settled.refused)
         for row in (one.row for one in settled.refused if one.row.problem):
             logger.warning("cannot read a row of the outbox", extra={"event": row.identity})
-        lost = await self._outbox.settle(life.holder, settled)
+        lost = await self._rest.timed(self._outbox.settle(life.holder, settled))
         reached("relay_settled")
         if lost:
             self._tenure.end(life, "shards were taken over while rows were sent", lost)
@@ -318,19 +323,7 @@ class Relay:
             names = {"error": repr(error), "times": self._troubles}
             logger.warning(text, extra=names)
         delay = TROUBLE.backoff(self._troubles, self._environment.random)
-        await self._pause(self._stopping, delay)
-
-    async def _pause(self, event: asyncio.Event, seconds: float) -> None:
-        """Wait for *event*, or so long."""
-        over = asyncio.Event()
-        timer = self._environment.clock.call_later(seconds, over.set)
-        waiting = [asyncio.ensure_future(one.wait()) for one in (event, over)]
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            timer.cancel()
-            for one in waiting:
-                one.cancel()
+        await pause(self._environment.clock, self._stopping, delay)
 
 
 def _tell(flushes: Sequence[asyncio.Future[None]]) -> None:
