@@ -24,15 +24,12 @@ class Carried(ABC):
         assert carrier.sync_connection is not None  # noqa: S101 -- it is open
         self._pooled = carrier.sync_connection.connection
         self.info: dict[Any, Any] = self._pooled.info
+        self.driver: Any = self._pooled.driver_connection
+        """The driver's connection: to ask the pool for it takes three calls each time."""
         self._own: AsyncConnection | None = None
         self._broken = False
         self._marked = False
         """There is a savepoint."""
-
-    @property
-    def driver(self) -> Any:  # noqa: ANN401 -- the driver's own
-        """The driver's connection."""
-        return self._pooled.driver_connection
 
     @property
     def sound(self) -> bool:

@@ -28,6 +28,7 @@ from choreo_sql.frozen import IN_VAIN, FrozenSessions
 from choreo_sql.keeping import Keeping, Loan, take_back
 from choreo_sql.link import Link
 from choreo_sql.links import link
+from choreo_sql.patience import Patience
 from choreo_sql.settings import SqlSettings
 
 BOOKS = 3
@@ -109,6 +110,7 @@ class SqliteConnections:
         self.handlers = 1
         # A lock is waited for by the driver itself: this is for a disk that does not answer.
         self._patience = 2 * settings.timeout.total_seconds()
+        self._bounds = Patience(self._patience)
         self._writer = sqlite_engine(url, settings, writer=True)
         self._kept = Keeping(self._writer, self._patience)
         self._readers = sqlite_engine(url, settings, writer=False)
@@ -123,7 +125,7 @@ class SqliteConnections:
 
     def own(self) -> AbstractAsyncContextManager[None]:
         """Bound the store's own statements in time, and tell what fails as StoreError."""
-        return Telling(self.url, self._patience)
+        return Telling(self.url, self._bounds)
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
@@ -154,6 +156,7 @@ class SqliteConnections:
 
     async def close(self) -> None:
         """Close the writer and the readers."""
+        self._bounds.close()
         await self._kept.close()
         await self._asked.close()
         await _dispose(self._writer, self._readers)
@@ -168,6 +171,7 @@ class PostgresConnections:
         self.handlers = settings.pool
         # The server gives up first, and says why: this is for one that does not answer.
         self._patience = 1.5 * settings.timeout.total_seconds()
+        self._bounds = Patience(self._patience)
         self._books = postgresql_engine(url, settings, size=BOOKS, handlers=False)
         self._lanes = postgresql_engine(url, settings, size=settings.pool, handlers=True)
         self._kept = Keeping(self._lanes, self._patience)
@@ -184,7 +188,7 @@ class PostgresConnections:
 
     def own(self) -> AbstractAsyncContextManager[None]:
         """Bound the store's own statements in time, and tell what fails as StoreError."""
-        return _Own(self.url, self._patience, self._end_frozen)
+        return _Own(self.url, self._bounds, self._end_frozen)
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
@@ -197,7 +201,7 @@ class PostgresConnections:
         if self._frozen.due():
             with suppress(StoreError):
                 async with (
-                    Telling(self.url, self._patience),
+                    Telling(self.url, self._bounds),
                     _lent(self._books, self._patience) as one,
                 ):
                     await self._frozen.end(one)
@@ -234,6 +238,7 @@ class PostgresConnections:
 
     async def close(self) -> None:
         """Close the pools."""
+        self._bounds.close()
         await self._kept.close()
         await self._asked.close()
         await _dispose(self._books, self._lanes, self._relay)
@@ -242,7 +247,9 @@ class PostgresConnections:
 class _Own(Telling):
     """Looks for frozen sessions where a lock was waited for in vain."""
 
-    def __init__(self, url: URL, patience: float, look: Callable[[], Awaitable[None]]) -> None:
+    __slots__ = ("_look",)
+
+    def __init__(self, url: URL, patience: Patience, look: Callable[[], Awaitable[None]]) -> None:
         super().__init__(url, patience)
         self._look = look
 
@@ -253,7 +260,10 @@ class _Own(Telling):
         traceback: TracebackType | None,
     ) -> None:
         """Tell what was raised."""
-        outcome = error
+        if error is None:
+            self.leave(None)
+            return
+        outcome: BaseException = error
         try:
             await super().__aexit__(kind, error, traceback)
         except StoreError as told:

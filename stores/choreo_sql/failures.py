@@ -1,6 +1,5 @@
 """What drivers raise, told as StoreError: what happened, where, and what to do."""
 
-import asyncio
 from collections.abc import Iterator
 from types import TracebackType
 
@@ -9,6 +8,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from choreo.errors import StoreError
+from choreo_sql.patience import Bound, Patience
 from choreo_sql.settings import shown
 
 DRIVERS = {"aiosqlite", "asyncpg", "sqlite3"}
@@ -36,20 +36,21 @@ ADVICE = {
 AGAIN = "it is tried again"
 
 
-class Telling:
-    """Raises what a driver raises inside as StoreError, and so what takes longer than *patience*.
+class Telling(Bound):
+    """Raises what a driver raises inside as StoreError, and so what takes too long.
 
     It is a class because the generator of a context manager costs several times as much.
     """
 
-    def __init__(self, url: URL, patience: float | None = None) -> None:
-        """Wait *patience* seconds at most, or for as long as it takes."""
+    __slots__ = ("_url",)
+
+    def __init__(self, url: URL, patience: Patience) -> None:
+        super().__init__(patience)
         self._url = url
-        self._timeout = asyncio.timeout(patience)
 
     async def __aenter__(self) -> None:
         """Begin to wait."""
-        await self._timeout.__aenter__()
+        self.enter()
 
     async def __aexit__(
         self,
@@ -59,7 +60,7 @@ class Telling:
     ) -> None:
         """Tell what was raised."""
         try:
-            await self._timeout.__aexit__(kind, error, traceback)
+            self.leave(error)
         except TimeoutError as late:
             raise told(self._url, late) from late
         if isinstance(error, Exception) and of_driver(error):
