@@ -14,6 +14,8 @@ from choreo.testing.simulation.judging import judged
 
 Share = tuple[str, str, str, str]
 """Service, handler, source and id: one handler's share of one event."""
+Place = tuple[str, str, int]
+"""Stream, key and position of a record in a log."""
 
 ENDED_UNWRITTEN = frozenset(("filtered", "expired", "late"))
 """Ends that a store is not told of."""
@@ -131,9 +133,11 @@ def order_by_number(history: History) -> Iterator[str]:
 
 
 def order_per_key(history: History) -> Iterator[str]:
-    """Tell the events that ended before others of their key that came into the log before them."""
-    numbers = _numbers(history)
-    first: dict[tuple[str, str], tuple[str, str, int]] = {}
+    """Tell the events that ended before others of their key that came into the log before them.
+
+    A copy that a service lost with its session, unseen, was never there for it.
+    """
+    numbers, first, later = _numbers(history), dict[tuple[str, str], Place](), _after_loss(history)
     for entry in history.of("accepted"):
         if not is_dead_letter_topic(entry.topic):
             first.setdefault((entry.source, entry.id), (entry.stream, entry.key, entry.position))
@@ -141,6 +145,7 @@ def order_per_key(history: History) -> Iterator[str]:
     seen: set[Share] = set()
     for entry in _ends_in_order(history):
         place = first.get((entry.source, entry.id))
+        place = later.get((entry.service, entry.source, entry.id), place)
         share = _of(entry)
         if place is None or share in seen or (entry.source, entry.id) in numbers:
             continue
@@ -239,6 +244,24 @@ def _numbers(history: History) -> dict[tuple[str, str], tuple[str, int]]:
         for entry in history.of("published", "accepted")
         if entry.number >= 0 and not is_dead_letter_topic(entry.topic)
     }
+
+
+def _after_loss(history: History) -> dict[tuple[str, str, str], Place]:
+    """Tell where the first copy lies that a service could have seen, of what its sessions lost."""
+    lost: set[tuple[str, str, str]] = set()
+    seen: set[tuple[str, str, str]] = set()
+    found: dict[tuple[str, str, str], Place] = {}
+    for entry in history.of("accepted", "received", "dropped"):
+        share = (entry.service, entry.source, entry.id)
+        if entry.kind == "received":
+            seen.add(share)
+        elif entry.kind == "dropped" and share not in seen:
+            lost.add(share)
+        elif entry.kind == "accepted" and lost and not is_dead_letter_topic(entry.topic):
+            for other in [one for one in lost if one[1:] == share[1:]]:
+                found[other] = (entry.stream, entry.key, entry.position)
+                lost.remove(other)
+    return found
 
 
 def _wanted(history: History) -> Iterator[tuple[Entry, Subscriber]]:
