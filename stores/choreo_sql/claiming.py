@@ -9,6 +9,7 @@ never wait for each other.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 
 from sqlalchemy import (
     BigInteger,
@@ -127,26 +128,23 @@ wanted = Rows(
 
 
 async def take(
-    connection: AsyncConnection, scopes: Scopes, wishes: Sequence[Wish], say: Say | None = None
+    connection: AsyncConnection, scopes: Scopes, wishes: Sequence[Wish]
 ) -> Sequence[Answer]:
-    """Take the rows of *wishes*, no two of which may want the same row; an answer for each.
-
-    New rows are inserted through *say*, if that is given.
-    """
-    claimed = await approach(connection, scopes, wishes, say)
+    """Take the rows of *wishes*, no two of which may want the same row; an answer for each."""
+    wants = [list(rows_of(wish, scopes)) for wish in wishes]
+    claimed = await _approach(connection, wants, connection.execute)
     await take_over(connection, [row for one in claimed for row in one.there])
     return [one.answer for one in claimed]
 
 
-async def begin(link: Link, scopes: Scopes, wishes: Sequence[Wish]) -> Sequence[Claimed]:
-    """Begin a transaction and ``approach`` in it, in one trip where all rows are new.
+async def begin(link: Link, wants: Sequence[Sequence[Row]]) -> Sequence[Claimed]:
+    """Begin a transaction and take rows in it that are new, in one trip if all are.
 
-    None of *wishes* has a lease.
+    Those that were there are left as they are, locked. *wants* are the rows of one wish each, none
+    of which has a lease.
     """
-    dialect = link.dialect.name
-    wants = [list(rows_of(wish, scopes)) for wish in wishes]
-    rows = sorted((row for want in wants for row in want), key=lambda row: row.key)
-    made = await link.begin_with(*_inserting(dialect, rows))
+    rows = _sorted(wants)
+    made = await link.begin_with(*_inserting(link.dialect.name, rows))
     if made == len(rows):
         for row in rows:
             row.inserted = True
@@ -155,21 +153,19 @@ async def begin(link: Link, scopes: Scopes, wishes: Sequence[Wish]) -> Sequence[
     else:  # nobody knows which
         await link.roll_back()
         await link.begin()
-        return await approach(link.own, scopes, wishes, link.say)
+        return await _approach(link.own, wants, link.say)
     return [Claimed(_answer(want), want) for want in wants]
 
 
-async def approach(
-    connection: AsyncConnection, scopes: Scopes, wishes: Sequence[Wish], say: Say | None = None
+async def _approach(
+    connection: AsyncConnection, wants: Sequence[Sequence[Row]], say: Say
 ) -> Sequence[Claimed]:
-    """Do what ``take`` does, but leave rows that were there as they are, locked."""
-    dialect = connection.dialect.name
-    wants = [list(rows_of(wish, scopes)) for wish in wishes]
-    rows = sorted((row for want in wants for row in want), key=lambda row: row.key)
+    """Take rows that are new, and leave those that were there as they are, locked."""
+    rows = _sorted(wants)
     # Who holds a lease has its rows already, and must not make new ones where they are gone.
     fresh = [row for row in rows if row.wish.fence is None]
     if fresh:
-        done = await (say or connection.execute)(*_inserting(dialect, fresh))
+        done = await say(*_inserting(connection.dialect.name, fresh))
         inserted = {tuple(key) for key in done}
         for row in fresh:
             row.inserted = row.key in inserted
@@ -177,6 +173,10 @@ async def approach(
     if others:
         await _look(connection, others)
     return [Claimed(_answer(want), want) for want in wants]
+
+
+def _sorted(wants: Sequence[Sequence[Row]]) -> Sequence[Row]:
+    return sorted((row for want in wants for row in want), key=attrgetter("key"))
 
 
 async def take_over(connection: AsyncConnection, rows: Sequence[Row]) -> None:

@@ -6,7 +6,7 @@ from choreo.errors import StoreError
 from choreo.failpoints import reached
 from choreo.store.port import Claim, End, State, Verdict
 from choreo_sql import outbox
-from choreo_sql.claiming import Wish, begin, bury, take_over
+from choreo_sql.claiming import Wish, begin, bury, rows_of, take_over
 from choreo_sql.connections import Connections
 from choreo_sql.failures import code, of_constraint
 from choreo_sql.finishing import record
@@ -36,9 +36,9 @@ class SqlEffect:
 
     async def claim(self, claim: Claim) -> None:
         """Begin, and claim; what stands against it is the verdict."""
-        wish = Wish(claim=claim, state=State.DONE)
+        rows = list(rows_of(Wish(claim=claim, state=State.DONE), self._scopes))
         async with self._connections.own():
-            (claimed,) = await begin(self._link, self._scopes, [wish])
+            (claimed,) = await begin(self._link, [rows])
             await take_over(self._link.own, claimed.there)
         self.verdict = claimed.answer.verdict
 

@@ -11,33 +11,41 @@ NULL = "NULL"
 
 
 def array(values: Sequence[object]) -> str:
-    """Write an array of one dimension; its elements are integers, booleans, text or bytes."""
+    """Write an array of one dimension; its elements are integers, booleans, text or bytes.
+
+    All are of one type, or NULL.
+    """
+    if values and values.count(values[0]) == len(values):  # as in most columns of many rows
+        return f"{{{','.join([_element(values[0])] * len(values))}}}"
     return f"{{{','.join(map(_element, values))}}}"
 
 
 def constant(value: object) -> str:
     """Write a value so that it means the same whatever the server takes a backslash for."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise ValueError("PostgreSQL takes no text with a NUL")
+        return "E'{}'".format(value.replace("\\", r"\\").replace("'", "''"))
+    if isinstance(value, bytes):
+        return f"E'\\\\x{value.hex()}'"
     if value is None:
         return NULL
-    if isinstance(value, int):
-        return str(value)
-    written = _plain(value)
-    if "\0" in written:
-        raise ValueError("PostgreSQL takes no text with a NUL")
-    return "E'{}'".format(written.replace("\\", r"\\").replace("'", "''"))
+    return _number(value)
 
 
 def _element(value: object) -> str:
+    if isinstance(value, str):
+        if '"' in value or "\\" in value:
+            value = value.replace("\\", r"\\").replace('"', r"\"")
+        return f'"{value}"'
+    if isinstance(value, bytes):
+        return f'"\\\\x{value.hex()}"'
     if value is None:
         return NULL
+    return _number(value)
+
+
+def _number(value: object) -> str:
     if isinstance(value, int):
         return str(value)
-    return '"{}"'.format(_plain(value).replace("\\", r"\\").replace('"', r"\""))
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bytes):
-        return f"\\x{value.hex()}"
     raise TypeError(f"a {type(value).__name__} is nothing that choreo keeps")

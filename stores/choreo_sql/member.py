@@ -7,10 +7,11 @@ from typing import Protocol, Self
 
 from choreo.errors import StoreError
 from choreo.store.outbox import Emission
-from choreo.store.port import Claim, End, Key, Verdict
-from choreo_sql.claiming import Claimed
+from choreo.store.port import Claim, End, Key, State, Verdict
+from choreo_sql.claiming import Claimed, Row, Wish, rows_of
 from choreo_sql.failures import absent
 from choreo_sql.link import Link, Statement
+from choreo_sql.scopes import Scopes
 from choreo_sql.transaction import SqlTransaction
 
 
@@ -47,6 +48,8 @@ class Member:
 
     def __init__(self, claim: Claim, host: Host) -> None:
         self.claim = claim
+        self.wanted: Sequence[Row] = ()
+        """The rows that it wants, as it was to be called last."""
         self.verdict = Verdict.BUSY
         self.emitted: Sequence[Emission] = ()
         """What is to be written before the commit."""
@@ -142,6 +145,10 @@ class Member:
         """Say whether nothing was written for it yet but rows that can be taken away again."""
         spoke = self._transaction is not None and self._transaction.spoke
         return not (spoke or self.claimed.there)
+
+    def want(self, scopes: Scopes) -> None:
+        """Say anew which rows it wants."""
+        self.wanted = list(rows_of(Wish(claim=self.claim, state=State.DONE), scopes))
 
     def call(self, stage: Stage, claimed: Claimed) -> None:
         """Have it come to *stage*, where *claimed* rows are its own."""

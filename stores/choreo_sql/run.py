@@ -9,7 +9,7 @@ from choreo.failpoints import reached
 from choreo.store.outbox import Emission
 from choreo.store.port import End, State, Verdict
 from choreo_sql import outbox
-from choreo_sql.claiming import Claimed, Wish, begin, bury, give_up
+from choreo_sql.claiming import Claimed, begin, bury, give_up
 from choreo_sql.connections import Connections
 from choreo_sql.effect import ABORTED, SWALLOWED
 from choreo_sql.failures import code, of_constraint, of_one
@@ -117,9 +117,8 @@ class Run:
         return refused.get(0, Verdict.WRITTEN)
 
     async def _claim(self) -> Sequence[Claimed]:
-        wishes = [Wish(claim=member.claim, state=State.DONE) for member in self._members]
         async with self._connections.own():
-            return await begin(self._link, self._scopes, wishes)
+            return await begin(self._link, [member.wanted for member in self._members])
 
     async def _say_later(self) -> None:
         """Execute what handlers put off, together; one by one if that is refused."""

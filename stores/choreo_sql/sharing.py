@@ -17,8 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from choreo.errors import StoreError
-from choreo.store.port import Claim, Key, State
-from choreo_sql.claiming import Wish, rows_of
+from choreo.store.port import Claim, Key
 from choreo_sql.connections import Connections
 from choreo_sql.link import Link
 from choreo_sql.member import Member
@@ -122,8 +121,8 @@ class Sharing:
             if alone and members:
                 self._waiting.appendleft(member)
                 break
-            wish = Wish(claim=member.claim, state=State.DONE)
-            rows = {row.key for row in rows_of(wish, self._scopes)}
+            member.want(self._scopes)
+            rows = {row.key for row in member.wanted}
             if rows & seen:
                 left.append(member)
                 continue
