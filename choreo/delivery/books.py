@@ -13,7 +13,7 @@ from choreo.delivery.job import Job, Outcome
 from choreo.delivery.publisher import Publisher, Told
 from choreo.envelope import Envelope
 from choreo.errors import IdConflict
-from choreo.store.port import Effect, Key
+from choreo.store.port import Claim, Effect, Key
 
 
 class Books(Protocol):
@@ -40,11 +40,15 @@ class Books(Protocol):
         """Claim a job whose handler has effects of its own outside; None once it is this one's."""
         ...
 
-    def effect(self, job: Job, /) -> AbstractAsyncContextManager[Effect[Any]]:
-        """Open the transaction in which the job's handler runs."""
+    def claim(self, job: Job, /) -> Claim:
+        """Make the wish to handle a job in a transaction."""
         ...
 
-    async def complete(self, job: Job, effect: Effect[Any], /) -> Outcome | None:
+    def effect(self, claim: Claim, /) -> AbstractAsyncContextManager[Effect[Any]]:
+        """Open the transaction in which the handler of a job runs."""
+        ...
+
+    async def complete(self, job: Job, claim: Claim, effect: Effect[Any], /) -> Outcome | None:
         """Write the job's end in its own transaction; None if it is to be buried instead."""
         ...
 
@@ -118,11 +122,15 @@ class PassingBooks:
         """Never be asked: a service without a store is refused at start."""
         raise NotImplementedError
 
-    def effect(self, job: Job, /) -> AbstractAsyncContextManager[Effect[Any]]:
+    def claim(self, job: Job, /) -> Claim:
         """Never be asked: a service without a store is refused at start."""
         raise NotImplementedError
 
-    async def complete(self, job: Job, effect: Effect[Any], /) -> Outcome | None:
+    def effect(self, claim: Claim, /) -> AbstractAsyncContextManager[Effect[Any]]:
+        """Never be asked: a service without a store is refused at start."""
+        raise NotImplementedError
+
+    async def complete(self, job: Job, claim: Claim, effect: Effect[Any], /) -> Outcome | None:
         """Never be asked: a service without a store is refused at start."""
         raise NotImplementedError
 

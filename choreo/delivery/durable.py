@@ -104,23 +104,37 @@ class DurableBooks:
         handler = job.handler
         if handler is None or handler.plan.options.lease is None:
             return None
-        held = await self._leases.take(self._claim(job), handler.plan.options.lease)
+        held = await self._leases.take(self.claim(job), handler.plan.options.lease)
         if isinstance(held, Verdict):
             return self._judge(job, held)
         job.lease = held
         reached("leased")
         return None
 
-    def effect(self, job: Job, /) -> AbstractAsyncContextManager[Effect[Any]]:
-        """Open the transaction and claim in it."""
-        return self._ledger.effect(self._claim(job))
+    def claim(self, job: Job, /) -> Claim:
+        """Make the wish to handle a job, now."""
+        key, envelope = key_of(job), job.received.envelope
+        assert key is not None  # noqa: S101 -- only sorted events reach a handler
+        assert envelope is not None  # noqa: S101 -- as above
+        return Claim(
+            key=key,
+            fingerprint=_fingerprint(envelope),
+            at=self._clock.now(),
+            purpose=job.purpose,
+            generation=job.received.generation,
+            forced=job.received.forced,
+        )
 
-    async def complete(self, job: Job, effect: Effect[Any], /) -> Outcome | None:
+    def effect(self, claim: Claim, /) -> AbstractAsyncContextManager[Effect[Any]]:
+        """Open the transaction and claim in it."""
+        return self._ledger.effect(claim)
+
+    async def complete(self, job: Job, claim: Claim, effect: Effect[Any], /) -> Outcome | None:
         """Write the job's end in its own transaction."""
         if effect.verdict is not Verdict.WRITTEN:
             return self._judge(job, effect.verdict)
         reached("ending")
-        return self._judge(job, await effect.complete(self._end(job)))
+        return self._judge(job, await effect.complete(self._end(job, claim)))
 
     def hand_over(self, job: Job, told: Told[Job], /) -> bool:  # noqa: ARG002 -- as the port has it
         """Begin nothing: an end is written together with others, which is awaited."""
@@ -130,7 +144,7 @@ class DurableBooks:
         """Write the job's end and all that it emitted, with those of its neighbours."""
         sending = job.outbound.sending if isinstance(job.outbound, Outbound) else None
         reached("ending")
-        writing = self._ledger.finish((self._end(job),))
+        writing = self._ledger.finish((self._end(job, self.claim(job)),))
         if sending is None:
             verdicts = await writing
         else:
@@ -178,7 +192,7 @@ class DurableBooks:
             # A stream that another owner has moved meanwhile is not this end's to move any more.
             for step in (_step(job), None):
                 end = End(
-                    claim=self._claim(job), state=State.DEAD, advance=step, parked=_ticket(job)
+                    claim=self.claim(job), state=State.DEAD, advance=step, parked=_ticket(job)
                 )
                 if (await self._ledger.finish((end,)))[0] is not Verdict.MOVED:
                     break
@@ -206,24 +220,11 @@ class DurableBooks:
         job.lease = None
         raise StoreError(f"another process is at this event ({verdict.value}): trying again")
 
-    def _claim(self, job: Job) -> Claim:
-        key, envelope = key_of(job), job.received.envelope
-        assert key is not None  # noqa: S101 -- only sorted events reach a handler
-        assert envelope is not None  # noqa: S101 -- as above
-        return Claim(
-            key=key,
-            fingerprint=_fingerprint(envelope),
-            at=self._clock.now(),
-            purpose=job.purpose,
-            generation=job.received.generation,
-            forced=job.received.forced,
-        )
-
-    def _end(self, job: Job) -> End:
+    def _end(self, job: Job, claim: Claim) -> End:
         fence = None if job.lease is None else job.lease.fence
         emitted = self._outgoing.emissions(job.emitted, job.outbound)
         return End(
-            claim=self._claim(job),
+            claim=claim,
             emitted=emitted,
             advance=_step(job),
             fence=fence,
@@ -232,7 +233,7 @@ class DurableBooks:
 
     def _attempt(self, job: Job) -> Attempt:
         first = job.first_failed or self._clock.now()
-        return Attempt(claim=self._claim(job), attempts=job.attempt, first_failed=first)
+        return Attempt(claim=self.claim(job), attempts=job.attempt, first_failed=first)
 
 
 def key_of(job: Job) -> Key | None:

@@ -112,13 +112,14 @@ def _transacted(prepare: Prepare, attempt: Attempt, books: Books) -> Process:
         if event is None:
             return Outcome.FILTERED
         run = job.run
-        async with books.effect(job) as effect:
+        claim = books.claim(job)
+        async with books.effect(claim) as effect:
             if effect.verdict is Verdict.WRITTEN:
                 reached("claimed")
                 await attempt(job, event, effect.transaction)
                 if job.run != run:  # abandoned: what it wrote is rolled back
                     return None
-            outcome = await books.complete(job, effect)
+            outcome = await books.complete(job, claim, effect)
         books.committed(job)
         return outcome
 

@@ -49,7 +49,7 @@ def claims_first(patch: pytest.MonkeyPatch) -> None:
         if isinstance(kept, DurableBooks) and not self._inbox.finished(key_of(job) or (0, "", "")):
             ledger: Any = kept._ledger
             with suppress(StoreError):
-                await ledger.claim_first(kept._claim(job))
+                await ledger.claim_first(kept.claim(job))
         return await run(self, job, handler, slot)
 
     def tolerant(self: Books, scope: Scope, claim: Claim, fence: int | None) -> Verdict:
@@ -80,7 +80,7 @@ def records_after_the_effect(patch: pytest.MonkeyPatch) -> None:
         outcome = await deliver(self, job)
         ledger: Any = self._ledger
         with suppress(StoreError):
-            await ledger.record(self._claim(job))
+            await ledger.record(self.claim(job))
         return outcome
 
     def effect_only(self: Books, scope: Scope, end: End) -> None:
