@@ -201,6 +201,20 @@ class ExpiresTheYoung(MemoryLedger):
         return await super().expire(before.replace(year=9999), limit)
 
 
+class ExpiresWhatHasACopy(MemoryLedger):
+    """Forgets an end though a copy of its event is still to come out of the lot (O8)."""
+
+    caught_by = ("test_what_has_a_copy_in_the_lot_is_remembered_until_that_has_left",)
+
+    async def expire(self, before: datetime, limit: int, /) -> int:
+        rows, own = self._books.rows, self._scope.service
+        ended = {key: row.ended for key, row in rows.items() if key[0] == own and row.ended}
+        old = [key for key, moment in ended.items() if moment < before][:limit]
+        for key in old:
+            del rows[key]
+        return len(old)
+
+
 class ExpiresForOthers(MemoryLedger):
     """Forgets what other services remember."""
 

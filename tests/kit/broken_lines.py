@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from choreo.store.lot import Laid, Line, Parking
+from choreo.store.lot import Laid, Line, Parking, Waiting
 from choreo.store.memory.lines import Row
 from choreo.store.memory.lot import MemoryLot
 
@@ -44,6 +44,16 @@ class HearsOnTaking(MemoryLot):
             if line in {each.line for each in taken}:
                 row.heard = row.calls
         return taken
+
+
+class ShowsKeysOfMessagesAlone(MemoryLot):
+    """Does not look for the key of an event whose message has none."""
+
+    caught_by = ("test_an_operator_is_shown_a_key_that_is_an_attribute_alone",)
+
+    async def lines(self, limit: int, /) -> Sequence[Waiting]:
+        first = {line: row.entries[0][2].delivery for line, row in self._own()}
+        return [replace(one, key=first[one.line].key) for one in await super().lines(limit)]
 
 
 class SweepsNothing(MemoryLot):
