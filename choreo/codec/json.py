@@ -58,7 +58,7 @@ class JsonCodec:
         write = event.__pydantic_serializer__.to_json
         kinds = scalars(event)
         exact = kinds is not None and float not in kinds
-        # What the types alone tell need not be asked for, which takes as long as writing does.
+        # Flags that change nothing take as long as writing does: no warning is due where types fit.
         named = any(field.serialization_alias for field in event.model_fields.values())
 
         def encode(value: E) -> Payload:

@@ -111,12 +111,7 @@ class Outgoing:
     def caused(self, emitted: Sequence[Emitted], cause: Envelope) -> Sequence[Message]:
         """Write what a handler emitted because of *cause*, each with the time when it is due."""
         began, text = self._clock.now(), self._stamps.text
-        lineage = Lineage(
-            cause.correlation_id or cause.id,
-            cause.id,
-            None if cause.source == self.source else cause.source,
-            cause.hops + 1,
-        )
+        lineage = self._lineage(cause)
         timed = [
             (event, identity, text(_later(began, delay))) for identity, event, delay in emitted
         ]
@@ -135,7 +130,8 @@ class Outgoing:
         It gives None for all that is not such an event of a kind that was written before.
         """
         source, handler, emits, routes = self.source, plan.id, plan.emits, self._routes
-        now, text, short = self._clock.now, self._stamps.text, self._short
+        now, text = self._clock.now, self._stamps.text
+        short, lineage = self._short, self._lineage
 
         def answer(cause: Envelope, result: object) -> Message | None:
             if not isinstance(result, Event) or type(result) not in emits:
@@ -145,12 +141,8 @@ class Outgoing:
                 return None
             if cause.traceparent is not None or cause.baggage is not None:
                 return None
-            of, identity = cause.source, cause.id
-            correlation = cause.correlation_id or identity
-            other = None if of == source else of
-            lineage = lineage_of((correlation, identity, other, cause.hops + 1))
-            emitted = derived(source, of, identity, handler, 0)
-            return short(result, emitted, text(now()), lineage)
+            emitted = derived(source, cause.source, cause.id, handler, 0)
+            return short(result, emitted, text(now()), lineage(cause))
 
         return answer
 
@@ -175,6 +167,12 @@ class Outgoing:
     def stamp(self, message: Message, number: int, epoch: int, /) -> Message:
         """Write into *message* the number that the outbox gave it."""
         return self._writer.stamp(message, number, epoch)
+
+    def _lineage(self, cause: Envelope) -> Lineage:
+        """Tell what an event that *cause* led to says about that."""
+        identity, source = cause.id, cause.source
+        other = None if source == self.source else source
+        return lineage_of((cause.correlation_id or identity, identity, other, cause.hops + 1))
 
     def _short(self, event: Event, identity: str, time: str, lineage: Lineage) -> Message | None:
         """Write an event of a kind that was written before; None if that takes an envelope."""

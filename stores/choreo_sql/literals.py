@@ -22,30 +22,31 @@ def array(values: Sequence[object]) -> str:
 
 def constant(value: object) -> str:
     """Write a value so that it means the same whatever the server takes a backslash for."""
-    if isinstance(value, str):
-        if "\0" in value:
-            raise ValueError("PostgreSQL takes no text with a NUL")
-        return "E'{}'".format(value.replace("\\", r"\\").replace("'", "''"))
-    if isinstance(value, bytes):
-        return f"E'\\\\x{value.hex()}'"
-    if value is None:
-        return NULL
-    return _number(value)
+    text = _text(value)
+    if text is None:
+        return _bare(value)
+    if "\0" in text:
+        raise ValueError("PostgreSQL takes no text with a NUL")
+    return "E'{}'".format(text.replace("\\", r"\\").replace("'", "''"))
 
 
 def _element(value: object) -> str:
-    if isinstance(value, str):
-        if '"' in value or "\\" in value:
-            value = value.replace("\\", r"\\").replace('"', r"\"")
-        return f'"{value}"'
+    text = _text(value)
+    if text is None:
+        return _bare(value)
+    return '"{}"'.format(text.replace("\\", r"\\").replace('"', r"\""))
+
+
+def _text(value: object) -> str | None:
+    """Return what stands between quotes; None for what has none."""
     if isinstance(value, bytes):
-        return f'"\\\\x{value.hex()}"'
+        return rf"\x{value.hex()}"
+    return value if isinstance(value, str) else None
+
+
+def _bare(value: object) -> str:
     if value is None:
         return NULL
-    return _number(value)
-
-
-def _number(value: object) -> str:
     if isinstance(value, int):
         return str(value)
     raise TypeError(f"a {type(value).__name__} is nothing that choreo keeps")
