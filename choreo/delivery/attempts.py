@@ -299,6 +299,8 @@ def overrun(handler: Handler) -> HandlerTimeout:
 
 def finished(inbox: Inbox[Job], key: Key, received: Received) -> bool:
     """Say whether there is nothing to do; a replay is finished also if it failed once more."""
+    if received.rare is None:
+        return inbox.finished(key)
     if received.generation and inbox.finished(replay_of(key, received.generation)):
         return True
     return inbox.finished(key) and not received.forced

@@ -113,17 +113,18 @@ class DurableBooks:
 
     def claim(self, job: Job, /) -> Claim:
         """Make the wish to handle a job, now."""
-        key, envelope = key_of(job), job.received.envelope
+        key, received = key_of(job), job.received
         assert key is not None  # noqa: S101 -- only sorted events reach a handler
-        assert envelope is not None  # noqa: S101 -- as above
-        return Claim(
+        assert received.envelope is not None  # noqa: S101 -- as above
+        claim = Claim(
             key=key,
-            fingerprint=_fingerprint(envelope),
+            fingerprint=_fingerprint(received.envelope),
             at=self._clock.now(),
             purpose=job.purpose,
-            generation=job.received.generation,
-            forced=job.received.forced,
         )
+        if received.rare is not None:
+            claim.generation, claim.forced = received.generation, received.forced
+        return claim
 
     def effect(self, claim: Claim, /) -> AbstractAsyncContextManager[Effect[Any]]:
         """Open the transaction and claim in it."""

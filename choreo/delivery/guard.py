@@ -106,7 +106,8 @@ class Guard:
 
     def guards(self, job: Job) -> bool:
         """Say whether the job must be let in and out: only while anything is suspect."""
-        return bool(self._suspects) or job.received.suspect is not None
+        rare = job.received.rare is not None
+        return bool(self._suspects) or (rare and job.received.suspect is not None)
 
     async def enter(self, job: Job) -> None:
         """Return when the job may be handled: a suspect, when its party is alone and in the log."""
@@ -152,6 +153,8 @@ class Guard:
             if not self._aboard[received.flight]:
                 del self._aboard[received.flight]
                 self._landed.add(received.flight)
+        if received.rare is None:
+            return
         if received.party is not None and received.suspect is not None:
             received.party.quit(received.suspect)
         if received.suspect is None or received.dropped:

@@ -12,6 +12,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -19,19 +20,33 @@ from choreo.message import Message
 from choreo.store.flights import Incarnation
 
 SIZE = 16
+NAMES = 1024
+"""Topics and names of headers that are kept framed."""
+LENGTHS = tuple(b"%d:" % length for length in range(256))
+"""What stands before a value of each length."""
 PROC = Path("/proc")
 
 
 def fingerprint(message: Message) -> bytes:
     """Hash all of *message* that every broker hands over unchanged (BLAKE2b, RFC 7693)."""
-    digest = blake2b(digest_size=SIZE)
-    parts = [message.topic.encode("utf-8", "surrogatepass"), message.key, message.body]
+    parts = [_named(message.topic), *_framed(message.key), *_framed(message.body)]
     for name, value in message.headers:
-        parts += (name.encode("utf-8", "surrogatepass"), value)
-    for part in parts:
-        digest.update(b"-" if part is None else b"%d:" % len(part))
-        digest.update(part or b"")
-    return digest.digest()
+        if value is None or len(value) >= len(LENGTHS):
+            parts += (_named(name), *_framed(value))
+        else:  # most, and nothing is called for them
+            parts += (_named(name), LENGTHS[len(value)], value)
+    return blake2b(b"".join(parts), digest_size=SIZE).digest()
+
+
+@lru_cache(NAMES)
+def _named(name: str) -> bytes:
+    """Frame a topic, or the name of a header: they are few."""
+    return b"".join(_framed(name.encode("utf-8", "surrogatepass")))
+
+
+def _framed(part: bytes | None) -> tuple[bytes, bytes]:
+    """Write the length before *part*, so that no two messages are the same text."""
+    return (b"-", b"") if part is None else (b"%d:" % len(part), part)
 
 
 def incarnation(identity: str) -> Incarnation:

@@ -24,6 +24,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from datetime import timedelta
+from math import inf
 from typing import Any, Protocol
 
 from choreo.clock import Clock, Timer
@@ -33,7 +34,7 @@ from choreo.plan import Kind
 logger = logging.getLogger(__name__)
 
 SLICE = 0.02
-"""Seconds after which a busy slot lets the event loop do other things."""
+"""Seconds after which busy slots let the event loop do other things, all of them together."""
 
 SWEEP = 0.25
 """Seconds between two looks at deadlines, at most."""
@@ -116,6 +117,10 @@ class Slots:
         self._slots: list[Slot] = []
         self._idle: list[asyncio.Future[None]] = []
         self._waking = False
+        self._until = -inf
+        """Monotonic time until which slots may go on in this turn of the event loop."""
+        self._turned = True
+        """The loop has turned since any slot began a job."""
         self.closed = False
         self._context = copy_context()
         """What every slot begins with."""
@@ -198,12 +203,10 @@ class Slots:
         ready, advance, monotonic = self._ready, self._owner.advance, self._clock.monotonic
         try:
             self._rise(slot)
-            until = monotonic() + SLICE
             while not slot.leaving:
                 now = monotonic()
-                if not ready or now > until:
+                if not ready or (now > self._until and not self._goes_on(now)):
                     await (asyncio.sleep(0) if ready else self._rest(slot))
-                    until = monotonic() + SLICE
                     continue
                 job = ready.popleft()
                 if not ready:
@@ -222,6 +225,17 @@ class Slots:
             slot.job = slot.deadline = None
             if slot.awake:
                 self._lie_down(slot)
+
+    def _goes_on(self, now: float) -> bool:
+        """Say whether slots may be at work in this turn of the loop, which began lately or now."""
+        if not self._turned:
+            return False
+        self._turned, self._until = False, now + SLICE
+        asyncio.get_running_loop().call_soon(self._turn)
+        return True
+
+    def _turn(self) -> None:
+        self._turned, self._until = True, -inf
 
     async def _rest(self, slot: Slot) -> None:
         self._lie_down(slot)

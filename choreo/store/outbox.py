@@ -23,7 +23,7 @@ from typing import Protocol, runtime_checkable
 from choreo.message import Message
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: one is made for each event
 class Emission:
     """A message for the outbox."""
 
@@ -38,7 +38,7 @@ class Emission:
     """For how long it is a timer first; positive."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: one is made for each event
 class Row:
     """One event in the outbox."""
 

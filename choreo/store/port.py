@@ -77,7 +77,7 @@ class Known:
     first_failed: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, unsafe_hash=True)  # not frozen: one is made for each event
 class Claim:
     """The wish to handle one event once."""
 
@@ -97,7 +97,7 @@ class Claim:
     """Somebody wants that replay handled although the event, or its idempotency key, is done."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: one is made for each event
 class End:
     """How a claim ended, with all that is written along with it."""
 

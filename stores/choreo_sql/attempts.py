@@ -29,7 +29,6 @@ from choreo_sql.metadata import Fingerprint, Name
 from choreo_sql.moments import micros, moment, now
 from choreo_sql.rows import Rows
 from choreo_sql.scopes import Scopes
-from choreo_sql.texts import compact
 
 failed = Rows(
     "failed",
@@ -48,7 +47,7 @@ async def recall(
     say: Say, dialect: str, scopes: Scopes, wanted: Sequence[Key]
 ) -> Sequence[Known | None]:
     """Look up *wanted*, in one query; None for each that is unknown."""
-    rows = [_kept_key(key, scopes) for key in wanted]
+    rows = [row_key(key, scopes) for key in wanted]
     bound = keys.bind(dialect, list(dict.fromkeys(rows)))
     found: Mapping[RowKey, Known] = {
         (scope, identity, source): Known(
@@ -71,7 +70,7 @@ async def note(connection: AsyncConnection, scopes: Scopes, attempts: Sequence[A
     latest: dict[RowKey, Attempt] = {}
     back: set[RowKey] = set()
     for attempt in attempts:
-        key = row_key(attempt.claim, scopes)
+        key = row_key(attempt.claim.key, scopes)
         if attempt.taken_back:
             back.add(key)
         elif key not in latest or _rank(latest[key]) < _rank(attempt):
@@ -106,11 +105,6 @@ def _row(key: RowKey, attempt: Attempt) -> Sequence[object]:
 
 def _rank(attempt: Attempt) -> tuple[int, int]:
     return attempt.claim.generation, attempt.attempts
-
-
-def _kept_key(key: Key, scopes: Scopes) -> RowKey:
-    handler, source, identity = key
-    return (scopes.handlers[handler], compact(identity), compact(source))
 
 
 @cache

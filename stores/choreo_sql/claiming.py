@@ -30,7 +30,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.base import Executable
 
-from choreo.store.port import Claim, State, Verdict
+from choreo.store.port import Claim, Key, State, Verdict
 from choreo.store.rules import Kept, bearer, judge, judge_purpose
 from choreo_sql.inbox import KEY, NUMBERS, PURPOSE, RowKey, inbox, keys, standing
 from choreo_sql.link import Link, Say
@@ -38,10 +38,10 @@ from choreo_sql.metadata import Fingerprint, Name
 from choreo_sql.moments import micros, now
 from choreo_sql.rows import Rows
 from choreo_sql.scopes import Scopes
-from choreo_sql.texts import compact
+from choreo_sql.texts import compact, compact_source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: one is made for each event
 class Wish:
     """A claim, and the state in which its rows are to be left."""
 
@@ -55,7 +55,7 @@ class Wish:
     """Microseconds of the lease, for CLAIMED."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: one is made for each event
 class Answer:
     """What became of a wish."""
 
@@ -88,7 +88,7 @@ class Row:
             NUMBERS[state],
             0 if self.purpose else claim.generation,
             bearer(claim) if self.purpose else claim.fingerprint,
-            micros(claim.at) if wish.state in {State.DONE, State.DEAD} else None,
+            micros(claim.at) if wish.state is State.DONE or wish.state is State.DEAD else None,
             wish.owner,
             wish.span,
         )
@@ -99,18 +99,14 @@ class Row:
         return rule(self.kept, self.wish.claim, self.wish.fence)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each event
 class Claimed:
     """A wish that was judged, and the rows that it wants."""
 
     answer: Answer
     rows: Sequence[Row]
-
-    @property
-    def there(self) -> Sequence[Row]:
-        """Those that were there before, and may be taken."""
-        well = self.answer.verdict is Verdict.WRITTEN
-        return [row for row in self.rows if not row.inserted] if well else ()
+    there: Sequence[Row] = ()
+    """Those that were there before, and may be taken."""
 
 
 wanted = Rows(
@@ -148,13 +144,14 @@ async def begin(link: Link, wants: Sequence[Sequence[Row]]) -> Sequence[Claimed]
     if made == len(rows):
         for row in rows:
             row.inserted = True
-    elif len(rows) == 1:
+        return [Claimed(Answer(verdict=Verdict.WRITTEN, fence=1), want) for want in wants]
+    if len(rows) == 1:
         await _look(link.own, rows)
-    else:  # nobody knows which
-        await link.roll_back()
-        await link.begin()
-        return await _approach(link.own, wants, link.say)
-    return [Claimed(_answer(want), want) for want in wants]
+        return [_judged(want) for want in wants]
+    # nobody knows which
+    await link.roll_back()
+    await link.begin()
+    return await _approach(link.own, wants, link.say)
 
 
 async def _approach(
@@ -172,7 +169,7 @@ async def _approach(
     others = [row for row in rows if not row.inserted]
     if others:
         await _look(connection, others)
-    return [Claimed(_answer(want), want) for want in wants]
+    return [_judged(want) for want in wants]
 
 
 def _sorted(wants: Sequence[Sequence[Row]]) -> Sequence[Row]:
@@ -197,15 +194,15 @@ async def give_up(connection: AsyncConnection, claimed: Sequence[Claimed]) -> No
 def rows_of(wish: Wish, scopes: Scopes) -> Iterator[Row]:
     """Yield the rows that a wish wants: its event's, and its idempotency key's."""
     claim = wish.claim
-    yield Row(row_key(claim, scopes), wish, purpose=False)
+    yield Row(row_key(claim.key, scopes), wish, purpose=False)
     if claim.purpose is not None and (wish.state is not State.DEAD or wish.fence is not None):
         yield Row(purpose_key(claim, scopes), wish, purpose=True)
 
 
-def row_key(claim: Claim, scopes: Scopes) -> RowKey:
+def row_key(key: Key, scopes: Scopes) -> RowKey:
     """Return the key of the row of the event."""
-    handler, source, identity = claim.key
-    return (scopes.handlers[handler], compact(identity), compact(source))
+    handler, source, identity = key
+    return (scopes.handlers[handler], compact(identity), compact_source(source))
 
 
 def purpose_key(claim: Claim, scopes: Scopes) -> RowKey:
@@ -244,6 +241,12 @@ async def _look(connection: AsyncConnection, rows: Sequence[Row]) -> None:
     }
     for row in rows:
         row.kept = found.get(row.key)
+
+
+def _judged(want: Sequence[Row]) -> Claimed:
+    answer = _answer(want)
+    well = answer.verdict is Verdict.WRITTEN
+    return Claimed(answer, want, [row for row in want if not row.inserted] if well else ())
 
 
 def _answer(rows: Sequence[Row]) -> Answer:

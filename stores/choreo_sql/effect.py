@@ -44,9 +44,7 @@ class SqlEffect:
 
     async def complete(self, end: End, /) -> Verdict:
         """Write *end*; raise what the handler's own unwritten changes meet with."""
-        self.transaction.check()
         await self.transaction.flush()
-        self.transaction.check()
         spoke = await self.transaction.say_later()
         try:
             async with self._connections.own():

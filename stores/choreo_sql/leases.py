@@ -38,7 +38,7 @@ async def renew(
     values = sorted(row for lease in leases for row in _rows(lease, scopes, duration(span)))
     bound = held.bind(connection.dialect.name, values)
     kept = {tuple(key) for key in await connection.execute(_renew(connection.dialect.name), bound)}
-    return [row_key(lease.claim, scopes) in kept for lease in leases]
+    return [row_key(lease.claim.key, scopes) in kept for lease in leases]
 
 
 async def release(connection: AsyncConnection, scopes: Scopes, lease: Lease) -> None:
@@ -52,7 +52,7 @@ def _rows(
     lease: Lease, scopes: Scopes, span: int
 ) -> Iterator[tuple[int, str, str, bytes, int, int]]:
     claim = lease.claim
-    yield (*row_key(claim, scopes), claim.fingerprint, lease.fence, span)
+    yield (*row_key(claim.key, scopes), claim.fingerprint, lease.fence, span)
     if claim.purpose is not None:
         yield (*purpose_key(claim, scopes), bearer(claim), ANY, span)
 

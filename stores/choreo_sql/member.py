@@ -79,9 +79,7 @@ class Member:
     async def complete(self, end: End, /) -> Verdict:
         """Write *end*; raise what the handler's own unwritten changes meet with."""
         assert self._stage is not None  # noqa: S101 -- as above
-        self.transaction.check()
         await self.transaction.flush()
-        self.transaction.check()
         verdict = await self._stage.record(self, end)
         self.completed = verdict is Verdict.WRITTEN
         return verdict
@@ -143,8 +141,9 @@ class Member:
     @property
     def silent(self) -> bool:
         """Say whether nothing was written for it yet but rows that can be taken away again."""
-        spoke = self._transaction is not None and self._transaction.spoke
-        return not (spoke or self.claimed.there)
+        transaction, claimed = self._transaction, self._claimed
+        spoke = transaction is not None and transaction.spoke
+        return not spoke and claimed is not None and not claimed.there
 
     def want(self, scopes: Scopes) -> None:
         """Say anew which rows it wants."""

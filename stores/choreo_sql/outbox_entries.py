@@ -1,7 +1,9 @@
 """An emission as the columns of a row: what a timer and a row of the outbox have in common."""
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from pydantic_core import from_json, to_json
 
 from choreo.message import Header, Message
 from choreo.store.outbox import Emission
@@ -48,9 +50,9 @@ def unpack_headers(text: str) -> tuple[list[Header], str]:
     try:
         return [
             (name + "", None if value is None else value.encode("latin-1"))
-            for name, value in json.loads(text)
+            for name, value in _read(text)
         ], ""
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         return [], f"its headers cannot be read: {error}"
 
 
@@ -60,4 +62,16 @@ def _pack_headers(message: Message) -> str:
         (name, None if value is None else value.decode("latin-1"))
         for name, value in message.headers
     ]
-    return json.dumps(pairs)
+    try:
+        written = to_json(pairs)
+    except ValueError:  # as ``_read``
+        return json.dumps(pairs)
+    # Beyond ASCII everything is escaped, as not every database takes each character.
+    return written.decode() if written.isascii() else json.dumps(pairs)
+
+
+def _read(text: str) -> Any:  # noqa: ANN401 -- whatever somebody has written there
+    try:
+        return from_json(text)
+    except ValueError:  # it takes no half of a surrogate pair
+        return json.loads(text)

@@ -123,12 +123,18 @@ class SqlTransaction:
         return session
 
     async def flush(self) -> None:
-        """Write out what the sessions hold; raise what the database has against it."""
+        """Write out what the sessions hold; raise what the database has against it.
+
+        Before and after that the transaction must still be the one that was begun.
+        """
+        if self._connection is None:
+            return
+        self._check()
         for session in self._sessions:
             await session.commit()
+        self._check()
 
-    def check(self) -> None:
-        """Make sure that the transaction is still the one that was begun."""
+    def _check(self) -> None:
         if not self.ours:
             raise TransactionMisused("the handler has ended a transaction that is choreo's to end")
 
