@@ -71,15 +71,17 @@ class HeaderPlan:
         self.plain: Plain | None = None
         """Reads the envelope in one pass where it is of the plain kind."""
         if not problems:
-            self._lay_out(attributes, limits, known)
+            self._lay_out(names, attributes, limits, known)
 
-    def _lay_out(self, attributes: dict[str, int], limits: Limits, known: Known) -> None:
+    def _lay_out(
+        self, names: Sequence[str], attributes: dict[str, int], limits: Limits, known: Known
+    ) -> None:
         self.layout = Layout(list(attributes))
         self.pick = itemgetter(*attributes.values())
         every = {**attributes, "specversion": self.specversion}
-        self.plain = self._plain(
-            every, self.layout, limits.attribute_bytes - self.name_bytes, known
-        )
+        if not any(name in every for name in TIMESTAMPS if name != "time"):
+            room = limits.attribute_bytes - self.name_bytes
+            self.plain = Plain(names, every, self.layout.homes, self._readers(), room, known)
 
     def trace(self, values: Values) -> Trace:
         """Judge the transport's trace context; what is not valid is left out."""
@@ -93,11 +95,8 @@ class HeaderPlan:
             read_baggage([values[at] for at in baggage]) if baggage else None,
         )
 
-    def _plain(
-        self, places: dict[str, int], layout: Layout, room: int, known: Known
-    ) -> Plain | None:
-        if any(name in places for name in TIMESTAMPS if name != "time"):
-            return None
+    def _readers(self) -> dict[str, Callable[[Values], object]]:
+        """Tell what reads those fields of an envelope that are no attributes."""
         headers: dict[str, Callable[[Values], object]] = {
             "schema_header": lambda values: values[self.schema] if self.schema >= 0 else None,
             "foreign": lambda _: False,
@@ -108,7 +107,7 @@ class HeaderPlan:
                 "tracestate": lambda values: self.trace(values)[1],
                 "baggage": lambda values: self.trace(values)[2],
             }
-        return Plain(places, layout.homes, headers, room, known)
+        return headers
 
     def _place_trace(self, places: dict[str, list[int]]) -> None:
         # A repeated traceparent names no one parent; lists may be spread over several headers.

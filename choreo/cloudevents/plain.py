@@ -5,14 +5,16 @@ source, type and content type, a time of the same second, and otherwise texts of
 such a one every check that an envelope must pass is made here, by looking up what has passed before
 and by one look at the rest; attributes become text when somebody asks for them.  Whatever is not
 plain is not judged here at all: it is read the long way, which then teaches what it found legal.
+What does all this is source that is made for one layout of headers (``unrolled``).
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from choreo.cloudevents.attributes import TO_VISIBLE
-from choreo.envelope import EMPTY, Envelope
+from choreo.cloudevents.unrolled import FORM, TO_FORM, TO_FRACTION, Read, Shape, unrolled
+from choreo.envelope import Envelope
+from choreo.message import Header
 from choreo.timestamps import parse_rfc3339
 
 MAX_WORDS = 1024
@@ -22,10 +24,6 @@ MAX_WORDS_BYTES = 512
 MAX_SECONDS = 4096
 """Seconds remembered as moments that exist."""
 
-FORM = b"0000-00-00T00:00:00.000000Z"
-"""A timestamp as choreo writes it, with a nought for every digit."""
-TO_FORM = bytes(0x30 if code in b"0123456789" else code for code in range(256))
-TO_FRACTION = FORM.index(b".") + 1
 LOOKED_UP = ("specversion", "source", "type", "datacontenttype", "hopcount")
 """Attributes whose values repeat: they are judged once, together."""
 
@@ -36,8 +34,6 @@ Values = Sequence[bytes | None]
 Told = tuple[str, str, str, int]
 """Source, type, content type and length of the chain of causes."""
 Page = dict[Values, Told]
-
-_blank = object.__new__
 
 
 class Known:
@@ -97,77 +93,65 @@ class Plain:
         "_headers",
         "_known",
         "_looked_up",
+        "_names",
         "_page",
-        "_rest",
+        "_read",
         "_room",
+        "_shape",
         "_texts",
-        "_time",
-        "_untraced",
     )
 
     def __init__(
         self,
+        names: Sequence[str],
         places: Mapping[str, int],
         homes: Mapping[str, str],
         headers: Mapping[str, Callable[[Values], object]],
         room: int,
         known: Known,
     ) -> None:
-        """Read attributes from their *places* into the fields that are their *homes*.
+        """Read attributes from their *places* among *names* into the fields that are their *homes*.
 
         *headers* reads those fields that are no attributes; *room* is how many bytes all values of
         attributes may have together.
         """
-        self._looked_up: itemgetter[Any] = itemgetter(
-            *(places[name] for name in LOOKED_UP if name in places)
-        )
-        self._page = known.page()
-        self._time = places.get("time", -1)
-        told = {*LOOKED_UP, "time", "id", "correlationid"}
+        looked_up = tuple(places[name] for name in LOOKED_UP if name in places)
+        self._looked_up: itemgetter[Any] = itemgetter(*looked_up)
+        told = {*LOOKED_UP, "time", "id"}
         rest = [place for name, place in places.items() if name not in told]
-        second = places.get("correlationid", places["id"])
-        self._rest: itemgetter[Any] = itemgetter(places["id"], second, *rest)
-        """Id and correlation id, if there is one, and then the others."""
-        self._room = room - MAX_WORDS_BYTES - 2 * len(FORM) - len(places)
         self._texts = {field: places[name] for field, name in homes.items() if name in places}
         taken = {"specversion", "hopcount", *homes.values()}
         self._extensions = [(name, at) for name, at in places.items() if name not in taken]
+        self._shape = Shape(
+            count=len(names),
+            looked_up=looked_up,
+            time=places.get("time"),
+            rest=(places["id"], *rest),
+            traced="traceparent" in headers,
+            extended=bool(self._extensions),
+        )
+        self._names = names
         self._headers = headers
-        self._untraced = "traceparent" not in headers
+        self._room = room - MAX_WORDS_BYTES - 2 * len(FORM) - len(places)
         self._known = known
+        self._page = known.page()
+        self._read: Read | None = None
 
-    def read(self, values: Values, data: bytes | None) -> Envelope | None:
-        """Build the envelope of what is plain; None for all else, be it legal or not."""
-        # CPython 3.11 looks up a callable attribute the slow way when it is called in one go.
-        known, look_up, pick = self._known, self._looked_up, self._rest
-        told = self._page.get(look_up(values))
-        if told is None:
-            return None
-        if self._time >= 0:
-            moment = values[self._time]
-            if (
-                moment is None
-                or moment[:TO_FRACTION] not in known.seconds
-                or moment.translate(TO_FORM) != FORM
-            ) and not known.exists(moment):
-                return None
-        rest = pick(values)
-        if not all(rest):
-            return None
-        raw = b"".join(rest)
-        if raw.translate(TO_VISIBLE) != raw or len(raw) > self._room:
-            return None
-        envelope: PlainEnvelope = _blank(PlainEnvelope)
-        envelope.id = rest[0].decode()
-        envelope.source, envelope.type, envelope.content_type, envelope.hops = told
-        envelope.data = data
-        envelope.extensions = self._others(values) if self._extensions else EMPTY
-        if self._untraced:
-            envelope.traceparent = envelope.tracestate = envelope.baggage = None
-        else:
-            self._trace(envelope, values)
-        envelope.plain, envelope.values = self, values
-        return envelope
+    @property
+    def read(self) -> Read:
+        """What reads such messages; made for the first of them that could be read so."""
+        if self._read is None:
+            self._read = unrolled(self._shape)(
+                plain=self,
+                new=PlainEnvelope,
+                names=self._names,
+                page=self._page,
+                room=self._room,
+                known=self._known,
+                others=self._others,
+                trace=self._trace,
+            )
+        return self._read
 
     def learn(self, values: Values, envelope: Envelope) -> None:
         """Remember what is legal in *envelope*, which was read from *values* the long way."""
@@ -176,19 +160,17 @@ class Plain:
             told = (envelope.source, envelope.type, envelope.content_type, envelope.hops)
             self._known.note(self._page, looked_up, told)
 
-    def field(self, name: str, values: Values) -> object:
+    def field(self, name: str, headers: Sequence[Header]) -> object:
         """Tell the value of a field that nobody has asked for yet."""
         read = self._headers.get(name)
         if read is not None:
-            return read(values)
+            return read([value for _, value in headers])
         place = self._texts.get(name)
-        value = None if place is None else values[place]
+        value = None if place is None else headers[place][1]
         return None if value is None else value.decode()
 
-    def _trace(self, envelope: Envelope, values: Values) -> None:
-        for name in TRACE:
-            read = self._headers.get(name)
-            setattr(envelope, name, None if read is None else read(values))
+    def _trace(self, values: Values) -> list[object]:
+        return [self._headers[name](values) for name in TRACE]
 
     def _others(self, values: Values) -> dict[str, str]:
         return {name: (values[place] or b"").decode() for name, place in self._extensions}
@@ -197,10 +179,10 @@ class Plain:
 class PlainEnvelope(Envelope):
     """An envelope most of whose attributes become text when somebody asks for them first."""
 
-    __slots__ = ("plain", "values")
+    __slots__ = ("headers", "plain")
 
     plain: Plain
-    values: Values
+    headers: Sequence[Header]
     """Where to read what is not there yet: legal, all of it."""
 
 
@@ -216,7 +198,7 @@ def _late(name: str) -> property:
         try:
             return get(envelope)
         except AttributeError:
-            value = envelope.plain.field(name, envelope.values)
+            value = envelope.plain.field(name, envelope.headers)
             put(envelope, value)
             return value
 

@@ -8,9 +8,10 @@ judged and written the long way.
 from choreo.broker import Binding
 from choreo.cloudevents.attributes import SPEC_VERSION, TO_VISIBLE, Limits
 from choreo.cloudevents.headers import CONTENT_TYPE
-from choreo.cloudevents.plain import FORM, MAX_WORDS, MAX_WORDS_BYTES, TO_FORM, TO_FRACTION, Known
+from choreo.cloudevents.plain import MAX_WORDS, MAX_WORDS_BYTES, Known
 from choreo.cloudevents.spelling import OWN
 from choreo.cloudevents.stencil import HOPS, Stencil, stencil
+from choreo.cloudevents.unrolled import FORM, TO_FORM, TO_FRACTION
 from choreo.envelope import Envelope
 from choreo.message import Header
 

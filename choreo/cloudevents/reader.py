@@ -15,6 +15,7 @@ from choreo.cloudevents.headers import HeaderPlan
 from choreo.cloudevents.layout import Layout
 from choreo.cloudevents.plain import Known, Plain, Values
 from choreo.cloudevents.structured import is_cloudevents, read_structured
+from choreo.cloudevents.unrolled import Read
 from choreo.envelope import Envelope
 from choreo.errors import MalformedEnvelope, UnsupportedSpecVersion
 from choreo.event import Event
@@ -23,6 +24,8 @@ from choreo.message import Delivery
 MAX_PLANS = 1024
 """Header layouts remembered; a producer has a few, whoever makes up more gets no memory of ours."""
 MAX_PLANNED_HEADERS = 256
+MAX_PLAIN = 64
+"""Those of them that are read in one pass: making what does so takes half a millisecond."""
 
 _VERSION = re.compile(rb"[0-9][0-9.]{0,7}")
 
@@ -49,8 +52,7 @@ class EnvelopeReader:
         self._foreign = ForeignRules(binding, events, clock or SystemClock())
         self._plans: dict[tuple[str, ...], HeaderPlan] = {}
         self._plain: dict[tuple[str, ...], Plain] = {}
-        self._last_names: tuple[str, ...] = ()
-        self._last: Plain | None = None
+        self._last: Read | None = None
         self._known = Known()
         self._no_headers = HeaderPlan((), binding, limits, self._known)
 
@@ -59,25 +61,22 @@ class EnvelopeReader:
 
         Raises MalformedEnvelope or UnsupportedSpecVersion, and nothing else.
         """
-        if delivery.headers:
-            names, values = zip(*delivery.headers)  # noqa: B905 -- pairs; a keyword costs a tenth
-            plain = self._last if names == self._last_names else self._like_last(names)
-            if plain is not None:
-                envelope = plain.read(values, delivery.body)
-                if envelope is not None:
-                    return envelope
-            return self._thoroughly(self._plans.get(names) or self._plan(names), values, delivery)
-        return self._thoroughly(self._no_headers, (), delivery)
+        last = self._last
+        envelope = None if last is None else last(delivery.headers, delivery.body)
+        return envelope or self._unlike_last(delivery)
 
-    def _like_last(self, names: tuple[str, ...]) -> Plain | None:
-        """Find what reads messages with headers of these *names*: those to come are probably alike.
-
-        Comparing names costs less than looking them up, most of all where their texts are new.
-        """
+    def _unlike_last(self, delivery: Delivery) -> Envelope | None:
+        """Read what is not as the last one was; those to come are probably like it."""
+        if not delivery.headers:
+            return self._thoroughly(self._no_headers, (), delivery)
+        names, values = zip(*delivery.headers, strict=True)
         plain = self._plain.get(names)
-        if plain is not None:
-            self._last_names, self._last = names, plain
-        return plain
+        if plain is not None and plain.read is not self._last:
+            read = self._last = plain.read
+            envelope = read(delivery.headers, delivery.body)
+            if envelope is not None:
+                return envelope
+        return self._thoroughly(self._plans.get(names) or self._plan(names), values, delivery)
 
     def _thoroughly(self, plan: HeaderPlan, values: Values, delivery: Delivery) -> Envelope | None:
         """Read what is not plain, and find out what is wrong with it if something is."""
@@ -125,12 +124,12 @@ class EnvelopeReader:
         if len(self._plans) >= MAX_PLANS:
             self._plans.clear()
             self._plain.clear()
-            self._last_names, self._last = (), None
+            self._last = None
             self._known = Known()
         plan = HeaderPlan(names, self._binding, self._limits, self._known)
         if len(names) <= MAX_PLANNED_HEADERS:
             self._plans[names] = plan
-            if plan.plain is not None:
+            if plan.plain is not None and len(self._plain) < MAX_PLAIN:
                 self._plain[names] = plan.plain
         return plan
 

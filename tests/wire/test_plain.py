@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from choreo.broker import Binding
 from choreo.cloudevents import EnvelopeReader, EnvelopeWriter, Limits
 from choreo.cloudevents.plain import MAX_SECONDS, MAX_WORDS, PlainEnvelope
+from choreo.cloudevents.reader import MAX_PLAIN, MAX_PLANS
 from choreo.cloudevents.stencil import Lineage
+from choreo.cloudevents.unrolled import unrolled
 from choreo.envelope import Envelope
 from choreo.errors import DecodeError, EncodeError, MalformedEnvelope
 from choreo.message import Delivery, Header
@@ -173,6 +175,30 @@ def test_made_up_words_and_seconds_take_no_memory_without_end_t03() -> None:
     assert len(known) <= MAX_WORDS
     assert len(known.seconds) <= MAX_SECONDS
     assert outcome(reader, {**PLAIN}) == outcome(EnvelopeReader(Binding.KAFKA), {**PLAIN})
+
+
+def test_made_up_layouts_have_no_readers_made_for_them_without_end_t03() -> None:
+    reader, compiled = EnvelopeReader(Binding.KAFKA), unrolled.cache_info().misses
+
+    for number in range(MAX_PLANS + MAX_PLAIN):
+        made_up: Headers = {f"{at}": b"" for at in range(number % 17)}
+        for _ in range(2):
+            reader.read(delivery({**made_up, **PLAIN, f"x-{number}": b""}))
+
+    assert len(reader._plain) <= MAX_PLAIN
+    assert unrolled.cache_info().misses - compiled <= 17
+    assert outcome(reader, {**PLAIN}) == outcome(EnvelopeReader(Binding.KAFKA), {**PLAIN})
+
+
+def test_messages_of_two_layouts_in_turn_are_all_read_in_one_pass() -> None:
+    reader, other = taught(), {**PLAIN, "ce_correlationid": b"7", "x-mine": None}
+    for _ in range(2):
+        reader.read(delivery(other))
+
+    found = [reader.read(delivery(headers)) for headers in (PLAIN, other) * 2]  # type: ignore[arg-type]
+
+    assert all(isinstance(each, PlainEnvelope) for each in found)
+    assert [each and each.correlation_id for each in found] == [None, "7"] * 2
 
 
 @pytest.mark.parametrize("name", ["ce_time", "ce_source", "ce_partitionkey", "ce_hopcount"])
