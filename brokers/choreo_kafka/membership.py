@@ -15,7 +15,7 @@ from choreo_kafka.client import Clients, RawConsumer, described, refresh, severe
 from choreo_kafka.committer import Committer
 from choreo_kafka.dismantling import stop
 from choreo_kafka.fencing import Fence
-from choreo_kafka.fetching import hasten
+from choreo_kafka.fetching import hasten, spare_copies
 from choreo_kafka.hearing import Hearing
 from choreo_kafka.intake import Intake
 from choreo_kafka.settings import REVOKE_MARGIN, KafkaSettings
@@ -90,6 +90,7 @@ class Membership:
                 await self._raw.start()
                 Fence(self._raw)
                 hasten(self._raw)
+                spare_copies(self._raw)
                 await _check_topics(self._raw, plan.subscription)
                 names = [topic.name for topic in plan.subscription.topics]
                 await tracked(self._raw, names)

@@ -52,7 +52,7 @@ class Stream:
         self.committed: tuple[int, str] | None = place.committed
         self._finished: Finished | None = place.finished if len(place.finished) else None
         self._max_span = max_span
-        self._chunks: deque[tuple[Sequence[Record], int]] = deque()
+        self._chunks: deque[tuple[list[Delivery], int]] = deque()
         self._cursor = 0
         self._bytes = 0
 
@@ -76,65 +76,69 @@ class Stream:
         if finished is not None and fetched < finished.end:
             records = [record for record in records if record.offset not in finished]
         if records:
-            size = sum(len(r.value or b"") + len(r.key or b"") for r in records)
-            self._chunks.append((records, size))
-            self.buffered += len(records)
+            deliveries, size = self._deliveries(records)
+            self._chunks.append((deliveries, size))
+            self.buffered += len(deliveries)
             self._bytes += size
 
     def hand_over(self, limit: int, into: list[Delivery]) -> None:
         """Move up to *limit* records to *into*, as far as the span allows."""
         chunks, watermark = self._chunks, self.watermark
         while limit > 0 and chunks and not self.crowded:
-            records, size = chunks[0]
+            chunk, size = chunks[0]
             start = self._cursor
             if not watermark.unfinished:  # a hole is no span
-                watermark.skip_to(records[start].offset)
+                watermark.skip_to(chunk[start].position)
             last = watermark.position + self._max_span
-            part = (
-                records if not start and limit >= len(records) else records[start : start + limit]
-            )
-            if part[-1].offset >= last:
-                part = [record for record in part if record.offset < last]
+            part = chunk if not start and limit >= len(chunk) else chunk[start : start + limit]
+            if part[-1].position >= last:
+                part = [delivery for delivery in part if delivery.position < last]
             self._take(part)
-            self._deliver(part, into)
+            into += part
             limit -= len(part)
             self.buffered -= len(part)
             self._cursor = start + len(part)
-            if self._cursor < len(records):
+            if self._cursor < len(chunk):
                 return
             chunks.popleft()
             self._cursor = 0
             self._bytes -= size
 
-    def _take(self, records: Sequence[Record]) -> None:
-        """Note that *records* are handed over: all at once where no position is left out."""
+    def _take(self, deliveries: Sequence[Delivery]) -> None:
+        """Note that *deliveries* are handed over: all at once where no position is left out."""
         watermark = self.watermark
-        if not records:
+        if not deliveries:
             return
-        first, end = records[0].offset, records[-1].offset + 1
-        if first >= watermark.seen and end - first == len(records):
+        first, end = deliveries[0].position, deliveries[-1].position + 1
+        if first >= watermark.seen and end - first == len(deliveries):
             watermark.skip_to(first)
             watermark.take_to(end)
             return
-        for record in records:
-            watermark.take(record.offset)
+        for delivery in deliveries:
+            watermark.take(delivery.position)
 
-    def _deliver(self, records: Sequence[Record], into: list[Delivery]) -> None:
-        topic, name, epoch = self.place.topic, self.name, self.epoch
-        append = into.append
+    def _deliveries(self, records: Sequence[Record]) -> tuple[list[Delivery], int]:
+        """Make deliveries of *records*, which are looked at once; and tell their bytes."""
+        topic, name, epoch, size = self.place.topic, self.name, self.epoch, 0
+        found: list[Delivery] = []
         for record in records:
-            stamp = record.timestamp
+            body, key, stamp = record.value, record.key, record.timestamp
+            if body:
+                size += len(body)
+            if key:
+                size += len(key)
             delivery: Delivery = _blank(Delivery)  # its constructor costs half as much again
             delivery.topic, delivery.stream, delivery.epoch = topic, name, epoch
-            delivery.body, delivery.key, delivery.headers = record.value, record.key, record.headers
+            delivery.body, delivery.key, delivery.headers = body, key, tuple(record.headers)
             delivery.retain, delivery.position = False, record.offset
             delivery.timestamp = stamp / 1000 if stamp >= 0 else None
-            append(delivery)
+            found.append(delivery)
+        return found, size
 
     def drop(self) -> None:
         """Forget what was read ahead; it is to be read again from *fetched*."""
         if self._chunks:
-            self.fetched = self._chunks[0][0][self._cursor].offset
+            self.fetched = self._chunks[0][0][self._cursor].position
         self._chunks.clear()
         self._cursor = self.buffered = self._bytes = 0
 
