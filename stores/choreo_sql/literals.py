@@ -5,9 +5,11 @@ three questions to the interpreter's abstract classes, and, once a connection, a
 catalogue for every type of array that it meets there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 NULL = "NULL"
+NUL = "PostgreSQL takes no text with a NUL"
 
 
 def array(values: Sequence[object]) -> str:
@@ -17,17 +19,53 @@ def array(values: Sequence[object]) -> str:
     """
     if values and values.count(values[0]) == len(values):  # as in most columns of many rows
         return f"{{{','.join([_element(values[0])] * len(values))}}}"
+    return _ALIKE.get(frozenset(map(type, values)), _each)(values)
+
+
+def _each(values: Sequence[object]) -> str:
     return f"{{{','.join(map(_element, values))}}}"
+
+
+def _texts(values: Sequence[Any]) -> str:
+    """Write texts all at once: none may hold the NUL that stands between them meanwhile."""
+    joined = "\0".join(values)
+    if joined.count("\0") >= len(values):
+        raise ValueError(NUL)
+    quoted = joined.replace("\\", r"\\").replace('"', r"\"").replace("\0", '","')
+    return f'{{"{quoted}"}}'
+
+
+def _bytes(values: Sequence[Any]) -> str:
+    hexed = r'","\\x'.join([value.hex() for value in values])
+    return rf'{{"\\x{hexed}"}}'
+
+
+def _numbers(values: Sequence[Any]) -> str:
+    return f"{{{','.join(map(str, values))}}}"
+
+
+_ALIKE: Mapping[frozenset[type], Callable[[Sequence[Any]], str]] = {
+    frozenset((str,)): _texts,
+    frozenset((bytes,)): _bytes,
+    frozenset((int,)): _numbers,
+}
+"""What writes values of one type, and no NULL, with fewer calls."""
 
 
 def constant(value: object) -> str:
     """Write a value so that it means the same whatever the server takes a backslash for."""
+    if value is None:
+        return NULL
+    if type(value) is int:
+        return str(value)
     text = _text(value)
     if text is None:
         return _bare(value)
     if "\0" in text:
-        raise ValueError("PostgreSQL takes no text with a NUL")
-    return "E'{}'".format(text.replace("\\", r"\\").replace("'", "''"))
+        raise ValueError(NUL)
+    if "\\" in text or "'" in text:
+        text = text.replace("\\", r"\\").replace("'", "''")
+    return f"E'{text}'"
 
 
 def _element(value: object) -> str:

@@ -46,11 +46,15 @@ async def test_arrays_are_read_as_they_were_written(postgres: PostgresPart) -> N
     server = await asyncpg.connect(postgres.dsn)
     try:
         for values, kind in [
+            (TEXTS, "text"),
             ((*TEXTS, None), "text"),
             ((None, None), "text"),
             (("same", "same"), "text"),
+            (BYTES, "bytea"),
             ((*BYTES, None), "bytea"),
+            ((1, -3, 2**62), "bigint"),
             ((1, None, -3), "bigint"),
+            ((True, False), "boolean"),
             ((True, False, None), "boolean"),
             ((), "integer"),
         ]:
@@ -64,5 +68,7 @@ async def test_arrays_are_read_as_they_were_written(postgres: PostgresPart) -> N
 def test_what_postgresql_cannot_keep_is_refused() -> None:
     with pytest.raises(ValueError, match="NUL"):
         constant("a\0b")
+    with pytest.raises(ValueError, match="NUL"):
+        array(["a\0b", "c"])
     with pytest.raises(TypeError, match="datetime"):
         array([datetime.now(UTC)])
