@@ -42,7 +42,8 @@ async def kafka_consume_publish(runs: int, bootstrap: str) -> Result:
 async def kafka_consume_vs_confluent(runs: int, bootstrap: str) -> Result:
     """Measure choreo ÷ confluent-kafka's ``consume(500)``, validate, await the handler."""
     raw = partial(raw_confluent.consume, bootstrap, COUNT)
-    return await side_by_side("kafka_consume_vs_confluent", _consuming(bootstrap), raw, runs=runs)
+    name = "kafka_consume_vs_confluent"
+    return await side_by_side(name, _consuming(bootstrap), raw, runs=min(runs, 3))
 
 
 async def kafka_consume_vs_faststream(runs: int, bootstrap: str) -> Result:
@@ -84,7 +85,7 @@ async def publish_many_vs_confluent(runs: int, bootstrap: str) -> Result:
     """Measure ``publish_many`` of 500 ÷ confluent-kafka's ``produce`` of 500 and flush."""
     peer = partial(raw_confluent.publish, bootstrap, orders(COUNT // 2), CALL)
     name = "publish_many_vs_confluent"
-    return await side_by_side(name, _publishing(bootstrap), peer, runs=runs)
+    return await side_by_side(name, _publishing(bootstrap), peer, runs=min(runs, 3))
 
 
 def _publishing(bootstrap: str) -> Run:
