@@ -7,6 +7,7 @@ RFC_3339 = re.compile(
     r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:)(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
 LEAP_SECOND = "60"
+DIGITS = tuple(f"{number:03d}" for number in range(1000))
 LENGTH = len("2026-01-31T12:00:00.000000Z")
 
 
@@ -23,16 +24,18 @@ class Stamps:
     __slots__ = ("_begin", "_second")
 
     def __init__(self) -> None:
-        self._second: float | None = None
+        self._second = datetime.min.replace(tzinfo=UTC)
         self._begin = ""
 
     def text(self, moment: datetime) -> str:
         """Write an aware datetime."""
-        second = moment.timestamp() // 1
-        if second != self._second:
+        passed = moment - self._second
+        if passed.seconds or passed.days:
             self._begin = rfc3339(moment)[: -len("000000Z")]
-            self._second = second
-        return f"{self._begin}{moment.microsecond:06d}Z"
+            self._second = moment.replace(microsecond=0)
+            passed = moment - self._second
+        micros = passed.microseconds
+        return f"{self._begin}{DIGITS[micros // 1000]}{DIGITS[micros % 1000]}Z"
 
 
 def parse_rfc3339(text: str) -> datetime:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from choreo.broker import Capabilities
 from choreo.clock import Clock
-from choreo.cloudevents.stencil import Lineage, Stencil, lineage_of
+from choreo.cloudevents.stencil import Lineage, Stencil
 from choreo.codec import Codec, Payload
 from choreo.context import Emitted
 from choreo.delivery.tracing import Draft, Outbound, Tracer
@@ -48,6 +48,8 @@ class _Route:
     topic: str | None
     """The one topic of all such events, or None if each event fills its own."""
     retain: bool
+    key: str | None
+    """The field that keeps such events in order, if one does."""
     stencil: Stencil | None = None
     """Writes most of such events, once one has been written the long way."""
 
@@ -103,7 +105,7 @@ class Outgoing:
         if self._tracer is not None:
             return self._traced([self._root(event, identity, now) for identity, event in events])
         return [
-            self._short(event, identity, now, lineage_of((identity, None, None, 0)))
+            self._short(event, identity, now, (identity, None, None, 0))
             or self._message(*self._root(event, identity, now))
             for identity, event in events
         ]
@@ -172,7 +174,7 @@ class Outgoing:
         """Tell what an event that *cause* led to says about that."""
         identity, source = cause.id, cause.source
         other = None if source == self.source else source
-        return lineage_of((cause.correlation_id or identity, identity, other, cause.hops + 1))
+        return (cause.correlation_id or identity, identity, other, cause.hops + 1)
 
     def _short(self, event: Event, identity: str, time: str, lineage: Lineage) -> Message | None:
         """Write an event of a kind that was written before; None if that takes an envelope."""
@@ -182,11 +184,14 @@ class Outgoing:
         data, dataschema = route.encode(event)
         if dataschema is not None:
             return None
-        declared = route.declared
-        key = None if declared.key is None else _text(event, declared.key)
+        key = None
+        if route.key is not None:
+            key = getattr(event, route.key)
+            if type(key) is not str and key is not None:
+                key = str(key)
         topic = self._topic(event) if route.topic is None else route.topic
         message = route.stencil(topic, data, key, identity, time, lineage)
-        if message is not None and route.retain:
+        if route.retain and message is not None:
             message.retain = True
         return message
 
@@ -200,8 +205,8 @@ class Outgoing:
         self, event: Event, identity: str, time: str, lineage: Lineage, cause: Envelope
     ) -> tuple[Event, Envelope]:
         envelope = self._envelope(event, identity, time)
-        envelope.correlation_id, envelope.causation_id = lineage.correlation, lineage.causation
-        envelope.causation_source, envelope.hops = lineage.source, lineage.hops
+        envelope.correlation_id, envelope.causation_id = lineage[:2]
+        envelope.causation_source, envelope.hops = lineage[2:]
         # The trace goes on through a service that records none.
         envelope.traceparent = cause.traceparent
         envelope.tracestate = cause.tracestate
@@ -272,7 +277,7 @@ class Outgoing:
             fixed = None if self._topic_levels and declared.topic.fields else self._fixed(declared)
             retain = declared.retain and self._retained
             encode = self._codec.encoder(event)
-            route = _Route(declared, declared.type, encode, fixed, retain)
+            route = _Route(declared, declared.type, encode, fixed, retain, declared.key)
             self._routes[event] = route
         return route
 

@@ -331,7 +331,7 @@ def test_what_is_plain_needs_no_envelope() -> None:
 
 
 def lineage(envelope: Envelope) -> Lineage:
-    return Lineage(
+    return (
         envelope.correlation_id or "",
         envelope.causation_id,
         envelope.causation_source,
