@@ -222,13 +222,13 @@ class DurableBooks:
         raise StoreError(f"another process is at this event ({verdict.value}): trying again")
 
     def _end(self, job: Job, claim: Claim) -> End:
-        fence = None if job.lease is None else job.lease.fence
+        lease = None if job.rare is None else job.lease
         emitted = self._outgoing.emissions(job.emitted, job.outbound)
         return End(
             claim=claim,
             emitted=emitted,
             advance=_step(job),
-            fence=fence,
+            fence=None if lease is None else lease.fence,
             parked=_ticket(job),
         )
 

@@ -22,7 +22,7 @@ from choreo.store.flights import Incarnation
 SIZE = 16
 NAMES = 1024
 """Topics and names of headers that are kept framed."""
-LENGTHS = tuple(b"%d:" % length for length in range(256))
+LENGTHS = {length: b"%d:" % length for length in range(256)}
 """What stands before a value of each length."""
 PROC = Path("/proc")
 
@@ -31,10 +31,11 @@ def fingerprint(message: Message) -> bytes:
     """Hash all of *message* that every broker hands over unchanged (BLAKE2b, RFC 7693)."""
     parts = [_named(message.topic), *_framed(message.key), *_framed(message.body)]
     for name, value in message.headers:
-        if value is None or len(value) >= len(LENGTHS):
+        # Most are short, and their length is not written anew.
+        if value is not None and (length := LENGTHS.get(len(value))) is not None:
+            parts += (_named(name), length, value)
+        else:
             parts += (_named(name), *_framed(value))
-        else:  # most, and nothing is called for them
-            parts += (_named(name), LENGTHS[len(value)], value)
     return blake2b(b"".join(parts), digest_size=SIZE).digest()
 
 

@@ -147,6 +147,11 @@ def _apart(
     places: Sequence[int], ends: Sequence[End], scopes: Scopes
 ) -> tuple[list[int], list[int]]:
     """Part what can be written together from what shares a row with an end before it."""
+    claims = [ends[place].claim for place in places]
+    if len({claim.key for claim in claims}) == len(places) and not any(
+        claim.purpose for claim in claims
+    ):
+        return list(places), []  # as nearly always
     seen: set[object] = set()
     together: list[int] = []
     later: list[int] = []

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 NULL = "NULL"
-NUL = "PostgreSQL takes no text with a NUL"
 
 
 def array(values: Sequence[object]) -> str:
@@ -27,10 +26,10 @@ def _each(values: Sequence[object]) -> str:
 
 
 def _texts(values: Sequence[Any]) -> str:
-    """Write texts all at once: none may hold the NUL that stands between them meanwhile."""
+    """Write texts all at once, a NUL between them meanwhile, which PostgreSQL has in no text."""
     joined = "\0".join(values)
     if joined.count("\0") >= len(values):
-        raise ValueError(NUL)
+        return _each(values)  # which the server refuses, and tells whose it is
     quoted = joined.replace("\\", r"\\").replace('"', r"\"").replace("\0", '","')
     return f'{{"{quoted}"}}'
 
@@ -62,7 +61,7 @@ def constant(value: object) -> str:
     if text is None:
         return _bare(value)
     if "\0" in text:
-        raise ValueError(NUL)
+        raise ValueError("PostgreSQL takes no text with a NUL")
     if "\\" in text or "'" in text:
         text = text.replace("\\", r"\\").replace("'", "''")
     return f"E'{text}'"

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
@@ -209,3 +210,27 @@ def test_the_last_two_crashes_of_what_is_condemned_are_its_own() -> None:
 
     assert [suspects.alone(event) for event in (b"a", b"b", b"c")] == [False, True, True]
     assert [suspects.condemned(event) for event in (b"a", b"b", b"c", b"d")] == [0, 0, 0, 4]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message("topic", b"body", b"key", [("one", b"1"), ("two", b"2")]),
+        Message("topic", None, None, []),
+        Message("topic", b"", b"", [("empty", b""), ("absent", None)]),
+        Message(
+            "t\u00f6pic", b"x" * 300, b"key", [("l\u00f6ng", b"x" * 255), ("longer", b"x" * 256)]
+        ),
+        Message("\udcff", b"body", b"key", [("half a pair \udcff", b"1")]),
+    ],
+)
+def test_a_fingerprint_hashes_every_part_behind_its_length(message: Message) -> None:
+    """Other processes, of other versions, know events by the same."""
+    parts = [message.topic, message.key, message.body]
+    parts += [part for header in message.headers for part in header]
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        raw = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        digest.update(b"-" if raw is None else f"{len(raw)}:".encode() + raw)
+
+    assert fingerprint(message) == digest.digest()

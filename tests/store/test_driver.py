@@ -197,3 +197,26 @@ async def test_a_process_that_goes_elsewhere_opens_the_same_file(
     await connection.close()
 
     assert list(found) == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO pages VALUES (?, 'a')",
+        "INSERT INTO pages VALUES (?, 'a') RETURNING title",
+        "WITH one AS (SELECT ? AS n) INSERT INTO pages SELECT n, 'a' FROM one",
+        "-- a page\nINSERT INTO pages VALUES (?, 'a')",
+        "SELECT ? FROM pages",
+    ],
+)
+async def test_equal_statements_before_a_turn_are_all_executed(
+    opened: Counted, statement: str
+) -> None:
+    opened.before("INSERT INTO pages VALUES (?, 'first')", (0,))
+    for number in (1, 2, 3):
+        opened.before(statement, (number,))
+
+    rows = await opened.execute_fetchall("SELECT number FROM pages ORDER BY number")
+
+    wanted = 1 if statement.startswith("SELECT") else 4
+    assert list(rows) == [(number,) for number in range(wanted)]
