@@ -1,7 +1,8 @@
 """aiokafka behind Protocols of our own: the only module that builds its objects.
 
 What is private in aiokafka 0.14 and used here: reading offsets with their metadata (the public call
-drops it), asking whether a topic exists without creating it, and which connections there are.
+drops it), asking whether a topic exists without creating it, which connections there are, and
+adding records to a batch without serializers in between.
 """
 
 import asyncio
@@ -86,16 +87,21 @@ class RawConsumer(Protocol):
 class Batch(Protocol):
     """What is used of BatchBuilder."""
 
+    def record_count(self) -> int: ...
+
+
+class Records(Protocol):
+    """What is used of the builder of records in a batch."""
+
     def append(
         self,
-        *,
+        offset: int,
         timestamp: int | None,
         key: bytes | None,
         value: bytes | None,
-        headers: Sequence[tuple[str, bytes | None]],
+        headers: list[tuple[str, bytes | None]],
     ) -> Any | None: ...  # noqa: ANN401 - a record of an extension module that has no types
     def size(self) -> int: ...
-    def record_count(self) -> int: ...
 
 
 class RawProducer(Protocol):
@@ -224,6 +230,19 @@ class Clients:
             "metadata_max_age_ms": _ms(self._settings.metadata_age),
             **self._security,
         }
+
+
+def records_of(batch: Batch) -> Records:
+    """Find what builds the records of *batch*: its own way there costs a quarter of building one.
+
+    Whoever adds some tells how many there are, with ``counted``.
+    """
+    return cast("Records", cast("Any", batch)._builder)  # noqa: SLF001
+
+
+def counted(batch: Batch, records: int) -> None:
+    """Tell *batch* how many *records* were added to it."""
+    cast("Any", batch)._relative_offset = records  # noqa: SLF001
 
 
 def connection_of(client: object) -> Any:  # noqa: ANN401 - private to aiokafka

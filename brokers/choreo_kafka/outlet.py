@@ -8,7 +8,7 @@ from datetime import timedelta
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from choreo.message import Message
-from choreo_kafka.client import Batch, RawProducer
+from choreo_kafka.client import Batch, RawProducer, Records, counted, records_of
 from choreo_kafka.receipt import HELD, Item
 
 BATCH_OVERHEAD = 61
@@ -76,16 +76,17 @@ class Outlet:
         """Fill one batch of at most *room* bytes, refusing what no batch can hold."""
         while True:
             batch, items = producer.create_batch(), list[Item]()
-            if self._fill(batch, items, limits, min(room, limits.message_bytes)):
+            if self._fill(records_of(batch), items, limits, min(room, limits.message_bytes)):
+                counted(batch, len(items))
                 if self.singly:
                     self.singly -= len(items)
                 return batch, items
             # A batch holding a refused message cannot be used: the rest goes into a new one.
             self.waiting.extendleft(reversed(items))
 
-    def _fill(self, batch: Batch, items: list[Item], limits: TopicLimits, room: int) -> bool:
-        """Move items into *batch* until it is full; False if one had to be refused on the way."""
-        waiting, append = self.waiting, batch.append
+    def _fill(self, records: Records, items: list[Item], limits: TopicLimits, room: int) -> bool:
+        """Move items into a batch until it is full; False if one had to be refused on the way."""
+        waiting, append = self.waiting, records.append
         careful = limits.message_bytes <= room  # else the batch is full before the limit is met
         suspect = limits.suspect
         while waiting and not (self.singly and items):
@@ -103,10 +104,10 @@ class Outlet:
                 if (
                     careful
                     and items
-                    and batch.size() + _size(message.key, message.body, headers) > room
+                    and records.size() + _size(message.key, message.body, headers) > room
                 ):
                     return True
-                added = append(timestamp=None, key=message.key, value=message.body, headers=headers)
+                added = append(len(items), None, message.key, message.body, headers)
             except UNENCODABLE as error:
                 return self._refuse(f"cannot be encoded: {error}")
             if added is None:

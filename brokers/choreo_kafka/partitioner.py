@@ -8,28 +8,30 @@ from aiokafka import partitioner
 _murmur2 = cast("Callable[[bytes], int]", partitioner.murmur2)  # pyright: ignore[reportUnknownMemberType]
 
 KEPT = 65_536
-"""Keys whose hash is remembered; computing one costs as much as all else about a message."""
+"""Keys whose partition is remembered; computing one costs as much as all else about a message."""
 
 
-class Partitioner:
-    """Spreads keys over partitions as Kafka's own clients do, and keyless batches in turn."""
+class Partitioner(dict[bytes, int]):
+    """The partition of each key of one topic, as Kafka's own clients choose it.
 
-    __slots__ = ("_hashes", "_turn")
+    What has no key goes to each partition in turn.
+    """
 
-    def __init__(self) -> None:
-        self._hashes: dict[bytes, int] = {}
+    __slots__ = ("_turn", "count")
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+        """How many partitions the topic has."""
         self._turn = 0
 
-    def of(self, key: bytes, partitions: int) -> int:
-        """Tell the partition of *key* among *partitions*."""
-        found = self._hashes.get(key)
-        if found is None:
-            if len(self._hashes) >= KEPT:
-                self._hashes.clear()
-            found = self._hashes[key] = _murmur2(key) & 0x7FFFFFFF
-        return found % partitions
+    def __missing__(self, key: bytes) -> int:
+        if len(self) >= KEPT:
+            self.clear()
+        found = self[key] = (_murmur2(key) & 0x7FFFFFFF) % self.count
+        return found
 
-    def next(self, partitions: int) -> int:
+    def next(self) -> int:
         """Choose a partition for messages without a key, each time the next."""
         self._turn += 1
-        return self._turn % partitions
+        return self._turn % self.count

@@ -33,6 +33,9 @@ MAX_RETRY_DELAY = 2.0
 RECOUNT_SECONDS = 1.0
 """How often to look whether topics have grown."""
 
+Spread = tuple[Partitioner, Sequence[Outlet]]
+"""Where the messages to one topic go: the partition of each key, and the outlets of all."""
+
 
 class Producer:
     """Publishes through one producer object at a time."""
@@ -40,13 +43,13 @@ class Producer:
     def __init__(self, clients: Clients, settings: KafkaSettings) -> None:
         self._clients = clients
         self._settings = settings
-        self._partitioner = Partitioner()
         self._default_limits = TopicLimits(
             message_bytes=settings.max_message_bytes, payload_bytes=settings.max_message_bytes
         )
         self.limits: dict[str, TopicLimits] = {}
         """What topics are known to refuse."""
         self._outlets: dict[tuple[str, int], Outlet] = {}
+        self._spreads: dict[str, Spread] = {}
         self._counts: dict[str, int] = {}
         self._recount_at = 0.0
         self._deadlines = Deadlines(settings.publish_timeout.total_seconds())
@@ -104,7 +107,7 @@ class Producer:
             self._recount_at = now + RECOUNT_SECONDS
             _ = self._spawn(self._recount(), "count partitions")
         known = self._counts
-        return known if all(message.topic in known for message in receipt.messages) else None
+        return known if {message.topic for message in receipt.messages} <= known.keys() else None
 
     async def _count(self, receipt: Receipt) -> Mapping[str, int]:
         """Count the partitions of topics not seen before; those that do not exist have none (K33).
@@ -152,29 +155,39 @@ class Producer:
                 await asyncio.sleep(RETRY_DELAY)
 
     def _enqueue(self, receipt: Receipt, counts: Mapping[str, int]) -> None:
-        outlets, of = self._outlets, self._partitioner.of
-        keyless: dict[str, int] = {}
+        keyless: dict[str, Outlet] = {}
         touched: dict[Outlet, None] = {}
+        topic: str | None = None
+        spread: Spread | None = None
         for index, message in enumerate(receipt.messages):
-            topic, key = message.topic, message.key
-            count = counts.get(topic)
-            if not count or message.retain:
+            if message.topic != topic:
+                topic = message.topic
+                spread = self._spread(topic, counts.get(topic))
+            if spread is None or message.retain:
                 receipt.refuse(index, _unfit(message))
                 continue
-            if key is not None:
-                partition = of(key, count)
-            elif (found := keyless.get(topic)) is not None:
-                partition = found
+            partitions, outlets = spread
+            if (key := message.key) is not None:
+                outlet = outlets[partitions[key]]
+            elif (found := keyless.get(message.topic)) is not None:
+                outlet = found
             else:
-                partition = keyless[topic] = self._partitioner.next(count)
-            outlet = outlets.get((topic, partition))
-            if outlet is None:
-                outlet = outlets[topic, partition] = Outlet(topic, partition)
+                outlet = keyless[message.topic] = outlets[partitions.next()]
             outlet.waiting.append((receipt, index))
             touched[outlet] = None
         for outlet in touched:
             if outlet.task is None:
                 outlet.task = self._spawn(self._drain(outlet), f"publish {outlet.topic}")
+
+    def _spread(self, topic: str, count: int | None) -> Spread | None:
+        """Tell where messages to *topic* go; None if it has no partitions."""
+        spread = self._spreads.get(topic)
+        if not count or (spread is not None and spread[0].count == count):
+            return spread if count else None
+        places = [(topic, partition) for partition in range(count)]
+        outlets = [self._outlets.setdefault(place, Outlet(*place)) for place in places]
+        spread = self._spreads[topic] = (Partitioner(count), outlets)
+        return spread
 
     # on its way
 

@@ -103,6 +103,10 @@ Item = tuple[Receipt, int]
 
 def accept(items: Sequence[Item]) -> None:
     """Note on every receipt that its messages among *items* were stored."""
+    receipt = items[0][0]
+    if items[-1][0] is receipt:  # a call's messages follow each other
+        receipt.accept(items, len(items))
+        return
     for receipt, own in groupby(items, key=itemgetter(0)):
         receipt.accept(items, sum(1 for _ in own))
 

@@ -9,7 +9,7 @@ from weakref import ref
 
 import pytest
 
-from choreo_kafka.client import Batch, Clients, RawProducer
+from choreo_kafka.client import Batch, Clients, RawProducer, counted, records_of
 from choreo_kafka.dismantling import stop
 from choreo_kafka.generation import Generation
 from choreo_kafka.settings import KafkaSettings
@@ -32,7 +32,8 @@ async def deserted(cluster: MockCluster) -> RawProducer:
 
 def batch_of(producer: RawProducer) -> Batch:
     batch = producer.create_batch()
-    batch.append(timestamp=None, key=None, value=b"lost", headers=[])
+    records_of(batch).append(0, None, None, b"lost", [])
+    counted(batch, 1)
     return batch
 
 
