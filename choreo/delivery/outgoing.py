@@ -14,7 +14,7 @@ from choreo.delivery.tracing import Draft, Outbound, Tracer
 from choreo.envelope import Envelope
 from choreo.errors import EncodeError
 from choreo.event import Event, EventType, event_type
-from choreo.ids import derived
+from choreo.ids import deriver
 from choreo.message import Message
 from choreo.plan import Plan
 from choreo.store.outbox import Emission
@@ -131,7 +131,7 @@ class Outgoing:
 
         It gives None for all that is not such an event of a kind that was written before.
         """
-        source, handler, emits, routes = self.source, plan.id, plan.emits, self._routes
+        emits, routes, derive = plan.emits, self._routes, deriver(self.source, plan.id)
         now, text = self._clock.now, self._stamps.text
         short, lineage = self._short, self._lineage
 
@@ -143,8 +143,8 @@ class Outgoing:
                 return None
             if cause.traceparent is not None or cause.baggage is not None:
                 return None
-            emitted = derived(source, cause.source, cause.id, handler, 0)
-            return short(result, emitted, text(now()), lineage(cause))
+            identity = derive(cause.source, cause.id)
+            return short(result, identity, text(now()), lineage(cause))
 
         return answer
 

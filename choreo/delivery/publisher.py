@@ -95,8 +95,8 @@ class Publisher:
         batch: list[Request] = []
         try:
             while self._pending:
-                batch = self._batch()
-                outcomes = await self._send(batch)
+                batch, messages = self._batch()
+                outcomes = await self._send(batch, messages)
                 sent, batch = batch, []
                 for (_, told, subject), outcome in zip(sent, outcomes, strict=True):
                     told(subject, outcome)
@@ -107,17 +107,20 @@ class Publisher:
             for part, told, subject in left:
                 told(subject, _unknown(part, "the publisher was stopped before it had the answer"))
 
-    def _batch(self) -> list[Request]:
-        batch = [self._pending.popleft()]
-        size = len(batch[0][0])
-        while self._pending and size + len(self._pending[0][0]) <= MAX_BATCH:
-            batch.append(self._pending.popleft())
-            size += len(batch[-1][0])
-        return batch
+    def _batch(self) -> tuple[list[Request], list[Message]]:
+        """Take what goes out next, and all the messages of it."""
+        pending, messages, count = self._pending, list[Message](), 0
+        for part, _, _ in pending:
+            if count and len(messages) + len(part) > MAX_BATCH:
+                break
+            messages += part
+            count += 1
+        return [pending.popleft() for _ in range(count)], messages
 
-    async def _send(self, batch: list[Request]) -> Sequence[BrokerError | None]:
+    async def _send(
+        self, batch: list[Request], messages: Sequence[Message]
+    ) -> Sequence[BrokerError | None]:
         """Publish the batch; tell how it went for each of its callers."""
-        messages = [message for request in batch for message in request[0]]
         try:
             await self._broker.publish(messages)
         except PublishError as error:
