@@ -86,11 +86,13 @@ class Arrival:
 
     def _take_at_once(self, deliveries: Sequence[Delivery]) -> None:
         """Take in what no store is asked about: most have one handler, and no story."""
-        plain, join = self._intake.plain, self._ordering.lanes.add
-        leaving = self._departure.begun
+        if self._departure.begun:
+            for delivery in deliveries:
+                self._accept(*self._sort(delivery))
+            return
+        join = self._ordering.lanes.add
         taken: list[Received] = []
-        for delivery in deliveries:
-            job = None if leaving else plain(delivery)
+        for delivery, job in zip(deliveries, self._intake.plain(deliveries), strict=True):
             if job is None:
                 self._accept(*self._sort(delivery))
                 continue

@@ -56,9 +56,6 @@ class Rare(Generic[T]):
         one.rare[self._name] = value
 
 
-_blank = object.__new__
-
-
 class Outcome(Enum):
     """How one handler's share of an event ended."""
 
@@ -231,26 +228,6 @@ class Job:
     def decided(self) -> bool:
         """Say whether the handler is through with it: only the books or the broker are awaited."""
         return self.reason is not None or self.done
-
-
-def sole(
-    delivery: Delivery, envelope: Envelope, handler: "Handler", lane: Hashable, name: str
-) -> Job:
-    """Make the job of what one handler wants, as the constructors do, in half the time of both."""
-    received: Received = _blank(Received)
-    received.delivery, received.envelope = delivery, envelope
-    body = delivery.body
-    received.size = len(body) if body else 0
-    received.owed, received.flight = 1, 0
-    received.dropped = received.parked = False
-    received.rare = None
-    job: Job = _blank(Job)
-    job.received, job.handler, job.lane, job.name = received, handler, lane, name
-    job.attempt = job.run = 0
-    job.done = False
-    job.emitted = job.outbound = ()
-    job.reason = job.key = job.order = job.line = job.parked = job.ending = job.rare = None
-    return job
 
 
 Process = Callable[[Job], Awaitable[Outcome | None]]
