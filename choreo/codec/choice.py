@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from choreo.codec import Codec, E, Payload
-from choreo.envelope import Envelope
+from choreo.codec.json import JsonCodec
+from choreo.envelope import JSON, Envelope
 from choreo.errors import ConfigurationError, DecodeError
 
 MAX_REMEMBERED = 256
@@ -33,17 +34,23 @@ class Codecs:
         """
         readers: dict[str, Callable[[Envelope], E]] = {}
         problems: list[ConfigurationError] = []
+        commonest: JsonCodec | None = None
         for codec in self._codecs:
             try:
                 decode = codec.decoder(event)
             except ConfigurationError as error:
                 problems.append(error)
                 decode = _refusing(event, str(error))
+            else:
+                if isinstance(codec, JsonCodec) and JSON not in readers:
+                    commonest = codec
             for kind in codec.content_types:
                 readers.setdefault(kind, decode)
         if len(problems) == len(self._codecs):
             raise problems[0]
-        return _choosing(event, readers)
+        chosen = _choosing(event, readers)
+        # Nearly all events are JSON, which need not be chosen in a call of its own.
+        return chosen if commonest is None else commonest.decoder(event, chosen)
 
 
 def media_type(content_type: str) -> str:

@@ -14,7 +14,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from choreo.codec import Codec, E, Payload
 from choreo.codec.problems import MAX_PROBLEMS, Describe
-from choreo.envelope import Envelope
+from choreo.envelope import JSON, Envelope
 from choreo.errors import DecodeError, EncodeError
 from choreo.event import Event
 from choreo.upcast import Chain, brought_up, chains
@@ -86,13 +86,20 @@ class JsonCodec:
 
         return encode
 
-    def decoder(self, event: type[E], /) -> Callable[[Envelope], E]:
-        """Compose the function that reads *event*; it raises DecodeError and nothing else."""
+    def decoder(
+        self, event: type[E], /, others: Callable[[Envelope], E] | None = None
+    ) -> Callable[[Envelope], E]:
+        """Compose the function that reads *event*; it raises DecodeError and nothing else.
+
+        It leaves what is not announced as plain JSON to *others*, if there are any.
+        """
         read: Callable[[bytes], E] = event.__pydantic_validator__.validate_json
         describe = Describe(event)
         older = chains(event)
 
         def decode(envelope: Envelope) -> E:
+            if others is not None and envelope.content_type != JSON:
+                return others(envelope)
             data = envelope.data
             if data is None:
                 raise DecodeError(f"{event.__name__}: there is no data (a tombstone)")

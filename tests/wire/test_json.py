@@ -189,6 +189,17 @@ def test_the_format_is_chosen_by_the_normalised_content_type(
         assert read(envelope(b'{"amount": 1}', content_type)).amount == amount
 
 
+def test_json_is_read_in_the_first_format_that_reads_it() -> None:
+    class MarksForJson(Marks):
+        content_types = ("application/json",)
+
+    first = Codecs(MarksForJson(), JsonCodec()).decoder(Paid)
+    second = Codecs(JsonCodec(), MarksForJson()).decoder(Paid)
+
+    found = [read(envelope(b'{"amount": 1}')).amount for read in (first, second)]
+    assert found == [7, 1]
+
+
 @pytest.mark.parametrize(
     "content_type", ["application/avro", "json", "", "text/plain", "*/*+json+x"]
 )
