@@ -191,7 +191,9 @@ def test_the_format_is_chosen_by_the_normalised_content_type(
 
 def test_json_is_read_in_the_first_format_that_reads_it() -> None:
     class MarksForJson(Marks):
-        content_types = ("application/json",)
+        @property
+        def content_types(self) -> tuple[str, ...]:
+            return ("application/json",)
 
     first = Codecs(MarksForJson(), JsonCodec()).decoder(Paid)
     second = Codecs(JsonCodec(), MarksForJson()).decoder(Paid)
