@@ -10,7 +10,7 @@ from choreo.cloudevents.attributes import SPEC_VERSION, TO_VISIBLE, Limits
 from choreo.cloudevents.headers import CONTENT_TYPE
 from choreo.cloudevents.plain import MAX_WORDS, MAX_WORDS_BYTES, Known
 from choreo.cloudevents.spelling import OWN
-from choreo.cloudevents.stencil import HOPS, Stencil, stencil
+from choreo.cloudevents.stencil import HOPS, Kind, Stencil
 from choreo.cloudevents.unrolled import FORM, TO_FORM, TO_FRACTION
 from choreo.envelope import Envelope
 from choreo.message import Header
@@ -69,7 +69,8 @@ class PlainWriter:
         fixed = self._fixed.get((source, kind, media))
         if fixed is None:
             return None
-        return stencil(self._specversion, fixed, self._names, self._room, keyed=self._keyed)
+        found = Kind(self._specversion, fixed, self._names, self._room, keyed=self._keyed)
+        return found.write
 
     def _varied(self, envelope: Envelope) -> list[tuple[str, bytes]]:
         """Write what differs from event to event."""

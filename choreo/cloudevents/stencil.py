@@ -29,23 +29,8 @@ The time is as ``rfc3339`` writes it.
 """
 
 
-def stencil(
-    head: Header,
-    fixed: tuple[Header, Header, Header],
-    names: Mapping[str, str],
-    room: int,
-    *,
-    keyed: bool,
-) -> Stencil:
-    """Compose what writes *head* before the id and *fixed* behind it, the rest under *names*.
-
-    The texts may have *room* characters together; the message has a key only if *keyed*.
-    """
-    return _Kind(head, fixed, names, room, keyed=keyed).write
-
-
-class _Kind:
-    """What messages of one kind have in common."""
+class Kind:
+    """Writes messages of one kind, of which it knows what they have in common."""
 
     __slots__ = ("_fixed", "_hops", "_keyed", "_moment", "_names", "_room", "_sources", "_time")
 
@@ -58,6 +43,10 @@ class _Kind:
         *,
         keyed: bool,
     ) -> None:
+        """Write *head* before the id and *fixed* behind it, the rest under *names*.
+
+        The texts may have *room* characters together; the message has a key only if *keyed*.
+        """
         self._fixed = (head, *fixed)
         varied = ("id", "time", "partitionkey", "correlationid", "causationid")
         id_, time_, key_, correlation_, causation_ = (names[name] for name in varied)

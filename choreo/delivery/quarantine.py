@@ -21,8 +21,9 @@ from choreo.store.flights import Incarnation
 
 SIZE = 16
 NAMES = 1024
-"""Topics and names of headers that are kept framed."""
-LENGTHS = {length: b"%d:" % length for length in range(256)}
+"""Topics and names of headers that are kept framed, of those that are no longer than usual."""
+USUAL = 256
+LENGTHS = {length: b"%d:" % length for length in range(USUAL)}
 """What stands before a value of each length."""
 PROC = Path("/proc")
 
@@ -39,10 +40,16 @@ def fingerprint(message: Message) -> bytes:
     return blake2b(b"".join(parts), digest_size=SIZE).digest()
 
 
-@lru_cache(NAMES)
 def _named(name: str) -> bytes:
-    """Frame a topic, or the name of a header: they are few."""
+    """Frame a topic, or the name of a header: they are few, and short, unless made up."""
+    return _usual(name) if len(name) <= USUAL else _whole(name)
+
+
+def _whole(name: str) -> bytes:
     return b"".join(_framed(name.encode("utf-8", "surrogatepass")))
+
+
+_usual = lru_cache(NAMES)(_whole)
 
 
 def _framed(part: bytes | None) -> tuple[bytes, bytes]:

@@ -222,6 +222,7 @@ def test_the_last_two_crashes_of_what_is_condemned_are_its_own() -> None:
             "t\u00f6pic", b"x" * 300, b"key", [("l\u00f6ng", b"x" * 255), ("longer", b"x" * 256)]
         ),
         Message("\udcff", b"body", b"key", [("half a pair \udcff", b"1")]),
+        Message("topic", b"body", b"key", [("made up" * 100, b"1")]),
     ],
 )
 def test_a_fingerprint_hashes_every_part_behind_its_length(message: Message) -> None:
