@@ -5,6 +5,7 @@ commit follows the one before it as soon as that is answered, but for two limits
 commits begin at least the interval apart, and so far apart that writing down what is finished,
 which grows with the partitions and with what waits behind unfinished work, takes a small share of
 our time.  A slow broker sets its own pace, as there is never more than one commit on its way.
+What was refused is tried again soon, as a rebalance is mostly over soon, and then ever later.
 """
 
 import asyncio
@@ -31,10 +32,14 @@ PREPARING_SHARE = 0.05
 """Part of the time between two commits that preparing one may take."""
 MAX_SPACING = 0.25
 """Seconds beyond which commits are not held apart, whatever preparing them takes."""
-RETRY_SECONDS = 0.25
-"""Seconds after a commit that failed before the next."""
+FIRST_RETRY = 0.02
+"""Seconds after a commit that failed before the next; they double with each in a row."""
+MAX_RETRY = 0.25
+"""Seconds beyond which they do not."""
 MAX_FAILURES = 5
-"""Commits that may fail in a row before the client object is held to be broken."""
+"""Commits that fail in a row before the client object is held to be broken,"""
+FAILING_SECONDS = 1.0
+"""and the least time since the first of them was answered, in seconds."""
 MAX_SECONDS = 30.0
 """Seconds a commit may be unanswered before the client object is held to be broken (K20)."""
 
@@ -65,23 +70,30 @@ class Committer:
         self._spacing = interval
         """Seconds from there to the next."""
         self._failures = 0
+        self._failing_since = math.inf
+        """When the first of the failures in a row was answered."""
         self._plain = False
 
     @property
     def broken(self) -> bool:
         """Whether commits have failed too often, or one has gone unanswered for too long."""
         overdue = self._on_way is not None and _now() - self._since > MAX_SECONDS
-        return overdue or self._failures >= MAX_FAILURES
+        failing = _now() - self._failing_since >= FAILING_SECONDS
+        return overdue or (failing and self._failures >= MAX_FAILURES)
 
     async def run(self) -> None:
         """Commit what is settled, over and over, as soon as there is something."""
+        pause = FIRST_RETRY
         while True:
             await self._streams.dirty.wait()
             await asyncio.sleep(self._since + self._spacing - _now())
             self._streams.dirty.clear()
-            if not await self.commit():
-                self._streams.dirty.set()
-                await asyncio.sleep(RETRY_SECONDS)
+            if await self.commit():
+                pause = FIRST_RETRY
+                continue
+            self._streams.dirty.set()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, MAX_RETRY)
 
     async def commit(self) -> bool:
         """Commit what is settled now; say whether the broker has all of it."""
@@ -130,12 +142,13 @@ class Committer:
             return False
         except KafkaError as error:
             self._failures += 1
+            self._failing_since = min(self._failing_since, _now())
             self._failed(due, repr(error))
             return False
         finally:
             self._on_way = None
         reached("acknowledged")
-        self._failures = 0
+        self._failures, self._failing_since = 0, math.inf
         for stream, target in due:
             stream.committed = target
         return True

@@ -14,7 +14,14 @@ from aiokafka.structs import TopicPartition
 
 from choreo.message import Delivery
 from choreo_kafka.client import RawConsumer
-from choreo_kafka.committer import MAX_FAILURES, PREPARING_SHARE, RETRY_SECONDS, Committer
+from choreo_kafka.committer import (
+    FAILING_SECONDS,
+    FIRST_RETRY,
+    MAX_FAILURES,
+    MAX_RETRY,
+    PREPARING_SHARE,
+    Committer,
+)
 from choreo_kafka.offsets import Place
 from choreo_kafka.settings import KafkaSettings
 from choreo_kafka.stream import Stream
@@ -32,12 +39,17 @@ INTERVAL = KafkaSettings.parse("kafka://localhost").commit_interval.total_second
 class Answers:
     """Takes commits one at a time, and keeps what it took and when."""
 
-    def __init__(self, failures: int = 0) -> None:
+    def __init__(self, failures: int = 0, trip: float = TRIP) -> None:
         self.offsets: list[int] = []
         self.begun: list[float] = []
         self.answered: list[float] = []
         self._failures = failures
+        self._trip = trip
         self._busy = False
+
+    def relent(self) -> None:
+        """Refuse nothing any more."""
+        self._failures = 0
 
     def assignment(self) -> frozenset[TopicPartition]:
         return frozenset({PLACE})
@@ -46,7 +58,7 @@ class Answers:
         assert not self._busy, "two commits at once"
         self._busy = True
         self.begun.append(now())
-        await asyncio.sleep(TRIP)
+        await asyncio.sleep(self._trip)
         self._busy = False
         if self._failures:
             self._failures -= 1
@@ -178,13 +190,40 @@ async def test_a_stream_that_rested_for_its_crowded_metadata_goes_on_unaided() -
         assert len(streams.take(10)) == 10
 
 
-async def test_a_broker_that_refuses_commits_is_not_pressed() -> None:
-    """K21: a client object is given up only after a while of failures."""
-    answers = Answers(failures=2)
-    async with committing(answers) as (streams, committer):
+async def test_a_commit_that_was_refused_is_tried_again_soon() -> None:
+    """K5: a kill repeats what ended meanwhile, and a rebalance is mostly over soon."""
+    answers = Answers(failures=1)
+    async with committing(answers) as (streams, _):
         end(streams, 0)
         await until(lambda: answers.offsets == [1])
 
+    (gap,) = gaps(answers)
+    assert FIRST_RETRY <= gap < MAX_RETRY
+
+
+async def test_a_broker_that_goes_on_refusing_is_not_pressed() -> None:
+    """K21: a client object is given up only after a while of failures, however close they are."""
+    answers = Answers(failures=10**6)
+    async with committing(answers) as (streams, committer):
+        end(streams, 0)
+        await until(lambda: committer.broken)
+        failing = now() - answers.begun[0]
+        answers.relent()
+        await until(lambda: answers.offsets == [1])
+
         assert not committer.broken
-    assert min(gaps(answers)) >= RETRY_SECONDS
-    assert MAX_FAILURES * RETRY_SECONDS > 1
+    assert failing >= FAILING_SECONDS
+    assert len(answers.begun) > MAX_FAILURES
+    for tries, gap in enumerate(gaps(answers)):
+        assert gap >= min(FIRST_RETRY * 2**tries, MAX_RETRY)
+
+
+async def test_a_few_failures_are_nothing_even_if_they_take_long() -> None:
+    """K21: what a slow broker refuses now and then is tried again by the same client object."""
+    answers = Answers(failures=MAX_FAILURES - 1, trip=1.1 * FAILING_SECONDS / (MAX_FAILURES - 1))
+    async with committing(answers) as (streams, committer):
+        end(streams, 0)
+        await until(lambda: answers.offsets == [1] or committer.broken)
+
+        assert not committer.broken
+    assert answers.offsets == [1]
