@@ -2,8 +2,9 @@
 
 The end of the kept messages is not marked in MQTT.  They are sent when a subscription is made, so a
 message that we publish to ourselves after that comes behind them: on Mosquitto, which serves a
-client from one queue.  Where the broker lets us not do that, or sends kept messages from somewhere
-else, the end is taken to be a pause of QUIET after the last of them.
+client from one queue.  Where the broker lets us not do that, the end is taken to be a pause after
+the last of them, and a longer one where it has taken the mark and does not bring it; where it sends
+kept messages from somewhere else, they may be late by QUIET.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from choreo_mqtt.mapping import delivered, outgoing
 from choreo_mqtt.settings import MqttSettings
 from choreo_mqtt.wire import (
     QOS,
+    REFUSED,
     Client,
     Filter,
     Incoming,
@@ -31,7 +33,11 @@ from choreo_mqtt.wire import (
 READ_AHEAD = 500
 READ_AHEAD_BYTES = 16 * 1024 * 1024
 QUIET = 0.25
-"""Seconds without a kept message after which no more are expected."""
+"""Seconds without a kept message after which no more are expected, once the mark has come."""
+UNMARKED = 4 * QUIET
+"""The same where there is no mark."""
+OVERDUE = 40 * QUIET
+"""The same where the broker has taken the mark: it may be held up, or keep the mark from us."""
 MARK = "choreo/mark/"
 """Where a browser publishes to itself."""
 
@@ -53,7 +59,7 @@ class Browser:
         self._clock = environment.clock
         self._stream = f"mqtt/{opening.client_id}"
         self._mark = MARK + opening.client_id
-        self._marked = False
+        self._marked = self._refused = False
         self._acks = Acks()
         self._buffer = Buffer(count=READ_AHEAD, size=READ_AHEAD_BYTES)
         self._client: Client | None = None
@@ -90,7 +96,7 @@ class Browser:
     def _over(self) -> bool:
         """Whether all kept messages have come: our mark came behind them, and a pause."""
         quiet = self._clock.monotonic() - self._latest
-        return quiet >= (QUIET if self._marked else 4 * QUIET)
+        return quiet >= (QUIET if self._marked else UNMARKED if self._refused else OVERDUE)
 
     async def _wait(self) -> None:
         self._news.clear()
@@ -106,7 +112,7 @@ class Browser:
         """Begin an epoch."""
         self._epoch += 1
         self._client = client
-        self._marked = False
+        self._marked = self._refused = False
         if self._buffer.full:
             client.pause()
 
@@ -121,7 +127,8 @@ class Browser:
         await asyncio.wait({answer})
         if answer.cancelled():
             raise ConnectionLost(f"the connection broke before we could read {name!r}")
-        code = answer.result()[0]
+        code, marking = answer.result()
+        self._refused = marking >= REFUSED
         if code != QOS:
             raise ConfigurationError(f"the broker does not let us read {name!r} (0x{code:02X})")
         if not self._topic.fresh:
@@ -150,7 +157,8 @@ class Browser:
             self._client.pause()
 
     def acknowledged(self, mid: int, code: int, text: str, /) -> None:
-        """Nothing depends on it: a refused mark never comes, and the pause decides."""
+        """Expect no mark that was refused."""
+        self._refused = self._refused or code >= REFUSED
 
     def writable(self) -> None:
         """Nothing waits to be written."""

@@ -132,7 +132,7 @@ class PahoClient(asyncio.Protocol):
             for each in filters
         ]
         granted: asyncio.Future[Sequence[int]] = self._loop.create_future()
-        _, mid = self._packets.subscribe(asked)
+        mid = self._packets.send_subscribe(asked)
         if mid is None or self._ended.done():
             granted.cancel()
         else:

@@ -15,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 from typing_extensions import override
 
 from choreo.errors import ConfigurationError, ConnectionLost
@@ -64,6 +65,12 @@ class Packets(Paho):
     def ping(self) -> None:
         """Queue a PINGREQ; paho's own keep-alive would give up a connection that is not read."""
         self._send_pingreq()
+
+    def send_subscribe(self, asked: list[tuple[str, SubscribeOptions]]) -> int | None:
+        """Send a SUBSCRIBE before all that is sent from now on; tell its packet id."""
+        _, mid = self.subscribe(asked)
+        self.loop_write()  # paho queues it, and what passes paho by would overtake it there
+        return mid
 
     def send_publish(self, outgoing: Outgoing) -> int:
         """Send a PUBLISH; tell its packet id, which no SUBSCRIBE on its way has, either."""
