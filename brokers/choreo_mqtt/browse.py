@@ -156,7 +156,7 @@ class Browser:
         if self._buffer.full and self._client is not None:
             self._client.pause()
 
-    def acknowledged(self, mid: int, code: int, text: str, /) -> None:
+    def acknowledged(self, _mid: int, code: int, _text: str, /) -> None:
         """Expect no mark that was refused."""
         self._refused = self._refused or code >= REFUSED
 
