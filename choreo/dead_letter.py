@@ -6,19 +6,20 @@ which a second burial replaces, so that a letter does not grow (D4). What a brok
 form can be packed (see ``packing``); ``original`` restores either.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from hashlib import sha256
+from operator import itemgetter
 from traceback import format_tb
 
 from pydantic import ValidationError
 
-from choreo.broker import Binding, Capabilities, TopicFilter
+from choreo.broker import Capabilities, TopicFilter
 from choreo.cloudevents.attributes import legible, parse_count
 from choreo.cloudevents.trace import read_traceparent
 from choreo.errors import DecodeError
+from choreo.letter_id import PREFIX, letter_id, without_own
 from choreo.message import Delivery, Header, Message
 from choreo.packing import (
     Form,
@@ -32,7 +33,6 @@ from choreo.reason import Reason
 from choreo.replay import Replayed
 from choreo.timestamps import parse_rfc3339, rfc3339
 
-PREFIX = "choreo-dlq-"
 MAX_TOTAL = 8 * 1024
 """Bytes that all of our headers hold together, names included, save what is packed (D4)."""
 MAX_ERROR = 2 * 1024
@@ -42,8 +42,11 @@ MAX_ERROR_PACKED = 128
 MAX_ORIGIN = 4 * 1024
 """Bytes of the original topic's name; a longer one cannot be restored."""
 MAX_NAME = 256
+SHORT_ERROR = 256
+"""Characters that fit in behind all other headers, however large these are and they become."""
 
 TRACEPARENT = "traceparent"
+_NAME_OF: Callable[[Header], str] = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +118,7 @@ def bury(
     On brokers with topic levels every letter has a topic of its own and is kept as its last value;
     deleting it is publishing an empty body there, so that an empty original gets a stand-in.
     """
-    identity = letter_id(delivery, failure, capabilities.binding)
+    identity = letter_id(delivery, failure.service, failure.handler, capabilities.binding)
     topic = dead_letter_topic(failure.service)
     if capabilities.topic_levels:
         topic = f"choreo/dlq/{failure.service}/{identity}"
@@ -133,32 +136,6 @@ def bury(
         headers += pack_headers(came)
     headers += (*told, *empty)
     return Message(topic, body, delivery.key, headers, retain=capabilities.retained)
-
-
-def letter_id(delivery: Delivery, failure: Failure, binding: Binding) -> str:
-    """Derive the letter's id, so that a crash before settling does not make a second letter (D2).
-
-    Where positions last (Kafka, memory) topic, stream and position name the message. On MQTT they
-    end with the connection, so its topic, headers and body do: what is equal in all is one letter.
-    What is buried again after a replay stays the letter that it was.
-    """
-    if isinstance(delivery, Replayed) and delivery.handler == failure.handler:
-        return delivery.letter
-    if isinstance(delivery, Replayed):
-        return again_by(delivery.letter, failure.handler or "")
-    parts = [failure.service.encode(), (failure.handler or "").encode(), delivery.topic.encode()]
-    if binding is not Binding.MQTT:
-        parts += (delivery.stream.encode(), b"%d" % delivery.position)
-    else:
-        for name, value in _without_own(delivery.headers):
-            parts += (name.encode(), value or b"")
-        parts.append(delivery.body or b"")
-    return _digest(parts)
-
-
-def again_by(letter: str, other: str) -> str:
-    """Derive the id of a letter that *letter* has become: *other*'s, which is not the same one."""
-    return _digest([letter.encode(), other.encode()])
 
 
 def read_dead_letter(message: Message) -> DeadLetter | None:
@@ -202,7 +179,7 @@ def original(message: Message) -> Message:
         return Message(letter.topic, body, message.key, packed)
     before = [value for name, value in message.headers if name == f"{PREFIX}{TRACEPARENT}"]
     headers: list[Header] = []
-    for name, value in _without_own(message.headers):
+    for name, value in without_own(message.headers):
         if name == TRACEPARENT and before:
             # An empty value remembers that there was none.
             if before[0]:
@@ -225,7 +202,7 @@ def error_text(error: BaseException) -> str:
 
 def _came(delivery: Delivery) -> tuple[Sequence[Header], bytes | None]:
     """Tell the headers and the body to be kept; of a letter buried again, those it had packed."""
-    if PREFIX not in "\0".join([name for name, _ in delivery.headers]):
+    if PREFIX not in "\0".join(map(_NAME_OF, delivery.headers)):
         return delivery.headers, delivery.body
     if read_dead_letter(delivery) is not None:
         try:
@@ -233,8 +210,8 @@ def _came(delivery: Delivery) -> tuple[Sequence[Header], bytes | None]:
         except DecodeError:
             pass  # somebody else's, and no letter after all
         else:
-            return [*_without_own(delivery.headers)] if packed is None else packed, body
-    return [*_without_own(delivery.headers)], delivery.body
+            return [*without_own(delivery.headers)] if packed is None else packed, body
+    return [*without_own(delivery.headers)], delivery.body
 
 
 def _own(
@@ -251,9 +228,10 @@ def _own(
     if error is not None:
         kind = type(error)
         headers.append(_told("error-type", f"{kind.__module__}.{kind.__qualname__}", MAX_NAME))
-        name = f"{PREFIX}error-message"
-        room = min(longest, MAX_TOTAL - _size(headers) - len(name))
-        headers.append((name, _legible(error_text(error), max(room, 0))))
+        name, text, room = f"{PREFIX}error-message", error_text(error), longest
+        if len(text) > SHORT_ERROR:
+            room = min(longest, MAX_TOTAL - _size(headers) - len(name))
+        headers.append((name, _legible(text, max(room, 0))))
     if error is not None and failure.stack:
         headers += _stack(error, headers)
     return headers
@@ -264,22 +242,35 @@ def _place(delivery: Delivery, failure: Failure, identity: str) -> list[Header]:
     again = delivery if isinstance(delivery, Replayed) else None
     stream, position = again.origin if again else (delivery.stream, delivery.position)
     first_failed = again.first_failed if again else failure.first_failed or failure.at
+    common, handled = _common(
+        failure.reason, failure.service, delivery.topic, stream, failure.handler
+    )
     headers: list[Header] = [
         (f"{PREFIX}id", _legible(identity, MAX_NAME)),
-        _told("reason", failure.reason, MAX_NAME),
-        _told("group", failure.service, MAX_NAME),
-        _told("destination", delivery.topic, MAX_ORIGIN),
-        _told("partition", stream, MAX_NAME),
+        *common,
         (f"{PREFIX}offset", b"%d" % position),
         (f"{PREFIX}attempts", b"%d" % failure.attempts),
         (f"{PREFIX}first-failure", rfc3339(first_failed).encode()),
         (f"{PREFIX}time", rfc3339(failure.at).encode()),
+        *handled,
     ]
-    if failure.handler is not None:
-        headers.append(_told("handler", failure.handler, MAX_NAME))
     if again is not None:
         headers.append((f"{PREFIX}replays", b"%d" % again.generation))
     return headers
+
+
+@lru_cache(maxsize=256)
+def _common(
+    reason: Reason, service: str, topic: str, stream: str, handler: str | None
+) -> tuple[Sequence[Header], Sequence[Header]]:
+    """Make the headers that most letters of a handler have in common."""
+    common = (
+        _told("reason", reason, MAX_NAME),
+        _told("group", service, MAX_NAME),
+        _told("destination", topic, MAX_ORIGIN),
+        _told("partition", stream, MAX_NAME),
+    )
+    return common, () if handler is None else (_told("handler", handler, MAX_NAME),)
 
 
 @lru_cache(maxsize=256)
@@ -319,14 +310,6 @@ def _originals(
     else:
         kept.append((TRACEPARENT, traceparent.encode()))
     return kept, [(f"{PREFIX}{TRACEPARENT}", before)]
-
-
-def _without_own(headers: Iterable[Header]) -> Iterable[Header]:
-    return (header for header in headers if not header[0].startswith(PREFIX))
-
-
-def _digest(parts: Iterable[bytes]) -> str:
-    return sha256(b"".join([b"%d:%b" % (len(part), part) for part in parts])).hexdigest()[:32]
 
 
 def _legible(text: str, limit: int) -> bytes:

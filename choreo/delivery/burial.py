@@ -34,6 +34,7 @@ REASONS: tuple[tuple[type[Exception], Reason], ...] = (
     (HandlerTimeout, Reason.TIMEOUT),
 )
 """Why an event is given up after these errors, the narrower class first."""
+NAMED = tuple(kind for kind, _ in REASONS)
 
 
 class Burial:
@@ -138,7 +139,6 @@ class Burial:
 
 def reason_for(error: BaseException, attempts: int) -> Reason:
     """Name why an event is given up after *error* on its last attempt."""
-    for kind, reason in REASONS:
-        if isinstance(error, kind):
-            return reason
+    if isinstance(error, NAMED):
+        return next(reason for kind, reason in REASONS if isinstance(error, kind))
     return Reason.RETRIES_EXHAUSTED if attempts > 1 else Reason.HANDLER_ERROR

@@ -5,10 +5,11 @@ from hashlib import sha256
 
 from choreo.broker import Capabilities
 from choreo.cloudevents import EnvelopeWriter
-from choreo.dead_letter import PREFIX, again_by, original
+from choreo.dead_letter import original
 from choreo.desk.case import Case
 from choreo.envelope import Envelope
 from choreo.ids import derived
+from choreo.letter_id import PREFIX, again_by
 from choreo.message import Message
 from choreo.packing import BODY, EMPTY, HEADERS, stand_in
 

@@ -1,6 +1,7 @@
 """A letter that is too large with what a replay adds: the same one, packed as small as it goes."""
 
-from choreo.dead_letter import PREFIX, original
+from choreo.dead_letter import original
+from choreo.letter_id import PREFIX
 from choreo.message import Message
 from choreo.packing import BODY, EMPTY, HEADERS, STAND_IN, pack_body, pack_headers
 

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from choreo.broker import Binding, Capabilities
 from choreo.dead_letter import (
     MAX_TOTAL,
-    PREFIX,
+    SHORT_ERROR,
     Failure,
     bury,
     dead_letter_filter,
@@ -20,8 +20,10 @@ from choreo.dead_letter import (
     read_dead_letter,
 )
 from choreo.errors import DecodeError, Reject
+from choreo.letter_id import PREFIX
 from choreo.message import Delivery, Header, Message
 from choreo.reason import Reason
+from choreo.replay import Replayed
 
 KAFKA = Capabilities(
     binding=Binding.KAFKA, system="kafka", keys=True, durable=True, resumes=True, groups=True,
@@ -105,13 +107,30 @@ def test_a_hundred_burials_do_not_make_a_letter_grow_d4() -> None:
     assert len(own(letter)) == len(letter.headers) - 2
 
 
-def test_our_own_headers_are_capped_whatever_the_names_and_the_error() -> None:
-    source = Delivery("t" * 65_000, b"", None, (), stream="s" * 70_000, position=1)
+@pytest.mark.parametrize("error", ["ü" * 70_000, "\U0001f600" * SHORT_ERROR])
+def test_our_own_headers_are_capped_whatever_the_names_and_the_error(error: str) -> None:
+    kind = type("E" * 70_000, (Exception,), {})
+    source = Replayed(
+        topic="t" * 65_000,
+        body=b"",
+        headers=[("traceparent", SPAN.encode())],
+        letter="l" * 70_000,
+        handler="ü" * 70_000,
+        generation=2**31 - 1,
+        forced=False,
+        first_failed=AT,
+        origin=("s" * 70_000, 2**63),
+    )
     long = Failure(
-        reason=Reason.REJECTED, service="b", at=AT, handler="ü" * 70_000, error=Reject("ü" * 70_000)
+        reason=Reason.UNDECLARED_EMIT,
+        service="b" * 70_000,
+        at=AT,
+        handler="ü" * 70_000,
+        attempts=2**63,
+        error=kind(error),
     )
 
-    letter = bury(source, long, KAFKA)
+    letter = bury(source, long, KAFKA, traceparent=SPAN)
 
     assert size(letter) <= MAX_TOTAL
     assert read_dead_letter(letter) is not None

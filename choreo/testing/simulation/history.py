@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, fields
 from hashlib import blake2b, sha256
 from typing import Literal, TypedDict, cast
 
-from choreo.dead_letter import PREFIX, is_dead_letter_topic, original
+from choreo.dead_letter import is_dead_letter_topic, original
 from choreo.errors import DecodeError
+from choreo.letter_id import PREFIX
 from choreo.message import Message
 
 Kind = Literal[
