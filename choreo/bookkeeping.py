@@ -130,9 +130,7 @@ class Bookkeeping:
                 outbox, publisher.pass_on, environment, settings, stamp=outgoing.stamp
             )
             clock = self._environment.clock
-            self._books = DurableBooks(
-                self._ledger, self._inbox, outgoing, self._leases, clock, self._wake
-            )
+            self._books = DurableBooks(self._ledger, self._inbox, self._leases, clock, self._wake)
         return self._books
 
     @property

@@ -15,7 +15,7 @@ from choreo.dead_letter import error_text
 from choreo.delivery.books import Books, id_conflict
 from choreo.delivery.burial import reason_for
 from choreo.delivery.guard import Guard
-from choreo.delivery.inbox import Inbox, replay_of
+from choreo.delivery.inbox import Inbox, name_of, replay_of
 from choreo.delivery.job import Handler, Job, Outcome, Received
 from choreo.delivery.journal import Journal
 from choreo.delivery.limits import Limits
@@ -137,9 +137,13 @@ class Attempts:
     async def _run(self, job: Job, handler: Handler, slot: Slot) -> Outcome | None:
         outage = self.outages.get(handler.index) if self.outages else None
         key = key_of(job, handler)
-        if finished(self._inbox, key, job.received):
+        # Nearly all are neither finished nor another's, which one look tells.
+        begun = job.received.rare is None and self._inbox.begins(name_of(key), job)
+        if not begun and finished(self._inbox, key, job.received):
             return self._duplicate(job, key)
-        if not self._inbox.claim(key, job) or (outage is not None and self._holds(job, outage)):
+        if not (begun or self._inbox.claim(key, job)) or (
+            outage is not None and self._holds(job, outage)
+        ):
             return None
         job.attempt += 1
         run = job.run = job.run + 1
@@ -168,7 +172,7 @@ class Attempts:
             return Outcome.DUPLICATE
         envelope = job.received.envelope
         assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
-        if self._inbox.fingerprint(key) == self._books.fingerprint(envelope):
+        if self._inbox.fingerprint(key) == self._books.fingerprint(job):
             return Outcome.DUPLICATE
         job.reason = Reason.ID_CONFLICT
         job.error = id_conflict(envelope)

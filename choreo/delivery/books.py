@@ -28,7 +28,7 @@ class Books(Protocol):
         """Say whether an end must be written even if nothing was emitted."""
         ...
 
-    def fingerprint(self, envelope: Envelope, /) -> Hashable:
+    def fingerprint(self, job: Job, /) -> Hashable:
         """Make what two payloads under one id are told apart by (I10)."""
         ...
 
@@ -111,8 +111,10 @@ class PassingBooks:
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
 
-    def fingerprint(self, envelope: Envelope, /) -> Hashable:
+    def fingerprint(self, job: Job, /) -> Hashable:
         """Hash the payload, well enough for one process's life."""
+        envelope = job.received.envelope
+        assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
         return brief_fingerprint(envelope.data)
 
     async def recall(self, jobs: Sequence[Job], /) -> None:

@@ -10,7 +10,7 @@ whose claim is then a duplicate (O12).
 """
 
 import logging
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from hashlib import blake2b
@@ -21,12 +21,10 @@ from choreo.delivery.books import id_conflict
 from choreo.delivery.inbox import Inbox, replay_of
 from choreo.delivery.job import Job, Outcome
 from choreo.delivery.leases import Leases
-from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.publisher import Told
 from choreo.delivery.tracing import Outbound, followed
-from choreo.envelope import Envelope
 from choreo.errors import Overtaken, StoreError
-from choreo.failpoints import reached
+from choreo.failpoints import armed, reached
 from choreo.reason import Reason
 from choreo.store.lot import Ticket
 from choreo.store.port import Attempt, Claim, Effect, End, Key, Known, Ledger, State, Verdict
@@ -49,7 +47,6 @@ class DurableBooks:
         self,
         ledger: Ledger[Any],
         inbox: Inbox[Job],
-        outgoing: Outgoing,
         leases: Leases,
         clock: Clock,
         relay: Callable[[], None],
@@ -57,14 +54,19 @@ class DurableBooks:
         """Call *relay* whenever something is, or may be, in the outbox."""
         self._ledger = ledger
         self._inbox = inbox
-        self._outgoing = outgoing
         self._leases = leases
         self._clock = clock
         self._relay = relay
 
-    def fingerprint(self, envelope: Envelope, /) -> Hashable:
+    def fingerprint(self, job: Job, /) -> bytes:
         """Hash the payload so that no other is found for it (BLAKE2b, RFC 7693)."""
-        return _fingerprint(envelope)
+        found = job.fingerprint
+        if found is None:
+            envelope = job.received.envelope
+            assert envelope is not None  # noqa: S101 -- only sorted events reach a handler
+            data = NO_DATA if envelope.data is None else envelope.data
+            found = job.fingerprint = blake2b(data, digest_size=FINGERPRINT).digest()
+        return found
 
     async def recall(self, jobs: Sequence[Job], /) -> None:
         """Look up in one query what earlier processes, or others, know of *jobs*."""
@@ -72,7 +74,8 @@ class DurableBooks:
         unknown = [
             key
             for key, job in wanted.items()
-            if job.received.generation or not self._inbox.finished(key)
+            if (job.received.rare is not None and job.received.generation)
+            or not self._inbox.finished(key)
         ]
         if not unknown:
             return
@@ -115,12 +118,9 @@ class DurableBooks:
         """Make the wish to handle a job, now."""
         key, received = key_of(job), job.received
         assert key is not None  # noqa: S101 -- only sorted events reach a handler
-        assert received.envelope is not None  # noqa: S101 -- as above
+        purpose = None if job.rare is None else job.purpose
         claim = Claim(
-            key=key,
-            fingerprint=_fingerprint(received.envelope),
-            at=self._clock.now(),
-            purpose=job.purpose,
+            key=key, fingerprint=self.fingerprint(job), at=self._clock.now(), purpose=purpose
         )
         if received.rare is not None:
             claim.generation, claim.forced = received.generation, received.forced
@@ -134,7 +134,8 @@ class DurableBooks:
         """Write the job's end in its own transaction."""
         if effect.verdict is not Verdict.WRITTEN:
             return self._judge(job, effect.verdict)
-        reached("ending")
+        if armed:
+            reached("ending")
         return self._judge(job, await effect.complete(self._end(job, claim)))
 
     def hand_over(self, job: Job, told: Told[Job], /) -> bool:  # noqa: ARG002 -- as the port has it
@@ -161,7 +162,8 @@ class DurableBooks:
 
     def committed(self, job: Job, /) -> None:
         """Have what the job wrote published soon."""
-        reached("committed")
+        if armed:
+            reached("committed")
         if job.outbound:
             self._relay()
 
@@ -223,10 +225,9 @@ class DurableBooks:
 
     def _end(self, job: Job, claim: Claim) -> End:
         lease = None if job.rare is None else job.lease
-        emitted = self._outgoing.emissions(job.emitted, job.outbound)
         return End(
             claim=claim,
-            emitted=emitted,
+            emitted=job.emitted,
             advance=_step(job),
             fence=None if lease is None else lease.fence,
             parked=_ticket(job),
@@ -251,8 +252,3 @@ def _step(job: Job) -> Advance | None:
 
 def _ticket(job: Job) -> Ticket | None:
     return None if job.parked is None else job.parked.ticket
-
-
-def _fingerprint(envelope: Envelope) -> bytes:
-    data = envelope.data
-    return blake2b(NO_DATA if data is None else data, digest_size=FINGERPRINT).digest()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from choreo.delivery.attempts import Records, key_of
 from choreo.delivery.books import brief_fingerprint
 from choreo.delivery.custody import Custody
-from choreo.delivery.inbox import replay_of
+from choreo.delivery.inbox import name_of, replay_of
 from choreo.delivery.job import Job, Outcome
 from choreo.delivery.journal import Journals
 from choreo.delivery.lanes import Lanes
@@ -99,13 +99,16 @@ class Endings:
 
     def _close(self, job: Job, key: Key, outcome: Outcome) -> None:
         received, inbox = job.received, self._inbox
+        if outcome is HANDLED and received.rare is None:
+            for waiter in inbox.ends(name_of(key), job, self._books.fingerprint(job)):
+                self._ready_again(waiter)
+            return
         # A replay that is a duplicate may be one of a replay that failed: nothing is done by that.
         told = outcome is HANDLED or outcome is FILTERED
         told = told or (outcome is DUPLICATE and not received.generation)
         begun = outcome is HANDLED and not received.forced  # only what is not finished is begun
         if told and (begun or not inbox.finished(key)):
-            assert received.envelope is not None  # noqa: S101 -- only sorted events reach a handler
-            inbox.remember(key, self._books.fingerprint(received.envelope))
+            inbox.remember(key, self._books.fingerprint(job))
         if received.forced and outcome is Outcome.DEAD_LETTERED:
             inbox.forget(key)  # it was done, and is not: a replay of its letter is handled
         if received.generation and outcome not in UNENDED:

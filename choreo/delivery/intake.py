@@ -130,7 +130,8 @@ class Intake:
             job.attempt = job.run = 0
             job.done = False
             job.emitted = job.outbound = ()
-            job.reason = job.key = job.order = job.line = job.parked = job.ending = job.rare = None
+            job.reason = job.key = job.order = job.line = job.parked = None
+            job.ending = job.fingerprint = job.rare = None
             jobs.append(job)
         return jobs
 

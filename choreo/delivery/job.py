@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
-from choreo.context import Context, Emitted, Site
+from choreo.context import Context, Site
 from choreo.delivery.numbering import Number, Numbered
 from choreo.delivery.quarantine import Party
 from choreo.envelope import Envelope
@@ -20,6 +20,7 @@ from choreo.reason import Reason
 from choreo.replay import Behind
 from choreo.retry import Retry
 from choreo.store.lot import Line, Ticket
+from choreo.store.outbox import Emission
 from choreo.store.port import Key, Lease
 
 T = TypeVar("T")
@@ -140,6 +141,7 @@ class Job:
         "done",
         "emitted",
         "ending",
+        "fingerprint",
         "handler",
         "key",
         "lane",
@@ -183,8 +185,8 @@ class Job:
         self.attempt = self.run = 0
         self.done = False
         """The handler succeeded; what it emitted is to be published, or written with its end."""
-        self.emitted: Sequence[Emitted] = ()
-        """All that the handler emitted, once it succeeded."""
+        self.emitted: Sequence[Emission] = ()
+        """All that the handler emitted, once it succeeded, as an outbox keeps it, if one does."""
         self.outbound: Sequence[Message] = ()
         """The same as messages, in the same order."""
         self.reason: Reason | None = None
@@ -197,6 +199,8 @@ class Job:
         """Where in the lot it would wait, once somebody has asked."""
         self.parked: Drained | None = None
         """Where it was parked, if it comes from there."""
+        self.fingerprint: bytes | None = None
+        """Of its payload, once a store has asked."""
         self.ending: Outcome | None = None
         """How it ended, while that is not written yet."""
         self.rare: dict[str, Any] | None = None
@@ -242,6 +246,11 @@ class Followed(Protocol):
         ...
 
 
+Keep = Callable[[Context, object], tuple[Sequence[Emission], Sequence[Message]]]
+"""Takes what an attempt returned and emitted, and writes it: for the outbox, and as messages.
+
+Without an outbox the first is empty, unless somebody watches."""
+
 Answer = Callable[[Envelope, object], Message | None]
 """Writes what a handler returned because of an event; None for what takes the long way."""
 
@@ -257,7 +266,7 @@ class Brief:
     read: Callable[[Envelope], Event | None]
     """Decode and filter; None for what the handler does not want."""
     invoke: Callable[[Event, Context], Awaitable[object]]
-    gather: Callable[[Context, object], Sequence[Message]]
+    keep: Keep
     """Take what the attempt returned and emitted, and write it."""
     site: Site
     """What the attempt's context is told."""

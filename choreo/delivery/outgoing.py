@@ -50,6 +50,8 @@ class _Route:
     retain: bool
     key: str | None
     """The field that keeps such events in order, if one does."""
+    numbered: bool
+    """Whether the outbox numbers such events."""
     stencil: Stencil | None = None
     """Writes most of such events, once one has been written the long way."""
 
@@ -131,11 +133,39 @@ class Outgoing:
 
         It gives None for all that is not such an event of a kind that was written before.
         """
-        emits, routes, derive = plan.emits, self._routes, deriver(self.source, plan.id)
-        now, text = self._clock.now, self._stamps.text
+        identify, now, text = self._identifier(plan), self._clock.now, self._stamps.text
         short, lineage = self._short, self._lineage
 
-        def answer(cause: Envelope, result: object) -> Message | None:
+        def answer(cause: Envelope, result: Any) -> Message | None:  # noqa: ANN401 -- whatever a handler returned
+            identity = identify(cause, result)
+            if identity is None:
+                return None
+            return short(result, identity, text(now()), lineage(cause))
+
+        return answer
+
+    def lodger(self, plan: Plan) -> Callable[[Envelope, object], Emission | None]:
+        """Compose what writes the same for an outbox, as ``emissions`` does."""
+        identify, now, text = self._identifier(plan), self._clock.now, self._stamps.text
+        short, lineage, place = self._short, self._lineage, self._emission
+
+        def lodge(cause: Envelope, result: Any) -> Emission | None:  # noqa: ANN401 -- whatever a handler returned
+            identity = identify(cause, result)
+            if identity is None:
+                return None
+            message = short(result, identity, text(now()), lineage(cause))
+            return None if message is None else place(message, identity, result, None)
+
+        return lodge
+
+    def _identifier(self, plan: Plan) -> Callable[[Envelope, object], str | None]:
+        """Compose what derives the id of the one event that *plan*'s handler returned.
+
+        It gives None for all that is not such an event of a kind that was written before.
+        """
+        emits, routes, derive = plan.emits, self._routes, deriver(self.source, plan.id)
+
+        def identify(cause: Envelope, result: object) -> str | None:
             if not isinstance(result, Event) or type(result) not in emits:
                 return None
             route = routes.get(type(result))
@@ -143,27 +173,27 @@ class Outgoing:
                 return None
             if cause.traceparent is not None or cause.baggage is not None:
                 return None
-            identity = derive(cause.source, cause.id)
-            return short(result, identity, text(now()), lineage(cause))
+            return derive(cause.source, cause.id)
 
-        return answer
+        return identify
 
     def emissions(
         self, emitted: Sequence[Emitted], messages: Sequence[Message]
     ) -> Sequence[Emission]:
         """Give *messages*, written of *emitted*, what an outbox must know of them."""
         return [
-            self._emission(one, message) for one, message in zip(emitted, messages, strict=True)
+            self._emission(message, *one) for one, message in zip(emitted, messages, strict=True)
         ]
 
-    def _emission(self, emitted: Emitted, message: Message) -> Emission:
-        identity, event, delay = emitted
-        declared = self._route(type(event)).declared
-        key = None if declared.key is None else _text(event, declared.key)
+    def _emission(
+        self, message: Message, identity: str, event: Event, delay: timedelta | None
+    ) -> Emission:
+        route = self._routes[type(event)]
+        key = None if route.key is None else _text(event, route.key)
         # Without a key there is no order to keep, but for a topic that itself has one.
         apart = key or (None if self._topic_levels else identity)
         lane = message.topic if apart is None else f"{message.topic} {apart}"
-        stream = _stream(declared, key) if declared.numbered else None
+        stream = _stream(route.declared, key) if route.numbered else None
         return Emission(message=message, identity=identity, lane=lane, stream=stream, delay=delay)
 
     def stamp(self, message: Message, number: int, epoch: int, /) -> Message:
@@ -277,7 +307,9 @@ class Outgoing:
             fixed = None if self._topic_levels and declared.topic.fields else self._fixed(declared)
             retain = declared.retain and self._retained
             encode = self._codec.encoder(event)
-            route = _Route(declared, declared.type, encode, fixed, retain, declared.key)
+            route = _Route(
+                declared, declared.type, encode, fixed, retain, declared.key, declared.numbered
+            )
             self._routes[event] = route
         return route
 

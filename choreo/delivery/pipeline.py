@@ -14,7 +14,7 @@ from choreo.context import Context, Site, current
 from choreo.delivery.books import Books
 from choreo.delivery.calling import alone, invoker
 from choreo.delivery.emitting import collect, emitter, too_late
-from choreo.delivery.job import Brief, Composed, Job, Outcome, Process, nothing
+from choreo.delivery.job import Brief, Composed, Job, Keep, Outcome, Process, nothing
 from choreo.delivery.outgoing import Outgoing
 from choreo.delivery.tracing import Tracer
 from choreo.envelope import Envelope
@@ -23,15 +23,13 @@ from choreo.failpoints import armed, reached
 from choreo.message import Message
 from choreo.middleware import Middleware
 from choreo.plan import Plan
+from choreo.store.outbox import Emission
 from choreo.store.port import Verdict
 
 Decode = Callable[[Envelope], Event]
 
 Read = Callable[[Envelope], Event | None]
 """Decodes; None for an event that the handler does not want."""
-
-Gather = Callable[[Context, object], Sequence[Message]]
-"""Takes what an attempt returned and emitted, and writes it."""
 
 Prepare = Callable[[Job], Event | None]
 """Decodes; None for an event that the handler does not want."""
@@ -71,10 +69,11 @@ def compose(
     outgoing, kept = parts.outgoing, parts.books.durable
     emit = emitter(plan, parts.service, outgoing.source, kept=kept)
     site, watched = Site(parts.service, plan.id, emit), parts.tracer is not None
+    lodge = outgoing.lodger(plan) if kept and not watched else nothing
     brief = Brief(
         read=read,
         invoke=invoker(plan, provided, parts.middlewares, parts.threads),
-        gather=_gatherer(outgoing),
+        keep=_keeper(outgoing, lodge, kept=kept),
         answer=nothing if kept or watched else outgoing.answerer(plan),
         site=site,
         ended=replace(site, emit=too_late),
@@ -115,7 +114,8 @@ def _transacted(prepare: Prepare, attempt: Attempt, books: Books) -> Process:
         claim = books.claim(job)
         async with books.effect(claim) as effect:
             if effect.verdict is Verdict.WRITTEN:
-                reached("claimed")
+                if armed:
+                    reached("claimed")
                 await attempt(job, event, effect.transaction)
                 if job.run != run:  # abandoned: what it wrote is rolled back
                     return None
@@ -170,7 +170,7 @@ def _preparer(plan: Plan, read: Read) -> Prepare:
 
 def _attempter(prepare: Prepare, brief: Brief) -> Attempt:
     """Compose what calls the handler once and keeps what it emitted, unless it was abandoned."""
-    invoke, gather, trace = brief.invoke, brief.gather, brief.follow
+    invoke, keep, trace = brief.invoke, brief.keep, brief.follow
     site, ended = brief.site, brief.ended
     enter, leave = current.set, current.reset
 
@@ -185,14 +185,15 @@ def _attempter(prepare: Prepare, brief: Brief) -> Attempt:
         context = Context(envelope, received.delivery, job.attempt, site, None, transaction)
         token = enter(context)
         following = trace(job) if trace is not None else None
+        emitted: Sequence[Emission] = ()
         outbound: Sequence[Message] = ()
         try:
             if armed:
                 reached("handling")
             result = await invoke(event, context)
-            kept = context._emitted  # noqa: SLF001 -- the pipeline owns the context it made
-            if result is not None or kept or armed:
-                outbound = gather(context, result)
+            # The pipeline owns the context that it made.
+            if result is not None or context._emitted or armed:  # noqa: SLF001
+                emitted, outbound = keep(context, result)
         finally:
             leave(token)
             context.site = ended
@@ -201,21 +202,33 @@ def _attempter(prepare: Prepare, brief: Brief) -> Attempt:
         if job.run == run:
             job.done = True
             if outbound:
-                job.emitted, job.outbound = context.emitted, outbound
+                job.emitted, job.outbound = emitted, outbound
         return None
 
     return attempt
 
 
-def _gatherer(outgoing: Outgoing) -> Gather:
-    """Compose what takes what a handler returned for emitted, and writes all that it emitted."""
+def _keeper(
+    outgoing: Outgoing, lodge: Callable[[Envelope, object], Emission | None], *, kept: bool
+) -> Keep:
+    """Compose what takes all that a handler returned and emitted, and writes it.
 
-    def gather(context: Context, result: object) -> Sequence[Message]:
+    *lodge* writes most of what is *kept* in an outbox.
+    """
+
+    def keep(context: Context, result: object) -> tuple[Sequence[Emission], Sequence[Message]]:
+        emission = None if context._emitted else lodge(context.envelope, result)  # noqa: SLF001 -- as above
+        if emission is not None:
+            if armed:
+                reached("handled")
+            return (emission,), (emission.message,)
         if result is not None:
             collect(context, result)
         emitted = context.emitted
         outbound = outgoing.caused(emitted, context.envelope) if emitted else ()
-        reached("handled")
-        return outbound
+        emissions = outgoing.emissions(emitted, outbound) if kept or armed else ()
+        if armed:
+            reached("handled")
+        return emissions, outbound
 
-    return gather
+    return keep

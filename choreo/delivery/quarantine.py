@@ -12,7 +12,6 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -23,38 +22,42 @@ SIZE = 16
 NAMES = 1024
 """Topics and names of headers that are kept framed, of those that are no longer than usual."""
 USUAL = 256
-LENGTHS = {length: b"%d:" % length for length in range(USUAL)}
+LENGTHS = tuple(b"%d:" % length for length in range(USUAL))
 """What stands before a value of each length."""
 PROC = Path("/proc")
 
 
 def fingerprint(message: Message) -> bytes:
     """Hash all of *message* that every broker hands over unchanged (BLAKE2b, RFC 7693)."""
-    parts = [_named(message.topic), *_framed(message.key), *_framed(message.body)]
+    named = _named
+    parts = [named[message.topic], *_framed(message.key), *_framed(message.body)]
     for name, value in message.headers:
         # Most are short, and their length is not written anew.
-        if value is not None and (length := LENGTHS.get(len(value))) is not None:
-            parts += (_named(name), length, value)
+        if value is not None and (length := len(value)) < USUAL:
+            parts += (named[name], LENGTHS[length], value)
         else:
-            parts += (_named(name), *_framed(value))
+            parts += (named[name], *_framed(value))
     return blake2b(b"".join(parts), digest_size=SIZE).digest()
-
-
-def _named(name: str) -> bytes:
-    """Frame a topic, or the name of a header: they are few, and short, unless made up."""
-    return _usual(name) if len(name) <= USUAL else _whole(name)
-
-
-def _whole(name: str) -> bytes:
-    return b"".join(_framed(name.encode("utf-8", "surrogatepass")))
-
-
-_usual = lru_cache(NAMES)(_whole)
 
 
 def _framed(part: bytes | None) -> tuple[bytes, bytes]:
     """Write the length before *part*, so that no two messages are the same text."""
     return (b"-", b"") if part is None else (b"%d:" % len(part), part)
+
+
+class _Names(dict[str, bytes]):
+    """Topics and names of headers, framed: they are few, and short, unless made up."""
+
+    def __missing__(self, name: str) -> bytes:
+        framed = b"".join(_framed(name.encode("utf-8", "surrogatepass")))
+        if len(name) <= USUAL:
+            if len(self) >= NAMES:
+                self.clear()
+            self[name] = framed
+        return framed
+
+
+_named = _Names()
 
 
 def incarnation(identity: str) -> Incarnation:

@@ -108,6 +108,8 @@ class Relay:
         self._tenure = Tenure(outbox, environment, self._settings.lease, self.wake, elapsed)
         self._awake = asyncio.Event()
         self._stirred = asyncio.Event()
+        self._roused = False
+        """Both are set, and neither was cleared since."""
         self._stopping = asyncio.Event()
         self._flushes: list[asyncio.Future[None]] = []
         self._rest = Rest(environment.clock, self._settings.batch)
@@ -154,12 +156,15 @@ class Relay:
 
     def wake(self) -> None:
         """Say that rows were committed; from any thread, harmless at any time."""
+        if self._roused:  # and not looked since
+            return
         if self._loop is None or get_ident() == self._thread:
             self._rouse()
         elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._rouse)
 
     def _rouse(self) -> None:
+        self._roused = True
         self._awake.set()
         self._stirred.set()
 
@@ -186,6 +191,7 @@ class Relay:
 
     async def _pump(self) -> None:
         while not self._stopping.is_set():
+            self._roused = False
             self._awake.clear()
             asked = list(self._flushes)
             try:
@@ -303,6 +309,7 @@ class Relay:
 
     async def _observe(self) -> None:
         while True:
+            self._roused = False
             self._stirred.clear()
             try:
                 self._backlog = await self._outbox.backlog(self._tenure.life.holder)

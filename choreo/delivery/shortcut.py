@@ -22,9 +22,10 @@ from choreo.envelope import Envelope
 from choreo.event import Event
 from choreo.failpoints import armed, reached
 from choreo.message import Delivery, Message
+from choreo.store.outbox import Emission
 
 FILTERED = Outcome.FILTERED
-NOTHING: Sequence[Message] = ()
+NOTHING: Sequence[Any] = ()
 enter, leave = current.set, current.reset
 
 Way = Callable[[Job, Slot], Coroutine[Any, Any, None]]
@@ -98,7 +99,8 @@ class Shortcut:
         envelope: Envelope,
     ) -> None:
         """Make the attempt of a handler that asks for nothing but the event."""
-        read, context, outbound = brief.read, None, NOTHING
+        read = brief.read
+        emitted = outbound = NOTHING
         try:
             event = read(envelope)
             if event is not None:
@@ -112,8 +114,7 @@ class Shortcut:
                         if answer is not None:
                             outbound = (answer,)
                         else:
-                            context = job.told()
-                            outbound = brief.gather(context, result)
+                            emitted, outbound = brief.keep(job.told(), result)
                 finally:
                     leave(token)
         except BaseException as error:  # the attempt: whatever a handler raises is its result
@@ -122,24 +123,28 @@ class Shortcut:
             await self._failed(job, slot, error)
             return
         if outbound or self._outages or event is None or job.run != 1:
-            if context is None and self._hands_over(job, slot, outbound):
+            if self._hands_over(job, slot, emitted, outbound):
                 return
-            await self._otherwise(job, slot, context, outbound, FILTERED if event is None else None)
+            outcome = FILTERED if event is None else None
+            await self._otherwise(job, slot, emitted, outbound, outcome)
         else:
             self._endings.end_plain(job, envelope)
 
-    def _hands_over(self, job: Job, slot: Slot, outbound: Sequence[Message]) -> bool:
+    def _hands_over(
+        self, job: Job, slot: Slot, emitted: Sequence[Emission], outbound: Sequence[Message]
+    ) -> bool:
         """Have an answer published, if that is all there is to do; False if it is not."""
         if not outbound or self._outages or job.run != 1:
             return False
         slot.deadline = None
-        job.done, job.outbound = True, outbound
+        job.done, job.emitted, job.outbound = True, emitted, outbound
         return self._offer(job, slot)
 
     async def _attempt(self, job: Job, slot: Slot, brief: Brief, envelope: Envelope) -> None:
         """Make the attempt of any other handler."""
         # Bound to names first, as CPython 3.11 looks up callable attributes the slow way.
-        read, invoke, follow, outbound = brief.read, brief.invoke, brief.follow, NOTHING
+        read, invoke, follow = brief.read, brief.invoke, brief.follow
+        emitted = outbound = NOTHING
         context: Context[Any] = Context(envelope, job.received.delivery, 1, brief.site)
         try:
             event = read(envelope)
@@ -152,7 +157,7 @@ class Shortcut:
                     result = await invoke(event, context)
                     # Its maker may look: most have emitted nothing.
                     if result is not None or context._emitted or armed:  # noqa: SLF001
-                        outbound = brief.gather(context, result)
+                        emitted, outbound = brief.keep(context, result)
                 finally:
                     leave(token)
                     context.site = brief.ended
@@ -164,7 +169,8 @@ class Shortcut:
             await self._failed(job, slot, error)
             return
         if outbound or self._outages or event is None or job.run != 1:
-            await self._otherwise(job, slot, context, outbound, FILTERED if event is None else None)
+            outcome = FILTERED if event is None else None
+            await self._otherwise(job, slot, emitted, outbound, outcome)
         else:
             self._endings.end_plain(job, envelope)
 
@@ -172,7 +178,7 @@ class Shortcut:
         self,
         job: Job,
         slot: Slot,
-        context: Context[Any] | None,
+        emitted: Sequence[Emission],
         outbound: Sequence[Message],
         outcome: Outcome | None,
     ) -> None:
@@ -188,9 +194,7 @@ class Shortcut:
         if outcome is None and not outbound:
             outcome = Outcome.HANDLED
         elif outcome is None:
-            job.done, job.outbound = True, outbound
-            if context is not None:
-                job.emitted = context.emitted
+            job.done, job.emitted, job.outbound = True, emitted, outbound
         await self._onward(job, slot, outcome)
 
     def _rests(self, handler: Handler) -> bool:

@@ -237,7 +237,7 @@ class Worker:
             (
                 job.order is not None
                 or job.ending is not None
-                or job.received.behind is not None
+                or (job.received.rare is not None and job.received.behind is not None)
                 or (turns.lines and (job.line is None or job.line in turns.lines))
             )
             and not turns.free(job)

@@ -48,10 +48,10 @@ SOURCE = "urn:choreo:answers"
 CAUSE = Envelope("1", "urn:choreo:shop", "Ordered.v1", b"{}", key="guest-1", hops=2)
 
 
-def outgoing() -> Outgoing:
-    """Make one that has not written anything yet."""
+def outgoing(*, levels: bool = False) -> Outgoing:
+    """Make one that has not written anything yet, for topics with *levels* or without."""
     broker = MemoryBroker("memory://answers")
-    capabilities = broker.capabilities
+    capabilities = replace(broker.capabilities, topic_levels=levels)
     return Outgoing(
         source=SOURCE,
         writer=EnvelopeWriter(capabilities.binding),
@@ -99,18 +99,42 @@ def test_an_answer_is_what_is_written_of_an_event_that_was_emitted(
         assert written == long_way(outgoing(), cause, event)
 
 
+@settings(max_examples=300)
+@given(causes(), MAYBE, st.booleans(), st.booleans())
+def test_an_outbox_is_told_of_an_answer_what_it_is_told_of_an_event_that_was_emitted(
+    cause: Envelope, guest: str | None, known: bool, levels: bool
+) -> None:
+    """O1: the lane, above all, which keeps the order."""
+    out, event = outgoing(levels=levels), Billed(guest=guest)
+    lodge = out.lodger(PLAN)
+    if known:
+        long_way(out, CAUSE, Billed(guest="guest-1"))
+
+    lodged = lodge(cause, event)
+
+    assert known or lodged is None
+    if lodged is not None:
+        message, other = long_way(outgoing(levels=levels), cause, event), outgoing(levels=levels)
+        emitted = Emitted(derived(SOURCE, cause.source, cause.id, PLAN.id, 0), event)
+        long_way(other, cause, event)
+        (wanted,) = other.emissions([emitted], [message])
+        assert lodged == wanted
+
+
 def test_most_answers_need_no_other_way() -> None:
     out = outgoing()
     long_way(out, CAUSE, Billed(guest="guest-1"))
 
     assert out.answerer(PLAN)(CAUSE, Billed(guest="guest-2")) is not None
+    assert out.lodger(PLAN)(CAUSE, Billed(guest="guest-2")) is not None
 
 
 def test_what_is_no_single_declared_event_is_left_to_the_long_way() -> None:
     out = outgoing()
     for event in (Billed(guest="guest-1"), Unasked()):
         long_way(out, CAUSE, event)
-    answer = out.answerer(PLAN)
+    answer, lodge = out.answerer(PLAN), out.lodger(PLAN)
 
-    billed = Billed(guest="guest-2")
-    assert [answer(CAUSE, odd) for odd in (Unasked(), [billed], (), "no", 0)] == [None] * 5
+    for odd in (Unasked(), [Billed(guest="guest-2")], (), "no", 0):
+        assert answer(CAUSE, odd) is None
+        assert lodge(CAUSE, odd) is None

@@ -85,7 +85,7 @@ class Witness:
     def ended(self, job: Job, outcome: Outcome, /) -> None:
         """Tell how a handler's share ended."""
         handler = job.handler.plan.id if job.handler else ""
-        emitted = tuple(one[0] for one in job.emitted) if outcome in WELL else ()
+        emitted = tuple(one.identity for one in job.emitted) if outcome in WELL else ()
         self._tell("ended", job.received, handler, outcome.value, emitted)
 
     def settled(self, received: Received, /) -> None:
