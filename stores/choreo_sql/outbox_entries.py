@@ -58,16 +58,19 @@ def unpack_headers(text: str) -> tuple[list[Header], str]:
 
 def _pack_headers(message: Message) -> str:
     """Write headers as JSON, each byte of a value as the character of that number."""
-    pairs = [
-        (name, None if value is None else value.decode("latin-1"))
-        for name, value in message.headers
-    ]
     try:
-        written = to_json(pairs)
-    except ValueError:  # as ``_read``
-        return json.dumps(pairs)
+        written = to_json(message.headers)  # which takes bytes for UTF-8
+        if written.isascii():  # and so were they
+            return written.decode()
+    except ValueError:  # they are not; or as ``_read``
+        pass
     # Beyond ASCII everything is escaped, as not every database takes each character.
-    return written.decode() if written.isascii() else json.dumps(pairs)
+    return json.dumps(
+        [
+            (name, None if value is None else value.decode("latin-1"))
+            for name, value in message.headers
+        ]
+    )
 
 
 def _read(text: str) -> Any:  # noqa: ANN401 -- whatever somebody has written there
