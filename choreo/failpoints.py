@@ -33,7 +33,7 @@ Point = Literal[
     "handled",  # what it emitted is encoded
     # ending
     "ending",  # before anything of the end is written
-    "recorded",  # all of it is written, and nothing committed
+    "recorded",  # all of it is written, or goes with the commit, and nothing committed
     "committed",  # the relay does not know of it yet
     # failing
     "failing",  # before a failed attempt is noted

@@ -104,6 +104,12 @@ class Link(Protocol):
         """Commit; False if the database has rolled back instead."""
         ...
 
+    async def commit_with(
+        self, statement: Executable, rows: Sequence[Mapping[str, object]], /
+    ) -> bool:
+        """Execute *statement* once for each of *rows*, and commit, as ``add`` and ``commit`` do."""
+        ...
+
     async def roll_back(self) -> None:
         """Roll back, if there is anything open."""
         ...

@@ -19,6 +19,10 @@ BEGIN_SQLITE = "BEGIN IMMEDIATE"
 BEGIN_POSTGRESQL = "BEGIN ISOLATION LEVEL READ COMMITTED"
 """Whatever the server's default is: see O13."""
 SAVEPOINT = "choreo"
+COMMITTED = "COMMIT"
+"""What PostgreSQL tells of a COMMIT that was one."""
+TEXT = 256 * 1024
+"""Characters and bytes of values that are written into the text of a statement, at the most."""
 
 
 class SqliteLink(Carried):
@@ -92,6 +96,13 @@ class SqliteLink(Carried):
         await self._asked(self._thread.execute_fetchall("COMMIT"))
         return True
 
+    async def commit_with(
+        self, statement: Executable, rows: Sequence[Mapping[str, object]], /
+    ) -> bool:
+        """Do both in one turn of the driver's thread."""
+        await self.add(statement, rows)
+        return await self.commit()
+
     async def roll_back(self) -> None:
         """Roll back, if there is anything open."""
         self._thread.forget()
@@ -129,26 +140,31 @@ class PostgresLink(Carried):
         """Do both in one trip: a text of both executes what the driver has prepared.
 
         So the server neither parses nor plans it anew, as it does with a text that is no more than
-        that; only ids are written into it, and no payload.
+        that.
         """
-        written = compiled(statement, self.dialect.name)
-        prepared = await self._prepare(written.text)
-        name = prepared.get_name()
+        execution = await self._execution(statement, parameters)
         self._marked = self._fresh = False
+        tag = await self._executed(f"{BEGIN_POSTGRESQL};{execution}")
+        return int(tag.rpartition(" ")[2])
+
+    async def _execution(self, statement: Executable, parameters: Mapping[str, object]) -> str:
+        """Write down how what the driver has prepared of *statement* is executed."""
+        written = compiled(statement, self.dialect.name)
+        prepared = self._prepared.get(written.text)
+        if prepared is None:
+            prepared = await self._asked(self.driver.prepare(written.text))
+            self._prepared[written.text] = prepared
         given = ",".join(map(constant, written.given(parameters)))
+        return f"EXECUTE {prepared.get_name()}({given})"
+
+    async def _executed(self, text: str) -> str:
+        """Execute a text with what was prepared, and return the tag of its last statement."""
         try:
-            tag = await self._asked(
-                self.driver.execute(f"{BEGIN_POSTGRESQL};EXECUTE {name}({given})")
-            )
+            tag: str = await self._asked(self.driver.execute(text))
         except Exception:
             self._prepared.clear()  # a handler may have had the server forget it
             raise
-        return int(tag.rpartition(" ")[2])
-
-    async def _prepare(self, text: str) -> Any:  # noqa: ANN401 -- the driver's own
-        if text not in self._prepared:
-            self._prepared[text] = await self._asked(self.driver.prepare(text))
-        return self._prepared[text]
+        return tag
 
     async def _fetched(self, text: str, given: Sequence[object]) -> Fetched:
         rows: Fetched = await self._asked(self.driver.fetch(text, *given))
@@ -202,12 +218,30 @@ class PostgresLink(Carried):
     async def commit(self) -> bool:
         """Commit; False if the server has rolled back, as it does where a statement failed."""
         tag = await self._asked(self.driver.execute("COMMIT;"))
-        return bool(tag == "COMMIT")
+        return bool(tag == COMMITTED)
+
+    async def commit_with(
+        self, statement: Executable, rows: Sequence[Mapping[str, object]], /
+    ) -> bool:
+        """Do both in one trip, as ``begin_with`` does, unless there is much to write."""
+        if len(rows) == 1 and sum(map(_size, rows[0].values())) <= TEXT:
+            try:
+                execution = await self._execution(statement, rows[0])
+            except ValueError:
+                pass  # which the server refuses, and tells what is wrong with it
+            else:
+                return await self._executed(f"{execution};COMMIT;") == COMMITTED
+        await self.add(statement, rows)
+        return await self.commit()
 
     async def roll_back(self) -> None:
         """Roll back, if there is anything open."""
         if self.driver.is_in_transaction():
             await self._asked(self.driver.execute("ROLLBACK"))
+
+
+def _size(value: object) -> int:
+    return len(value) if isinstance(value, str | bytes) else 0
 
 
 def link(carrier: AsyncConnection) -> Link:

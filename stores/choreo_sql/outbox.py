@@ -7,7 +7,7 @@ first, too, and nobody waits in a circle.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import ReturningInsert
 
 from choreo.store.outbox import Emission
@@ -70,15 +71,35 @@ async def insert_plain(link: Link, scopes: Scopes, emissions: Sequence[Emission]
 
     On SQLite they are written before the commit, together with what is said next.
     """
-    if any(one.delay is not None or one.stream is not None for one in emissions):
+    inserting = _inserting(link, scopes, emissions)
+    if inserting is None:
         return False
+    await link.add(*inserting)
+    return True
+
+
+async def commit_with(link: Link, scopes: Scopes, emissions: Sequence[Emission]) -> bool:
+    """Keep *emissions* as ``insert`` does, and commit; False if the database has rolled back."""
+    inserting = _inserting(link, scopes, emissions) if emissions else None
+    if inserting is not None:
+        return await link.commit_with(*inserting)
+    if emissions:
+        await insert(link.own, scopes, emissions)
+    return await link.commit()
+
+
+def _inserting(
+    link: Link, scopes: Scopes, emissions: Sequence[Emission]
+) -> tuple[Executable, Sequence[Mapping[str, object]]] | None:
+    """Compose what inserts *emissions*; None if one of them wants a number or a delay."""
+    if any(one.delay is not None or one.stream is not None for one in emissions):
+        return None
     values = [(*packed(one)[: len(COLUMNS)], None, None) for one in emissions]
     if len(values) > 1 and link.dialect.name == "postgresql":
         bound = entries.bind("postgresql", values)
-        await link.add(_insert_arrays(), [{**bound, "service": scopes.service}])
-    else:  # one is cheaper in plain values
-        await link.add(_insert_each(link.dialect.name), _each(scopes.service, values))
-    return True
+        return _insert_arrays(), [{**bound, "service": scopes.service}]
+    # One is cheaper in plain values.
+    return _insert_each(link.dialect.name), _each(scopes.service, values)
 
 
 def put(connection: Connection, service: int, emissions: Sequence[Emission]) -> None:

@@ -164,9 +164,8 @@ class Run:
         async with self._connections.own():
             await self._turns.still()
             await give_up(self._link.own, self._turns.undone)
-            await self._emit(emitted)
             reached("recorded")
-            if not await self._link.commit():
+            if not await outbox.commit_with(self._link, self._scopes, emitted):
                 raise StoreError(f"{self._where}: it rolled back; it is tried again")
 
     def _lose(self, error: StoreError) -> Sequence[Member]:
