@@ -6,7 +6,7 @@ judged, and then taken in one statement.  All steps go in order of the keys, so 
 never wait for each other.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
@@ -64,6 +64,10 @@ class Answer:
     """Of the event's row, where it was taken."""
     partly: bool = False
     """It was refused, but one of its rows was inserted: the transaction must not commit."""
+
+
+NEW = Answer(verdict=Verdict.WRITTEN, fence=1)
+"""To all whose rows are new."""
 
 
 @dataclass(slots=True)
@@ -127,7 +131,7 @@ async def take(
     connection: AsyncConnection, scopes: Scopes, wishes: Sequence[Wish]
 ) -> Sequence[Answer]:
     """Take the rows of *wishes*, no two of which may want the same row; an answer for each."""
-    wants = [list(rows_of(wish, scopes)) for wish in wishes]
+    wants = [rows_of(wish, scopes) for wish in wishes]
     claimed = await _approach(connection, wants, connection.execute)
     await take_over(connection, [row for one in claimed for row in one.there])
     return [one.answer for one in claimed]
@@ -144,7 +148,7 @@ async def begin(link: Link, wants: Sequence[Sequence[Row]]) -> Sequence[Claimed]
     if made == len(rows):
         for row in rows:
             row.inserted = True
-        return [Claimed(Answer(verdict=Verdict.WRITTEN, fence=1), want) for want in wants]
+        return [Claimed(NEW, want) for want in wants]
     if len(rows) == 1:
         await _look(link.own, rows)
         return [_judged(want) for want in wants]
@@ -173,7 +177,9 @@ async def _approach(
 
 
 def _sorted(wants: Sequence[Sequence[Row]]) -> Sequence[Row]:
-    return sorted((row for want in wants for row in want), key=attrgetter("key"))
+    if len(wants) == 1 and len(wants[0]) == 1:  # as it is with each event by itself
+        return wants[0]
+    return sorted([row for want in wants for row in want], key=attrgetter("key"))
 
 
 async def take_over(connection: AsyncConnection, rows: Sequence[Row]) -> None:
@@ -191,12 +197,13 @@ async def give_up(connection: AsyncConnection, claimed: Sequence[Claimed]) -> No
         await connection.execute(delete(inbox).where(tuple_(*KEY).in_(mine)))
 
 
-def rows_of(wish: Wish, scopes: Scopes) -> Iterator[Row]:
-    """Yield the rows that a wish wants: its event's, and its idempotency key's."""
+def rows_of(wish: Wish, scopes: Scopes) -> Sequence[Row]:
+    """Return the rows that a wish wants: its event's, and its idempotency key's."""
     claim = wish.claim
-    yield Row(row_key(claim.key, scopes), wish, purpose=False)
+    event = Row(row_key(claim.key, scopes), wish, purpose=False)
     if claim.purpose is not None and (wish.state is not State.DEAD or wish.fence is not None):
-        yield Row(purpose_key(claim, scopes), wish, purpose=True)
+        return [event, Row(purpose_key(claim, scopes), wish, purpose=True)]
+    return [event]
 
 
 def row_key(key: Key, scopes: Scopes) -> RowKey:
@@ -220,10 +227,9 @@ async def bury(connection: AsyncConnection, scopes: Scopes, claim: Claim) -> Non
 
 def _inserting(dialect: str, rows: Sequence[Row]) -> tuple[Executable, Mapping[str, object]]:
     """Return what inserts *rows*, in their order, as far as they are not there."""
-    values = [row.values for row in rows]
-    if len(values) == 1:
-        return _insert_one(dialect), dict(zip(wanted.names, *values, strict=True))
-    return _insert(dialect), wanted.bind(dialect, values)
+    if len(rows) == 1:
+        return _insert_one(dialect), dict(zip(wanted.names, rows[0].values, strict=True))
+    return _insert(dialect), wanted.bind(dialect, [row.values for row in rows])
 
 
 async def _look(connection: AsyncConnection, rows: Sequence[Row]) -> None:

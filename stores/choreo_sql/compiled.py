@@ -27,8 +27,8 @@ class Compiled:
 
     def given(self, parameters: Mapping[str, object]) -> tuple[object, ...]:
         """Put *parameters* in order."""
-        every = {**self.fixed, **parameters}
-        return tuple([every[name] for name in self.names])
+        every = {**self.fixed, **parameters} if self.fixed else parameters
+        return tuple(map(every.__getitem__, self.names))
 
 
 @cache
@@ -38,7 +38,8 @@ def compiled(statement: Executable, dialect: str) -> Compiled:
     written = clause.compile(dialect=_dialect(dialect))
     fixed = written.params
     names = tuple(written.positiontup or ())
-    return Compiled(written.string, names, {name: fixed[name] for name in names})
+    known: dict[str, object] = {name: fixed[name] for name in names if fixed[name] is not None}
+    return Compiled(written.string, names, known)
 
 
 @lru_cache(TEXTS)

@@ -8,6 +8,7 @@ brings the first rows along, and has nothing to close once it has brought all.
 # The driver leaves types open:
 # pyright: reportUnknownMemberType=false
 
+import asyncio
 import re
 import sqlite3
 from collections import deque
@@ -21,12 +22,16 @@ from typing import Any, TypeVar
 import aiosqlite
 from aiosqlite.context import contextmanager
 
+from choreo_sql.reply import Reply
+
 CHANGES = re.compile(
     r"\s*(?:INSERT|UPDATE|DELETE|REPLACE)\b(?!.*\bRETURNING\b)", re.IGNORECASE | re.DOTALL
 )
 """Statements that ``executemany`` of every Python takes."""
 CHUNK = 256
 """Rows that come along with a statement; what is left is fetched when it is asked for."""
+
+CLOSED = "the connection is closed"
 
 T = TypeVar("T")
 Execute = Callable[[sqlite3.Cursor], object]
@@ -56,16 +61,35 @@ class Connection(aiosqlite.Connection):
         self._first.clear()
 
     async def _execute(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 -- as above
-        if self._first:
-            first, self._first = self._first, []
-            fn = partial(_after, self.raw, first, fn)
-        done: T = await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]  # the driver's own
-        return done
+        first, self._first = self._first, []
+        return await self._send(partial(_after, self.raw, first, partial(fn, *args, **kwargs)))
+
+    def ask(self, sql: str, given: Sequence[object] = ()) -> Reply[list[Any]]:
+        """Execute *sql* in the next turn, and bring all its rows."""
+        first, self._first = self._first, []
+        return self._send(partial(_fetched, self.raw, first, sql, given))
+
+    def _send(self, work: Callable[[], T]) -> Reply[T]:
+        """Have *work* done in the next turn."""
+        if not self._running:
+            raise ValueError(CLOSED)
+        reply: Reply[T] = Reply(loop=asyncio.get_running_loop())
+        self._tx.put_nowait((reply, work))
+        return reply
+
+    @property
+    def in_transaction(self) -> bool:
+        """Say whether there is a transaction."""
+        if self._connection is None:
+            raise ValueError(CLOSED)
+        return self._connection.in_transaction
 
     @property
     def raw(self) -> sqlite3.Connection:
         """What only the connection's own thread may use."""
-        return self._conn
+        if self._connection is None:
+            raise ValueError(CLOSED)
+        return self._connection
 
     async def turn(self, work: Callable[[], T]) -> T:
         """Do *work* in the connection's own thread."""
@@ -211,13 +235,28 @@ def connecting(file: str, patience: float) -> Callable[[], Awaitable[aiosqlite.C
     return connect
 
 
-def _after(
+def _after(connection: sqlite3.Connection, first: Sequence[Statement], work: Callable[[], T]) -> T:
+    if first:
+        _say_first(connection, first)
+    return work()
+
+
+def _fetched(
     connection: sqlite3.Connection,
     first: Sequence[Statement],
-    work: Callable[..., T],
-    *args: Any,  # noqa: ANN401 -- the driver's own
-    **kwargs: Any,  # noqa: ANN401 -- as above
-) -> T:
+    sql: str,
+    given: Sequence[object],
+) -> list[Any]:
+    if first:
+        _say_first(connection, first)
+    return connection.execute(sql, given).fetchall()
+
+
+def _say_first(connection: sqlite3.Connection, first: Sequence[Statement]) -> None:
+    if len(first) == 1:
+        ((sql, values),) = first
+        connection.execute(sql, values)
+        return
     for sql, equal in groupby(first, itemgetter(0)):
         given = [values for _, values in equal]
         # Many at once take half the time, and the driver takes only these so.
@@ -226,7 +265,6 @@ def _after(
         else:
             for values in given:
                 connection.execute(sql, values)
-    return work(*args, **kwargs)
 
 
 def _turn(

@@ -31,15 +31,18 @@ class SqlEffect:
         self._scopes = scopes
         self._link = link
         self._completed = False
+        self._own = connections.own()
+        """Bounds what is said for it, one statement after the other."""
         self.verdict = Verdict.BUSY
         self.transaction = SqlTransaction(link)
 
     async def claim(self, claim: Claim) -> None:
         """Begin, and claim; what stands against it is the verdict."""
-        rows = list(rows_of(Wish(claim=claim, state=State.DONE), self._scopes))
-        async with self._connections.own():
+        rows = rows_of(Wish(claim=claim, state=State.DONE), self._scopes)
+        async with self._own:
             (claimed,) = await begin(self._link, [rows])
-            await take_over(self._link.own, claimed.there)
+            if claimed.there:
+                await take_over(self._link.own, claimed.there)
         self.verdict = claimed.answer.verdict
 
     async def complete(self, end: End, /) -> Verdict:
@@ -47,7 +50,7 @@ class SqlEffect:
         await self.transaction.flush()
         spoke = await self.transaction.say_later()
         try:
-            async with self._connections.own():
+            async with self._own:
                 refused = await self._record(end, spoke=spoke)
         except StoreError as error:
             if code(error) == ABORTED:
@@ -66,18 +69,16 @@ class SqlEffect:
             return
         if not ours:
             raise StoreError(f"store {self._where}: the connection was lost; it is tried again")
-        if not await self._commit():
-            raise StoreError(f"store {self._where}: it rolled back; it is tried again")
-
-    async def _commit(self) -> bool:
-        """Commit; raise what a constraint that was put off until now has against it."""
         try:
-            async with self._connections.own():
-                return await self._link.commit()
+            async with self._own:
+                committed = await self._link.commit()
         except StoreError as error:
+            # A constraint that was put off until now: the handler's doing, not the store's absence.
             if of_constraint(error) and error.__cause__ is not None:
-                raise error.__cause__ from None  # the handler's doing, and not the store's absence
+                raise error.__cause__ from None
             raise
+        if not committed:
+            raise StoreError(f"store {self._where}: it rolled back; it is tried again")
 
     async def _record(self, end: End, *, spoke: bool) -> dict[int, Verdict]:
         if end.state is State.DEAD:

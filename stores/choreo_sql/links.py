@@ -1,5 +1,6 @@
 """Links over the drivers of SQLite and PostgreSQL."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -28,15 +29,14 @@ TEXT = 256 * 1024
 class SqliteLink(Carried):
     """SQLite's: what need not answer at once is said in one turn with what comes next."""
 
+    def __init__(self, carrier: AsyncConnection) -> None:
+        super().__init__(carrier)
+        self._thread: SqliteDriver = self.driver
+
     @property
     def at_rest(self) -> bool:
         """Say whether it is in no transaction."""
         return not (self._thread.in_transaction or self._thread.pending)
-
-    @property
-    def _thread(self) -> SqliteDriver:
-        driver: SqliteDriver = self.driver
-        return driver
 
     async def begin(self) -> None:
         """Begin with the first statement."""
@@ -45,12 +45,17 @@ class SqliteLink(Carried):
 
     async def begin_with(self, statement: Executable, parameters: Mapping[str, object], /) -> int:
         """Do both in one turn of the driver's thread."""
-        await self.begin()
-        return sum(1 for _ in await self.say(statement, parameters))
+        self._marked = False
+        self._thread.before(BEGIN_SQLITE)
+        written = compiled(statement, self.dialect.name)
+        return len(await self._fetched(written.text, written.given(parameters)))
 
     async def _fetched(self, text: str, given: Sequence[object]) -> Fetched:
-        rows: Fetched = await self._asked(self._thread.execute_fetchall(text, given))
-        return rows
+        try:
+            return await self._thread.ask(text, given)
+        except asyncio.CancelledError:
+            self._broken = True
+            raise
 
     async def _done(self, statements: Sequence[Statement]) -> None:
         *first, last = statements
@@ -93,7 +98,7 @@ class SqliteLink(Carried):
         """Commit; False if some error has made SQLite roll back before."""
         if not self._thread.in_transaction:
             return False
-        await self._asked(self._thread.execute_fetchall("COMMIT"))
+        await self._fetched("COMMIT", ())
         return True
 
     async def commit_with(

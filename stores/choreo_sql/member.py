@@ -147,7 +147,7 @@ class Member:
 
     def want(self, scopes: Scopes) -> None:
         """Say anew which rows it wants."""
-        self.wanted = list(rows_of(Wish(claim=self.claim, state=State.DONE), scopes))
+        self.wanted = rows_of(Wish(claim=self.claim, state=State.DONE), scopes)
 
     def call(self, stage: Stage, claimed: Claimed) -> None:
         """Have it come to *stage*, where *claimed* rows are its own."""

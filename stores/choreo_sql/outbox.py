@@ -92,9 +92,11 @@ def _inserting(
     link: Link, scopes: Scopes, emissions: Sequence[Emission]
 ) -> tuple[Executable, Sequence[Mapping[str, object]]] | None:
     """Compose what inserts *emissions*; None if one of them wants a number or a delay."""
-    if any(one.delay is not None or one.stream is not None for one in emissions):
-        return None
-    values = [(*packed(one)[: len(COLUMNS)], None, None) for one in emissions]
+    values: list[Sequence[object]] = []
+    for one in emissions:
+        if one.delay is not None or one.stream is not None:
+            return None
+        values.append((*packed(one)[: len(COLUMNS)], None, None))
     if len(values) > 1 and link.dialect.name == "postgresql":
         bound = entries.bind("postgresql", values)
         return _insert_arrays(), [{**bound, "service": scopes.service}]

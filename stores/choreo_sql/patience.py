@@ -61,7 +61,6 @@ class Bound:
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
-        self._over = False
 
     def interrupt(self) -> None:
         """Cancel the task, which is told that it was the time."""
@@ -69,7 +68,8 @@ class Bound:
         self._task.cancel()
 
     def enter(self) -> None:
-        """Begin to wait."""
+        """Begin to wait, perhaps once more."""
+        self._over = False
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 -- a store is used in tasks
         self._task = task

@@ -29,11 +29,14 @@ class Rows:
     def __init__(self, name: str, **columns: TypeEngine[Any]) -> None:
         self._name = name
         self._columns = columns
-
-    @property
-    def names(self) -> Sequence[str]:
+        self.names: Sequence[str] = tuple(columns)
         """The columns, in declared order."""
-        return list(self._columns)
+        self._packed = {
+            place: (self._parameter(column), kind.length)
+            for place, (column, kind) in enumerate(columns.items())
+            if isinstance(kind, LargeBinary)
+        }
+        """Where there are bytes, which JSON does not take: their parameter, and their length."""
 
     def of(self, dialect: str) -> FromClause:
         """Return what stands for the rows in a statement: its columns and ``place``."""
@@ -47,20 +50,14 @@ class Rows:
                 self._parameter(name): array(column_values)
                 for name, column_values in zip(self._columns, values, strict=True)
             }
-        packed = {
-            place: kind.length
-            for place, kind in enumerate(self._columns.values())
-            if isinstance(kind, LargeBinary)
-        }
-        names = list(self._columns)
-        bound: dict[str, object] = {
-            self._parameter(names[place]): _joined(rows, place, length)
-            for place, length in packed.items()
-        }
-        plain = [
-            [None if place in packed else value for place, value in enumerate(row)] for row in rows
-        ]
-        return {**bound, self._name: json.dumps(plain)}
+        bound: dict[str, object] = {}
+        plain = list(map(list, rows))
+        for place, (parameter, length) in self._packed.items():
+            bound[parameter] = _joined(rows, place, length)
+            for row in plain:
+                row[place] = None
+        bound[self._name] = json.dumps(plain)
+        return bound
 
     def _parameter(self, column_name: str) -> str:
         return f"{self._name}_{column_name}"

@@ -104,7 +104,8 @@ class SqlTransaction:
         return bool(later)
 
     def _written(self, statement: str, parameters: Mapping[str, object] | None) -> Statement:
-        self._check_open()
+        if self._closed:
+            self._check_open()
         if ENDS.match(statement):
             raise TransactionMisused(MISUSED)
         return self._link.written(statement, parameters or {})

@@ -113,3 +113,26 @@ def test_another_loop_has_its_own_timer() -> None:
 
     asyncio.run(left_behind())
     asyncio.run(once())
+
+
+async def test_a_bound_whose_time_was_over_is_as_new_when_it_is_used_once_more() -> None:
+    patience, loop = Patience(0.01), asyncio.get_running_loop()
+    bound = Bound(patience)
+
+    async def waited() -> None:
+        bound.enter()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            bound.leave(error)
+            raise
+
+    with pytest.raises(TimeoutError):
+        await waited()
+    patience.seconds = 60
+    task = asyncio.create_task(waited())
+    loop.call_soon(task.cancel)
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    patience.close()
