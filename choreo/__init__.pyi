@@ -2,6 +2,7 @@ from choreo.context import Context
 from choreo.errors import (
     BrokerError,
     ChoreoError,
+    ClaimedElsewhere,
     CodecError,
     ConfigurationError,
     ConnectionLost,
@@ -46,6 +47,7 @@ __all__ = [
     "BrokerError",
     "BrokerTime",
     "ChoreoError",
+    "ClaimedElsewhere",
     "CodecError",
     "ConfigurationError",
     "ConnectionLost",

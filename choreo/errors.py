@@ -84,6 +84,10 @@ class Overtaken(StoreError):
     """The event's numbered stream, or its place in the parking lot, went to another process."""
 
 
+class ClaimedElsewhere(StoreError):
+    """Another process is at the event, or took it over: it is looked at again after a while."""
+
+
 class RegistryError(ChoreoError):
     """The schema registry refused a call, or gave an answer that cannot be."""
 

@@ -23,7 +23,7 @@ from choreo.delivery.job import Job, Outcome
 from choreo.delivery.leases import Leases
 from choreo.delivery.publisher import Told
 from choreo.delivery.tracing import Outbound, followed
-from choreo.errors import Overtaken, StoreError
+from choreo.errors import ClaimedElsewhere, Overtaken, StoreError
 from choreo.failpoints import armed, reached
 from choreo.reason import Reason
 from choreo.store.lot import Ticket
@@ -221,7 +221,7 @@ class DurableBooks:
             job.error = id_conflict(job.received.envelope)
             return None
         job.lease = None
-        raise StoreError(f"another process is at this event ({verdict.value}): trying again")
+        raise ClaimedElsewhere(f"another process is at this event ({verdict.value}): trying again")
 
     def _end(self, job: Job, claim: Claim) -> End:
         lease = None if job.rare is None else job.lease

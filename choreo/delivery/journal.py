@@ -7,7 +7,7 @@ from typing import Protocol
 
 from choreo.broker import Notice
 from choreo.delivery.job import Job, Outcome, Received
-from choreo.errors import BrokerError, RegistryError
+from choreo.errors import BrokerError, ClaimedElsewhere, RegistryError
 from choreo.message import Message
 from choreo.telemetry.text import named
 
@@ -21,6 +21,8 @@ def awaited(error: BaseException) -> str:
     """Say what an event is held for."""
     if isinstance(error, RegistryError):
         return "registry does not tell its schema"
+    if isinstance(error, ClaimedElsewhere):
+        return "another process is at it"
     broker = isinstance(error, BrokerError | asyncio.CancelledError)
     return "broker did not take it" if broker else "store could not write it"
 
