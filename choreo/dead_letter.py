@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from operator import itemgetter
 from traceback import format_tb
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -46,11 +47,17 @@ SHORT_ERROR = 256
 """Characters that fit in behind all other headers, however large these are and they become."""
 
 TRACEPARENT = "traceparent"
+ID, OFFSET, ATTEMPTS = f"{PREFIX}id", f"{PREFIX}offset", f"{PREFIX}attempts"
+FIRST_FAILURE, TIME, MESSAGE = (
+    f"{PREFIX}first-failure",
+    f"{PREFIX}time",
+    f"{PREFIX}error-message",
+)
+"""Names of what differs from letter to letter."""
 _NAME_OF: Callable[[Header], str] = itemgetter(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(NamedTuple):
     """What a service knows of a message that it gives up."""
 
     reason: Reason
@@ -228,7 +235,7 @@ def _own(
     if error is not None:
         kind = type(error)
         headers.append(_told("error-type", f"{kind.__module__}.{kind.__qualname__}", MAX_NAME))
-        name, text, room = f"{PREFIX}error-message", error_text(error), longest
+        name, text, room = MESSAGE, error_text(error), longest
         if len(text) > SHORT_ERROR:
             room = min(longest, MAX_TOTAL - _size(headers) - len(name))
         headers.append((name, _legible(text, max(room, 0))))
@@ -246,12 +253,12 @@ def _place(delivery: Delivery, failure: Failure, identity: str) -> list[Header]:
         failure.reason, failure.service, delivery.topic, stream, failure.handler
     )
     headers: list[Header] = [
-        (f"{PREFIX}id", _legible(identity, MAX_NAME)),
+        (ID, _legible(identity, MAX_NAME)),
         *common,
-        (f"{PREFIX}offset", b"%d" % position),
-        (f"{PREFIX}attempts", b"%d" % failure.attempts),
-        (f"{PREFIX}first-failure", rfc3339(first_failed).encode()),
-        (f"{PREFIX}time", rfc3339(failure.at).encode()),
+        (OFFSET, b"%d" % position),
+        (ATTEMPTS, b"%d" % failure.attempts),
+        (FIRST_FAILURE, rfc3339(first_failed).encode()),
+        (TIME, rfc3339(failure.at).encode()),
         *handled,
     ]
     if again is not None:

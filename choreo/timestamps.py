@@ -15,7 +15,9 @@ def rfc3339(moment: datetime) -> str:
     """Write an aware datetime, such as ``2026-01-31T12:00:00.000000Z``."""
     if moment.tzinfo is None:
         raise ValueError("a naive datetime names no moment")
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat("T", "microseconds")[: LENGTH - 1] + "Z"
 
 
 class Stamps:

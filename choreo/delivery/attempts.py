@@ -32,6 +32,8 @@ from choreo.store.port import Key
 
 BLAMED = 64
 """Failures of one handler that may turn out to be an outage's."""
+BLAMELESS = (StoreError, SchemaPending, VersionHeld)
+"""What an event and its handler are not to blame for."""
 HELD = 30.0
 """Seconds after which a held event is looked at again: its contract may have come."""
 
@@ -153,8 +155,9 @@ class Attempts:
         except BaseException as error:  # the attempt: whatever a handler raises is its result
             if self.interrupts(error):
                 raise
-            if run == job.run:
-                await self.failed(job, handler, error, slot)
+            rest = self.failed(job, handler, error, slot) if run == job.run else None
+            if rest is not None:
+                await rest
             return None
         finally:
             slot.deadline = None
@@ -184,34 +187,51 @@ class Attempts:
             return self._owner.closed
         return isinstance(error, KeyboardInterrupt | GeneratorExit)
 
-    async def failed(self, job: Job, handler: Handler, error: BaseException, slot: Slot) -> None:
-        """Decide what follows from *error*, which ended an attempt."""
+    def failed(
+        self, job: Job, handler: Handler, error: BaseException, slot: Slot
+    ) -> Awaitable[None] | None:
+        """Decide what follows from *error*, which ended an attempt; tell what is to be awaited."""
         job.done, job.emitted, job.outbound = False, (), ()
         transacted = handler.plan.transaction is not None
-        if isinstance(error, StoreError) or (transacted and self._absent(error)):
-            job.attempt -= 1
-            self._owner.trouble(job, error)
-            return
-        if isinstance(error, SchemaPending):
-            await self._fetch(job, error, slot)
-            return
-        if isinstance(error, VersionHeld):
-            self._hold_version(job, handler, error)
-            return
+        if isinstance(error, BLAMELESS) or (transacted and self._absent(error)):
+            return self._excused(job, handler, error, slot)
         if slot.expired is not None and isinstance(error, asyncio.CancelledError):
             error = overrun(handler)
-        if self._limits.outage_keys and await self._is_outage(job, handler, error, slot):
-            return
+        if self._limits.outage_keys:
+            new = self._is_outage(job, handler, error)
+            if new is not None:
+                return self._take_back(handler, cause_of(error), slot) if new else None
         delay = handler.retry.delay_after(job.attempt, error, self._random)
         if self._durable and delay is not None:
-            slot.deadline = None
-            job.first_failed = job.first_failed or self._clock.now()
-            await self._books.failed(job)
+            return self._written(job, error, delay, slot)
+        self._decided(job, error, delay)
+        return None
+
+    async def _written(self, job: Job, error: BaseException, delay: float, slot: Slot) -> None:
+        slot.deadline = None
+        job.first_failed = job.first_failed or self._clock.now()
+        await self._books.failed(job)
+        self._decided(job, error, delay)
+
+    def _decided(self, job: Job, error: BaseException, delay: float | None) -> None:
         self.note(job, error, delay)
         if delay is None:
             job.reason = reason_for(error, job.attempt)
         else:
             self._owner.later(job, delay)
+
+    def _excused(
+        self, job: Job, handler: Handler, error: BaseException, slot: Slot
+    ) -> Awaitable[None] | None:
+        """Count no attempt where neither event nor handler is to blame."""
+        if isinstance(error, SchemaPending):
+            return self._fetch(job, error, slot)
+        if isinstance(error, VersionHeld):
+            self._hold_version(job, handler, error)
+            return None
+        job.attempt -= 1
+        self._owner.trouble(job, error)
+        return None
 
     async def _fetch(self, job: Job, pending: SchemaPending, slot: Slot) -> None:
         """Ask the registry for what the event was written by; its handler has not seen it yet."""
@@ -234,10 +254,11 @@ class Attempts:
             self._journal.notice(Notice(kind="version_held", text=text))
         self._owner.later(job, HELD)
 
-    async def _is_outage(
-        self, job: Job, handler: Handler, error: BaseException, slot: Slot
-    ) -> bool:
-        """Blame what many events share, if it is down, and let the handler rest."""
+    def _is_outage(self, job: Job, handler: Handler, error: BaseException) -> bool | None:
+        """Blame what many events share, if it is down, and let the handler rest.
+
+        True if it was found out just now, False if it was known, None if it is not down.
+        """
         outage = self.outages.get(handler.index)
         if outage is None:
             outage = self.outages[handler.index] = Outage(
@@ -246,14 +267,13 @@ class Attempts:
         began, cause = outage.cause is None, cause_of(error)
         if not outage.failed(_lane_of(job), cause, self._clock.monotonic()):
             self._blamed.setdefault(handler.index, deque(maxlen=BLAMED)).append((cause, job))
-            return False
+            return None
         job.attempt -= 1
         self._hold(job, outage)
         if began:
             text = f"handler {handler.plan.id} rests: many keys fail alike ({error_text(error)})"
             self._journal.notice(Notice(kind="handler_paused", text=text))
-            await self._take_back(handler, cause, slot)
-        return True
+        return began
 
     async def _take_back(self, handler: Handler, cause: Hashable, slot: Slot) -> None:
         """Count no attempt by which the outage was found out: it may be found out in many lives."""

@@ -18,7 +18,7 @@ from choreo.errors import (
     UndeclaredEmit,
     UnknownVersion,
 )
-from choreo.message import Delivery
+from choreo.message import Delivery, Message
 from choreo.packing import Form
 from choreo.reason import Reason
 from choreo.replay import Replayed
@@ -83,9 +83,11 @@ class Burial:
         delivery = job.received.delivery
         if self._tracer is not None or job.troubles or self._stays(delivery):
             return False
-        letter = bury(delivery, self._failure(job), self._capabilities)
-        self._publisher.hand_in((letter,), told, job)
+        self._publisher.hand_in_unwritten(self._letter, told, job)
         return True
+
+    def _letter(self, job: Job) -> Sequence[Message]:
+        return (bury(job.received.delivery, self._failure(job), self._capabilities),)
 
     def buried(self, job: Job) -> None:
         """Write down that the broker has the letter."""

@@ -68,6 +68,20 @@ class Endings:
             custody.flush_soon()
         ended.append(job.received)
 
+    def end_buried(self, job: Job) -> None:
+        """End a job that is in the dead letters in the same way.
+
+        Its error knows where it was raised, and thereby the job: they would wait for the collector.
+        """
+        if self._heard:
+            self._journal.ended(job, Outcome.DEAD_LETTERED)
+        else:
+            job.error = None
+        for waiter in self._inbox.closes(job.name, job):
+            self._ready_again(waiter)
+        self._lanes.release(job.lane)
+        self._owed(job)
+
     def end_queued(self, job: Job, outcome: Outcome) -> None:
         """End a job that its lane had not let out yet."""
         self._journal.ended(job, outcome)

@@ -80,6 +80,12 @@ class Handover:
         self._slots.set_aside(job)
         return True
 
+    def bury(self, job: Job, slot: Slot, /) -> bool:
+        """Send the letter of what failed for good, as ``go_on`` would; False if not so soon."""
+        if slot.abandoned or slot.cancelled or job.received.dropped:
+            return False
+        return self._begins(job)
+
     def _begins(self, job: Job) -> bool:
         """Publish what a handler emitted, or the job's letter, its slot set free; False if not so.
 

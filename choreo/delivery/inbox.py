@@ -90,6 +90,10 @@ class Inbox(Generic[T]):
         """End what *owner* had open under *key*; return those that waited, in order of arrival."""
         return self._closed(name_of(key), owner)
 
+    def closes(self, name: str, owner: T) -> Sequence[T]:
+        """End what *owner* had open by its name, as ``close`` does."""
+        return self._closed(name, owner)
+
     def waiting(self) -> list[T]:
         """List all that wait for another's end."""
         return [item for waiters in self._waiting.values() for item in waiters]

@@ -13,6 +13,7 @@ from choreo.message import Message
 
 MAX_BATCH = 1_000
 """Messages handed to the broker in one call, more only if one caller brings more."""
+STOPPED = "the publisher was stopped before it had the answer"
 
 S = TypeVar("S")
 
@@ -22,7 +23,11 @@ Told = Callable[[S, BrokerError | None], None]
 It is told of whom: there is no need to bind it to each.
 """
 
+Write = Callable[[S], Sequence[Message]]
+"""Makes the messages of a subject, in the publisher's own task."""
+
 Request = tuple[Sequence[Message], Told[Any], Any]
+Draft = tuple[Write[Any], Told[Any], Any]
 
 
 class Publisher:
@@ -38,6 +43,7 @@ class Publisher:
         self._published = published
         self._tracer = tracer
         self._pending: deque[Request] = deque()
+        self._drafts: deque[Draft] = deque()
         self._task: asyncio.Task[None] | None = None
 
     async def publish(self, messages: Sequence[Message], /) -> None:
@@ -61,10 +67,23 @@ class Publisher:
         """Publish *messages* soon, untraced, and tell of *subject* then: nobody need wait."""
         self._pending.append((messages, told, subject))
         if self._task is None:
-            # It serves many callers, so it begins with the context of none (A10).
-            self._task = asyncio.get_running_loop().create_task(
-                self._run(), name="choreo publisher", context=Context()
-            )
+            self._begin()
+
+    def hand_in_unwritten(self, write: Write[S], told: Told[S], subject: S, /) -> None:
+        """Publish soon what *write* makes of *subject*, and tell of it then, as ``hand_in`` does.
+
+        It is written with what else is handed in until the loop turns: code that is seldom needed
+        has to be fetched from memory, and this fetches it once for many.
+        """
+        self._drafts.append((write, told, subject))
+        if self._task is None:
+            self._begin()
+
+    def _begin(self) -> None:
+        # It serves many callers, so it begins with the context of none (A10).
+        self._task = asyncio.get_running_loop().create_task(
+            self._run(), name="choreo publisher", context=Context()
+        )
 
     async def pass_on(self, messages: Sequence[Message], /) -> None:
         """Publish *messages* now, beside whatever is queued, as ``Broker.publish`` does."""
@@ -94,8 +113,12 @@ class Publisher:
     async def _run(self) -> None:
         batch: list[Request] = []
         try:
-            while self._pending:
+            while self._pending or self._drafts:
+                if self._drafts:
+                    self._write()
                 batch, messages = self._batch()
+                if not batch:  # none of it could be written
+                    continue
                 outcomes = await self._send(batch, messages)
                 sent, batch = batch, []
                 for (_, told, subject), outcome in zip(sent, outcomes, strict=True):
@@ -103,9 +126,25 @@ class Publisher:
         finally:
             self._task = None
             left = (*batch, *self._pending)
+            unwritten, self._drafts = self._drafts, deque()
             self._pending.clear()
             for part, told, subject in left:
-                told(subject, _unknown(part, "the publisher was stopped before it had the answer"))
+                told(subject, _unknown(part, STOPPED))
+            for _, told, subject in unwritten:
+                told(subject, _unknown((), STOPPED))
+
+    def _write(self) -> None:
+        """Write what was handed in unwritten."""
+        drafts, self._drafts = self._drafts, deque()
+        for write, told, subject in drafts:
+            try:
+                part = write(subject)
+            except Exception as error:  # noqa: BLE001 -- the task boundary: whoever waits must be told
+                told(
+                    subject, _unknown((), f"it cannot be written: {type(error).__name__}: {error}")
+                )
+            else:
+                self._pending.append((part, told, subject))
 
     def _batch(self) -> tuple[list[Request], list[Message]]:
         """Take what goes out next, and all the messages of it."""

@@ -41,6 +41,8 @@ class Ways:
     """For what has, with its outcome if it has ended."""
     offer: Callable[[Job, Slot], bool]
     """Has what a handler emitted published, unless it must go ``onward``."""
+    bury: Callable[[Job, Slot], bool]
+    """Has the letter sent of what failed for good, unless it must go ``onward``."""
     begun: Callable[[Delivery], None] | None
     """Hears of what begins, where that matters."""
 
@@ -51,6 +53,7 @@ class Shortcut:
     __slots__ = (
         "_attempts",
         "_begun",
+        "_bury",
         "_endings",
         "_inbox",
         "_long",
@@ -67,6 +70,7 @@ class Shortcut:
         self._long = ways.long
         self._onward = ways.onward
         self._offer = ways.offer
+        self._bury = ways.bury
         self._begun = ways.begun
 
     def advance(self, job: Job, slot: Slot, /) -> Coroutine[Any, Any, None]:
@@ -120,7 +124,8 @@ class Shortcut:
         except BaseException as error:  # the attempt: whatever a handler raises is its result
             if self._attempts.interrupts(error):
                 raise
-            await self._failed(job, slot, error)
+            if (rest := self._failed(job, slot, error)) is not None:
+                await rest
             return
         if outbound or self._outages or event is None or job.run != 1:
             if self._hands_over(job, slot, emitted, outbound):
@@ -166,7 +171,8 @@ class Shortcut:
         except BaseException as error:  # the attempt: whatever a handler raises is its result
             if self._attempts.interrupts(error):
                 raise
-            await self._failed(job, slot, error)
+            if (rest := self._failed(job, slot, error)) is not None:
+                await rest
             return
         if outbound or self._outages or event is None or job.run != 1:
             outcome = FILTERED if event is None else None
@@ -202,8 +208,18 @@ class Shortcut:
         outage = self._outages.get(handler.index)
         return outage is not None and outage.cause is not None
 
-    async def _failed(self, job: Job, slot: Slot, error: BaseException) -> None:
+    def _failed(self, job: Job, slot: Slot, error: BaseException) -> Awaitable[None] | None:
+        """Decide what follows from *error*, and begin with it; tell what is to be awaited."""
         if job.run == 1 and job.handler is not None:
-            await self._attempts.failed(job, job.handler, error, slot)
+            rest = self._attempts.failed(job, job.handler, error, slot)
+            if rest is not None:
+                return self._decided(job, slot, rest)
+        slot.deadline = None
+        if job.reason is not None and self._bury(job, slot):
+            return None
+        return self._onward(job, slot, None)
+
+    async def _decided(self, job: Job, slot: Slot, rest: Awaitable[None]) -> None:
+        await rest
         slot.deadline = None
         await self._onward(job, slot, None)

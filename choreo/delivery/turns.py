@@ -71,6 +71,8 @@ class Turns:
         envelope = job.received.envelope
         if job.name and outcome is Outcome.HANDLED and envelope is not None:
             self._endings.end_plain(job, envelope)
+        elif job.name and outcome is Outcome.DEAD_LETTERED:
+            self._endings.end_buried(job)
         else:
             self._endings.end(job, outcome)
         return True

@@ -98,6 +98,7 @@ class Worker:
             long=self._advance,
             onward=self._handover.go_on,
             offer=self._handover.offer,
+            bury=self._handover.bury,
             begun=begun,
         )
         return Shortcut(self._attempts, self._inbox, self._endings, ways).advance
