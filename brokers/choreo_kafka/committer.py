@@ -5,7 +5,8 @@ commit follows the one before it as soon as that is answered, but for two limits
 commits begin at least the interval apart, and so far apart that writing down what is finished,
 which grows with the partitions and with what waits behind unfinished work, takes a small share of
 our time.  A slow broker sets its own pace, as there is never more than one commit on its way.
-What was refused is tried again soon, as a rebalance is mostly over soon, and then ever later.
+What was refused is tried again soon, as a rebalance is mostly over soon, and then ever later, but
+at once when it is over.
 """
 
 import asyncio
@@ -73,6 +74,8 @@ class Committer:
         self._failing_since = math.inf
         """When the first of the failures in a row was answered."""
         self._plain = False
+        self._dealt = asyncio.Event()
+        """The group has dealt out partitions since the last commit was refused."""
 
     @property
     def broken(self) -> bool:
@@ -92,8 +95,19 @@ class Committer:
                 pause = FIRST_RETRY
                 continue
             self._streams.dirty.set()
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, MAX_RETRY)
+            pause = FIRST_RETRY if await self._dealt_within(pause) else min(2 * pause, MAX_RETRY)
+
+    def assigned(self) -> None:
+        """Hear that the group has dealt out partitions: it may take what it refused before."""
+        self._dealt.set()
+
+    async def _dealt_within(self, seconds: float) -> bool:
+        self._dealt.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._dealt.wait()
+        except TimeoutError:
+            return False
 
     async def commit(self) -> bool:
         """Commit what is settled now; say whether the broker has all of it."""

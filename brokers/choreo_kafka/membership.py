@@ -165,6 +165,7 @@ class Membership:
     def assigned(self, partitions: frozenset[TopicPartition]) -> None:
         """Take what the group gave us."""
         self._intake.assigned(partitions)
+        self._committer.assigned()
 
     async def revoked(self) -> None:
         """Give back what the group gave us, within the rebalance timeout; never raises."""

@@ -43,6 +43,7 @@ class Answers:
         self.offsets: list[int] = []
         self.begun: list[float] = []
         self.answered: list[float] = []
+        self.failed = 0
         self._failures = failures
         self._trip = trip
         self._busy = False
@@ -62,6 +63,7 @@ class Answers:
         self._busy = False
         if self._failures:
             self._failures -= 1
+            self.failed += 1
             raise UnknownError
         self.offsets.append(offsets[PLACE][0])
         self.answered.append(now())
@@ -199,6 +201,18 @@ async def test_a_commit_that_was_refused_is_tried_again_soon() -> None:
 
     (gap,) = gaps(answers)
     assert FIRST_RETRY <= gap < MAX_RETRY
+
+
+async def test_what_a_rebalance_refused_is_committed_when_that_is_over() -> None:
+    """K5: not only when the pause is over that grew meanwhile."""
+    answers = Answers(failures=MAX_FAILURES)
+    async with committing(answers) as (streams, committer):
+        end(streams, 0)
+        await until(lambda: answers.failed == MAX_FAILURES)
+        committer.assigned()
+        await until(lambda: answers.offsets == [1])
+
+    assert gaps(answers)[-1] < MAX_RETRY
 
 
 async def test_a_broker_that_goes_on_refusing_is_not_pressed() -> None:
