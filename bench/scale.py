@@ -29,7 +29,7 @@ async def scale(runs: int, bootstrap: str) -> Result:
     """Measure ``scale``: the processor time of an event in two processes ÷ that in one."""
     messages = await written(loads("", COUNT))
     two, one = (partial(_shared, bootstrap, messages, processes) for processes in (2, 1))
-    return await side_by_side("scale", two, one, runs=min(runs, 2), unit="µs CPU")
+    return await side_by_side("scale", two, one, runs=runs, unit="µs CPU")
 
 
 async def _shared(bootstrap: str, messages: Sequence[Message], processes: int) -> Taken:
