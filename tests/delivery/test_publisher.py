@@ -53,6 +53,14 @@ class Office:
                 await asyncio.sleep(0)
 
 
+async def busy(broker: Noting, office: Office) -> None:
+    """Have the broker be at one message until it is opened."""
+    broker.open.clear()
+    office.hand_in(1)
+    while not broker.calls:
+        await asyncio.sleep(0)
+
+
 async def test_what_is_handed_in_unwritten_is_written_later_and_goes_out_in_one_call() -> None:
     async with Noting("together") as broker:
         office = Office(broker)
@@ -70,11 +78,8 @@ async def test_what_is_handed_in_unwritten_is_written_later_and_goes_out_in_one_
 async def test_what_comes_while_the_broker_is_busy_shares_the_next_call() -> None:
     async with Noting("next") as broker:
         office = Office(broker)
-        broker.open.clear()
+        await busy(broker, office)
 
-        office.hand_in(1)
-        while not broker.calls:
-            await asyncio.sleep(0)
         office.hand_in(2, 3)
         broker.open.set()
         await office.heard(3)
@@ -101,10 +106,7 @@ async def test_what_cannot_be_written_is_told_of_and_holds_up_nothing() -> None:
 async def test_what_was_not_written_as_the_publisher_stops_is_told_of() -> None:
     async with Noting("stopped") as broker:
         office = Office(broker)
-        broker.open.clear()
-        office.hand_in(1)
-        while not broker.calls:
-            await asyncio.sleep(0)
+        await busy(broker, office)
 
         office.hand_in(2)
         office.publisher.abort()
